@@ -1,0 +1,244 @@
+"""The acquisition loop: takes frames from the core as they come, and knows every way in which they may not."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..adapters import MAX_FRAMES, CoreAdapter, Frame
+from ..errors import CoreError, RingFullError, SpoolClosedError, WriterError
+from ..persistence import Spool
+from .ledger import CounterWatch
+from .result import EndReason, RecordStats
+
+_IDLE_S = 0.0005  # the core has no event for a new frame; at 1,000 frames/s this polls twice a frame
+_BATCH = 64  # frames taken between two looks at the clock and at requests to stop
+_GRACE_S = 1.0  # for a camera to end by itself once it has made all its frames
+_ENDING_S = 10.0  # for a core to give the rest of its frames and to say that it has stopped
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """When a recording ends: whatever comes first of what is set.
+
+    Parameters
+    ----------
+    frames
+        After so many frames.
+    seconds
+        After so many seconds.
+    until
+        When this returns true; called often, from the recording's thread.
+    frame_timeout_s
+        When no frame came for so long.
+    """
+
+    frames: int | None = None
+    seconds: float | None = None
+    until: Callable[[], bool] | None = None
+    frame_timeout_s: float = math.inf
+
+    def __post_init__(self) -> None:
+        if self.frames is not None and not (hasattr(self.frames, "__index__") and 1 <= self.frames <= MAX_FRAMES):
+            raise ValueError(f"frames is a whole number, 1 to {MAX_FRAMES:,}, not {self.frames!r}")
+        if self.seconds is not None and not self.seconds > 0:
+            raise ValueError(f"seconds is a positive number, not {self.seconds}")
+        if not self.frame_timeout_s > 0:
+            raise ValueError(f"frame_timeout_s is a positive number of seconds, not {self.frame_timeout_s}")
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether it goes on until somebody stops it."""
+        return self.frames is None and self.seconds is None and self.until is None
+
+
+class Acquisition:
+    """One sequence of the camera, from its start to its last frame.
+
+    Parameters
+    ----------
+    core
+        The core, idle and configured.
+    spool
+        Where the frames go.
+    plan
+        When to end.
+    """
+
+    def __init__(self, core: CoreAdapter, spool: Spool, plan: Plan) -> None:
+        self._core = core
+        self._spool = spool
+        self._plan = plan
+        self._watch = CounterWatch()
+        self._stop = False
+        self._failure: BaseException | None = None
+        self._received = 0
+        self._lost = 0
+        self._in_hand = 0
+        self._waiting = 0
+        self._core_peak = 0
+        self._capacity = core.buffer_capacity()
+        self._started = 0.0
+        self._last_frame = 0.0
+
+    @property
+    def plan(self) -> Plan:
+        """When it ends."""
+        return self._plan
+
+    @property
+    def stats(self) -> RecordStats:
+        """How it stands."""
+        return RecordStats(
+            frames_requested=self._plan.frames,
+            frames_received=self._received,
+            core_waiting=self._waiting,
+            core_peak=self._core_peak,
+            core_capacity=self._capacity,
+            spool=self._spool.stats,
+        )
+
+    @property
+    def duration_s(self) -> float:
+        """From the start to the last frame so far."""
+        return max(0.0, self._last_frame - self._started)
+
+    def start(self) -> None:
+        """Start the camera: a finite count and stop-on-overflow, since any other way loses frames silently."""
+        self._core.start_sequence(self._plan.frames or MAX_FRAMES)
+        self._started = self._last_frame = time.monotonic()
+
+    def stop(self) -> None:
+        """Ask the loop to stop the camera, take what it made and return; from any thread or signal handler."""
+        self._stop = True  # an Event has a lock, on which a signal handler that interrupted it would wait for ever
+
+    def run(self) -> EndReason:
+        """Take frames until the end, and enter what is missing into the spool's ledger.
+
+        Raises
+        ------
+        CoreError
+            The core failed; the frames until then are in the spool.
+        SpoolError
+            The spool failed.
+        BaseException
+            What the plan's ``until`` raised; all frames that the camera made are in the spool.
+        """
+        try:
+            end = self._account(self._take_all())
+        except Exception as exc:
+            self._stop_after(exc)
+            raise
+        if self._failure is not None:
+            raise self._failure
+        return end
+
+    def _take_all(self) -> EndReason | None:
+        """Take frames until there are no more; return why the camera was stopped, None when it ended by itself."""
+        end: EndReason | None = None
+        moved = time.monotonic()
+        while True:
+            running = self._core.is_sequence_running()  # before remaining: the other order loses the last frame
+            self._waiting = self._core.remaining()
+            self._core_peak = max(self._core_peak, self._waiting)
+            got = self._take(min(self._waiting, _BATCH))
+            if not running and not self._waiting:
+                return end
+            # One that has ended by itself is not stopped by anybody, though its frames are still to be taken.
+            if running and end is None and (end := self._reason_to_stop()):
+                self._core.stop_sequence()
+                moved = time.monotonic()
+            if got or (running and end is None):
+                moved = time.monotonic()
+            elif time.monotonic() - moved > _ENDING_S:
+                raise CoreError(
+                    f"the core does not come to an end: for {_ENDING_S:g} s it gave no frame, says that "
+                    f"{self._waiting} wait, and that its sequence {'runs' if running else 'has ended'}"
+                )
+            if not got:
+                time.sleep(_IDLE_S)
+
+    def _take(self, count: int) -> int:
+        for taken in range(count):
+            self._in_hand = 1
+            frame = self._core.pop()
+            if frame is not None:
+                self._put(frame)
+            self._in_hand = 0
+            if frame is None:  # the core may promise one more than it has
+                return taken
+        return count
+
+    def _put(self, frame: Frame) -> None:
+        for missing in self._watch.missing_before(frame):
+            self._enter_loss(missing.count, missing.stage)
+        self._spool.put(
+            frame.pixels,
+            {
+                "image_number": frame.image_number,
+                "camera_frame_number": frame.camera_frame_number,
+                "camera_timestamp": frame.camera_timestamp_ns,
+            },
+        )
+        self._received += 1
+        self._last_frame = time.monotonic()
+
+    def _reason_to_stop(self) -> EndReason | None:
+        plan, now = self._plan, time.monotonic()
+        quiet_s = now - self._last_frame
+        if self._stop:
+            return EndReason.STOPPED
+        if plan.seconds is not None and now - self._started >= plan.seconds:
+            return EndReason.COMPLETED
+        if plan.frames is not None and self._received >= plan.frames and quiet_s > _GRACE_S:
+            return EndReason.COMPLETED  # some cameras run on until they are stopped
+        if quiet_s > plan.frame_timeout_s:
+            return EndReason.TIMEOUT
+        return self._asked_by_script()
+
+    def _asked_by_script(self) -> EndReason | None:
+        """Ask ``until``; when it fails, the frames that were made are taken before it is told."""
+        try:
+            return EndReason.COMPLETED if self._plan.until is not None and self._plan.until() else None
+        except BaseException as exc:  # noqa: BLE001 - raised by run
+            self._failure = exc
+            return EndReason.FAILED
+
+    def _stop_after(self, exc: Exception) -> None:
+        """Stop the camera after a failure; that this fails too must not hide the failure."""
+        waiting = 0
+        try:
+            self._core.stop_sequence()
+            waiting = self._core.remaining()
+        except CoreError as stopping:
+            exc.add_note(f"the camera could not be stopped either: {stopping}")
+        if isinstance(exc, RingFullError):  # the spool has entered this frame
+            self._lost += 1
+            self._in_hand = 0
+        if not isinstance(exc, WriterError | SpoolClosedError):
+            self._enter_shortage("core", waiting + self._in_hand)
+
+    def _account(self, end: EndReason | None) -> EndReason:
+        """Find out why the camera is silent, and what is missing at the end."""
+        if self._core.is_overflowed():
+            end = EndReason.OVERFLOW
+        elif self._plan.frames is not None and self._received + self._lost >= self._plan.frames:
+            end = EndReason.COMPLETED
+        elif end is None:
+            end = EndReason.CAMERA_STOPPED
+        if end is EndReason.OVERFLOW:
+            self._core.stop_sequence()  # some cameras cannot be started again without
+            self._enter_shortage("core", 1)
+        elif end in (EndReason.CAMERA_STOPPED, EndReason.TIMEOUT):
+            self._enter_shortage("camera", 0)
+        return end
+
+    def _enter_shortage(self, stage: str, known: int) -> None:
+        """Enter the frames that were asked for and never came; without a number, those ``known`` to be lost."""
+        short = known if self._plan.frames is None else self._plan.frames - self._received - self._lost
+        if short > 0:
+            self._enter_loss(short, stage)
+
+    def _enter_loss(self, count: int, stage: str) -> None:
+        self._spool.record_loss(count, stage)
+        self._lost += count

@@ -1,0 +1,140 @@
+"""The progress line of a recording, for terminals."""
+
+import contextlib
+import logging
+import math
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from .recording import RunningRecording
+from .result import RecordStats
+
+_log = logging.getLogger("mmspool")
+
+_REFRESH_S = 0.2
+_PLAIN_S = 2.0  # between two lines where there is no terminal to rewrite one
+_SMOOTHING = 0.7  # of the rate, from one refresh to the next
+
+
+class ProgressLine:
+    """Turns snapshots into one line: frames, rate, written, ring, core buffer, disk free, time left.
+
+    Parameters
+    ----------
+    path
+        The file; its disk is watched.
+    seconds
+        How long the recording will last, if that was said.
+    """
+
+    def __init__(self, path: Path, seconds: float | None) -> None:
+        self._folder = path.parent
+        self._seconds = seconds
+        self._before: tuple[float, int, int] | None = None
+        self._fps = self._mbps = 0.0
+
+    def fields(self, stats: RecordStats, now: float) -> dict[str, str]:
+        """Return what the line says, in order."""
+        self._update_rates(stats, now)
+        spool, free = stats.spool, shutil.disk_usage(self._folder).free
+        of = f"/{stats.frames_requested:,}" if stats.frames_requested else ""
+        return {
+            "frames": f"{stats.frames_received:,}{of}",
+            "rate": f"{self._fps:,.0f} fps {self._mbps:,.0f} MB/s",
+            "written": f"{spool.bytes_written / 1e9:,.1f} GB",
+            "queue": f"{spool.ring_used:,}/{spool.ring_frames:,}",
+            "core": f"{stats.core_waiting:,}/{stats.core_capacity:,}",
+            "lost": f"{spool.frames_lost:,}",
+            "disk free": f"{free / 1e9:,.0f} GB",
+            "left": _clock(self._left(stats, free)),
+        }
+
+    def fraction(self, stats: RecordStats) -> float | None:
+        """Return how much is done, 0 to 1; None where nobody knows."""
+        if stats.frames_requested:
+            return min(1.0, stats.frames_received / stats.frames_requested)
+        return min(1.0, stats.spool.elapsed_s / self._seconds) if self._seconds else None
+
+    def _update_rates(self, stats: RecordStats, now: float) -> None:
+        if self._before is not None and now > self._before[0]:
+            then, frames, written = self._before
+            old = _SMOOTHING if self._fps else 0.0
+            self._fps = old * self._fps + (1 - old) * (stats.frames_received - frames) / (now - then)
+            self._mbps = old * self._mbps + (1 - old) * (stats.spool.bytes_written - written) / 1e6 / (now - then)
+        self._before = now, stats.frames_received, stats.spool.bytes_written
+
+    def _left(self, stats: RecordStats, free: float) -> float:
+        """Return seconds until the end that was asked for, or until the disk is full, whatever comes first."""
+        until_full = free / (self._mbps * 1e6) if self._mbps > 0 else math.inf
+        if stats.frames_requested and self._fps > 0:
+            return min(until_full, (stats.frames_requested - stats.frames_received) / self._fps)
+        if self._seconds:
+            return min(until_full, max(0.0, self._seconds - stats.spool.elapsed_s))
+        return until_full
+
+
+def follow(recording: RunningRecording, path: Path, seconds: float | None, console: Console) -> None:
+    """Show a recording's progress until it ends: one line that is rewritten, or plain lines off a terminal.
+
+    A display that fails, on a terminal that is gone for one, is logged; the recording goes on.
+    """
+    line = ProgressLine(path, seconds)
+    try:
+        with _display(console) as show:
+            while recording.running:
+                stats = recording.stats
+                show(line.fields(stats, time.monotonic()), line.fraction(stats))
+                recording.join(_REFRESH_S)
+    except Exception:  # noqa: BLE001 - whatever it was, frames are worth more
+        _log.warning("the progress cannot be shown; the recording goes on", exc_info=True)
+
+
+def _clock(seconds: float) -> str:
+    if not math.isfinite(seconds):
+        return "-"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+@contextlib.contextmanager
+def _display(console: Console) -> Iterator["_Show"]:
+    show = _Show(console)
+    if not console.is_terminal:
+        yield show
+        return
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        show.live = live
+        yield show
+
+
+class _Show:
+    def __init__(self, console: Console) -> None:
+        self.live: Live | None = None
+        self._console = console
+        self._next = 0.0
+
+    def __call__(self, fields: dict[str, str], fraction: float | None) -> None:
+        if self.live is not None:
+            self.live.update(_row(fields, fraction), refresh=True)
+        elif time.monotonic() >= self._next:
+            self._next = time.monotonic() + _PLAIN_S
+            self._console.print(
+                "  ".join(f"{name} {value}" for name, value in fields.items()), highlight=False, soft_wrap=True
+            )
+
+
+def _row(fields: dict[str, str], fraction: float | None) -> Table:
+    table = Table.grid(padding=(0, 2))
+    bar = ProgressBar(total=1.0, completed=fraction or 0.0, width=20, pulse=fraction is None)
+    table.add_row(*(Text(name, "dim") for name in ("", *fields)))
+    table.add_row(bar, *fields.values())
+    return table

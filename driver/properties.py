@@ -1,0 +1,131 @@
+"""A camera's device properties, by name."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from ..adapters import CoreAdapter
+from ..errors import SettingError
+
+_TOLERANCE = 0.01  # cameras round numbers to what their electronics can do
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Property:
+    """A device property as it stands.
+
+    ``allowed`` is empty where any value may be given; ``limits`` is None where there are none.
+    """
+
+    name: str
+    value: str
+    allowed: tuple[str, ...]
+    limits: tuple[float, float] | None
+    read_only: bool
+
+
+class Properties(Mapping[str, str]):
+    """The camera's properties: read, set, and asked what they allow. Values are text, as Micro-Manager has them.
+
+    Parameters
+    ----------
+    core
+        The core the camera belongs to.
+    device
+        The camera's label.
+    before_set
+        Called before each change; raises when the camera must not be touched.
+    """
+
+    def __init__(self, core: CoreAdapter, device: str, before_set: Callable[[str], None]) -> None:
+        self._core = core
+        self._device = device
+        self._before_set = before_set
+
+    def __getitem__(self, name: str) -> str:
+        """Return the present value; ``KeyError`` with similar names if there is no such property."""
+        self._require(name)
+        return self._core.get_property(self._device, name)
+
+    def __setitem__(self, name: str, value: str | float) -> None:
+        """Set a property and read it back.
+
+        Raises
+        ------
+        KeyError
+            The camera has no such property.
+        SettingError
+            The value is not allowed, or the camera made something else of it.
+        CameraBusyError
+            A sequence is running.
+        """
+        described = self.describe(name)
+        text = _accepted(described, str(int(value)) if isinstance(value, bool) else str(value))
+        self._before_set(name)
+        self._core.set_property(self._device, name, text)
+        got = self._core.get_property(self._device, name)
+        if not _same(text, got):
+            raise SettingError(f"{self._device}.{name} was set to {text!r}, but the camera made it {got!r}")
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._core.property_names(self._device)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._core.property_names(self._device))
+
+    def __len__(self) -> int:
+        return len(self._core.property_names(self._device))
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} properties of {self._device}>"
+
+    def describe(self, name: str) -> Property:
+        """Return a property with its allowed values and limits; ``KeyError`` if there is none of this name."""
+        self._require(name)
+        return Property(
+            name=name,
+            value=self._core.get_property(self._device, name),
+            allowed=self._core.allowed_values(self._device, name),
+            limits=self._core.limits(self._device, name),
+            read_only=self._core.is_read_only(self._device, name),
+        )
+
+    def _require(self, name: str) -> None:
+        names = self._core.property_names(self._device)
+        if name not in names:
+            similar = get_close_matches(name, names, n=3) or names
+            raise KeyError(f"{self._device} has no property {name!r}; it has {', '.join(similar)}")
+
+
+def _accepted(described: Property, value: str) -> str:
+    """Return a value as the camera spells it; refuse one that it does not take."""
+    where = f"{described.name} = {value!r}"
+    if described.read_only:
+        raise SettingError(f"{where} cannot be set: the property is read-only, with the value {described.value!r}")
+    number = _number(value)
+    if described.allowed and value not in described.allowed:
+        equal = [text for text in described.allowed if number is not None and _number(text) == number]
+        if not equal:
+            raise SettingError(f"{where} is not allowed: choose one of {', '.join(described.allowed)}")
+        return equal[0]
+    if described.limits:
+        lower, upper = described.limits
+        if number is None or not lower <= number <= upper:
+            raise SettingError(f"{where} is out of range: it must be a number from {lower:g} to {upper:g}")
+    return value
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _same(asked: str, got: str) -> bool:
+    """Tell whether a value was taken: equal as text, or as a number up to the camera's rounding."""
+    a, b = _number(asked), _number(got)
+    if a is not None and b is not None:
+        return math.isclose(a, b, rel_tol=_TOLERANCE, abs_tol=1e-9)
+    return asked == got

@@ -1,0 +1,155 @@
+"""A recording that runs in the background of a script."""
+
+import atexit
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+from ..persistence import Spool
+from .acquisition import Acquisition
+from .result import EndReason, RecordResult, RecordStats, make_result
+
+_SLICE_S = 0.2  # on Windows, Ctrl-C waits for the end of a wait
+
+
+class RunningRecording:
+    """A recording that has been started: the script may do something else meanwhile, such as move a stage.
+
+    As a context manager it stops the recording at the end of the block. A recording that is still running when the
+    script ends is stopped and closed then.
+
+    Parameters
+    ----------
+    acquisition
+        The sequence, started.
+    spool
+        Where its frames go.
+    """
+
+    def __init__(self, acquisition: Acquisition, spool: Spool) -> None:
+        self._acquisition = acquisition
+        self._spool = spool
+        self._result: RecordResult | None = None
+        self._error: BaseException | None = None
+        self._taking = False
+        self._ended = threading.Event()  # a join that Ctrl-C interrupts takes the thread for dead (Python 3.11)
+        self._thread = threading.Thread(target=self._run, name="mmspool-acquisition", daemon=True)
+
+    def begin(self) -> None:
+        """Start taking frames."""
+        self._taking = True
+        atexit.register(self._stop_at_exit)
+        try:
+            self._thread.start()
+        except RuntimeError:  # the system has no more threads
+            self._taking = False
+            atexit.unregister(self._stop_at_exit)
+            raise
+
+    @property
+    def running(self) -> bool:
+        """Whether frames are still taken or written."""
+        return not self._ended.is_set()
+
+    @property
+    def taking(self) -> bool:
+        """Whether the core and its buffer are still needed, though the camera may have ended."""
+        return self._taking
+
+    @property
+    def stats(self) -> RecordStats:
+        """How it stands."""
+        return self._acquisition.stats
+
+    def stop(self) -> None:
+        """Ask for the end and return at once; what the camera has made until then is recorded. Idempotent."""
+        self._acquisition.stop()
+
+    def join(self, timeout_s: float | None = None) -> bool:
+        """Wait for the end without asking how it was; False if it has not ended in ``timeout_s`` seconds."""
+        end = None if timeout_s is None else time.monotonic() + timeout_s
+        while not self._ended.is_set():
+            left = _SLICE_S if end is None else min(_SLICE_S, end - time.monotonic())
+            if left <= 0:
+                return False
+            self._ended.wait(left)
+        return True
+
+    def wait(self, timeout_s: float | None = None) -> RecordResult | None:
+        """Wait for the end.
+
+        Parameters
+        ----------
+        timeout_s
+            Seconds; None waits as long as it takes.
+
+        Returns
+        -------
+        RecordResult or None
+            How it ended; None if it has not ended in time. The same at every call.
+
+        Raises
+        ------
+        CoreError
+            The core failed; the frames until then are in the file.
+        SpoolError
+            The file could not be written; what was written stays readable.
+        BaseException
+            What ``until`` raised; the frames until then are in the file.
+        """
+        if not self.join(timeout_s):
+            return None
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        self.join()
+        if self._error is None or self._error is exc:
+            return
+        if exc is None:
+            raise self._error
+        exc.add_note(f"the recording failed too: {self._error}")
+
+    def _run(self) -> None:
+        """Record, close the file, and keep what happened for `wait`."""
+        try:
+            try:
+                end = self._acquisition.run()
+            except BaseException as exc:
+                self._close_after(exc)
+                raise
+            finally:
+                self._taking = False
+            # Stopped before the end that was asked for: the file must not pass for a whole one.
+            early = end is EndReason.STOPPED and not self._acquisition.plan.open_ended
+            spooled = self._spool.close(
+                interrupted=early or end not in (EndReason.COMPLETED, EndReason.STOPPED), reason=str(end)
+            )
+            self._result = make_result(spooled, end, self._acquisition.duration_s, self._acquisition.stats)
+        except BaseException as exc:  # noqa: BLE001 - raised by wait
+            self._error = exc
+        finally:
+            atexit.unregister(self._stop_at_exit)
+            self._ended.set()
+
+    def _close_after(self, exc: BaseException) -> None:
+        """Close the file of a recording that failed, and tell where it is."""
+        try:
+            spooled = self._spool.close(interrupted=True, reason=f"{EndReason.FAILED}: {exc}")
+        except Exception as closing:  # noqa: BLE001 - it must not hide the failure
+            if closing is not exc:
+                exc.add_note(f"closing the file failed too: {closing}")
+        else:
+            exc.add_note(f"{spooled.frames:,} frames are safe in {spooled.path}")
+
+    def _stop_at_exit(self) -> None:
+        self.stop()
+        self.join()

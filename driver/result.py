@@ -1,0 +1,105 @@
+"""What a recording from a camera tells, while it runs and when it has ended."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from ..persistence import Loss, SpoolResult, SpoolStats
+
+
+class EndReason(StrEnum):
+    """Why a recording ended."""
+
+    COMPLETED = "completed"
+    """All frames or all the time that was asked for."""
+    STOPPED = "stopped by the user"
+    OVERFLOW = "the core's buffer overflowed"
+    """The frames could not be taken from the core as fast as they came; the camera was stopped by the core."""
+    CAMERA_STOPPED = "the camera stopped by itself"
+    """Fewer frames than asked for, and no overflow: cameras report errors in no other way."""
+    TIMEOUT = "no frame came in time"
+    """A trigger that never came, or a camera that hangs."""
+    FAILED = "an error"
+    """The core or the file failed; the error is raised, with what was recorded safe in the file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordStats:
+    """How a recording stands; a snapshot.
+
+    Attributes
+    ----------
+    frames_requested
+        How many were asked for; None: until something else ends it.
+    frames_received
+        Frames taken from the core.
+    core_waiting, core_peak, core_capacity
+        Frames in the core's buffer when last looked at, at most, and how many it holds.
+    spool
+        What became of them.
+    """
+
+    frames_requested: int | None
+    frames_received: int
+    core_waiting: int
+    core_peak: int
+    core_capacity: int
+    spool: SpoolStats
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordResult:
+    """How a recording ended.
+
+    Attributes
+    ----------
+    path, frames, file_bytes
+        The file, the frames in it, its size.
+    frames_requested
+        How many were asked for, if a number was.
+    frames_lost, losses
+        How many are known to be missing, and where (see `Loss`).
+    end
+        Why it ended.
+    state
+        What the file says: ``"complete"``, ``"incomplete"`` or ``"interrupted"``.
+    duration_s
+        From the start of the sequence to its last frame.
+    stats
+        The last figures.
+    """
+
+    path: Path
+    frames: int
+    frames_requested: int | None
+    frames_lost: int
+    losses: tuple[Loss, ...]
+    end: EndReason
+    state: str
+    file_bytes: int
+    duration_s: float
+    mb_per_s: float
+    stats: RecordStats
+
+    @property
+    def complete(self) -> bool:
+        """Whether it ended as planned and no frame is missing."""
+        return self.state == "complete"
+
+
+def make_result(spooled: SpoolResult, end: EndReason, duration_s: float, stats: RecordStats) -> RecordResult:
+    """Combine what the spool and the loop know."""
+    megabytes = spooled.stats.bytes_written / 1e6
+    return RecordResult(
+        path=spooled.path,
+        frames=spooled.frames,
+        frames_requested=stats.frames_requested,
+        frames_lost=spooled.frames_lost,
+        losses=spooled.losses,
+        end=end,
+        state=spooled.state,
+        file_bytes=spooled.file_bytes,
+        duration_s=duration_s,
+        mb_per_s=megabytes / duration_s if duration_s > 0 else 0.0,
+        stats=stats,
+    )

@@ -1,0 +1,95 @@
+"""Every exception mmspool raises on purpose, in one tree.
+
+::
+
+    MmspoolError
+    ├── SpoolError                  writing a recording
+    │   ├── FrameError              one frame or its metadata does not fit; it was not stored, the spool goes on
+    │   ├── SpoolClosedError        the spool was closed before; nothing was stored
+    │   ├── RingFullError           no room in the ring in time; the frame was not stored and is counted as lost
+    │   ├── StorageError            the file or the ring cannot be made here (also an ``OSError``)
+    │   └── WriterError             the persistence process failed; its cause is ``__cause__``
+    ├── RecordingError              a file cannot be read as an mmspool recording
+    └── CameraError                 controlling a camera
+        ├── CoreError               the Micro-Manager core refused or failed; its own error is ``__cause__``
+        ├── SettingError            a value that the camera cannot take (also a ``ValueError``)
+        ├── CameraBusyError         refused, because it would kill the running sequence
+        └── ConnectError            no Micro-Manager core could be reached or started
+
+A message says what happened, the value, what was expected and what to do.
+"""
+
+__all__ = [
+    "CameraBusyError",
+    "CameraError",
+    "ConnectError",
+    "CoreError",
+    "FrameError",
+    "MmspoolError",
+    "RecordingError",
+    "RingFullError",
+    "SettingError",
+    "SpoolClosedError",
+    "SpoolError",
+    "StorageError",
+    "WriterError",
+]
+
+
+class MmspoolError(Exception):
+    """Base of every error mmspool raises on purpose."""
+
+
+class SpoolError(MmspoolError):
+    """Base of the errors of writing a recording."""
+
+
+class FrameError(SpoolError, ValueError):
+    """A frame or its metadata does not fit; it was not stored, and the spool can be used on."""
+
+
+class SpoolClosedError(SpoolError):
+    """The spool was closed before this call; nothing was stored."""
+
+
+class RingFullError(SpoolError):
+    """The ring had no room in time; the frame was not stored and is counted as lost."""
+
+
+class StorageError(SpoolError, OSError):
+    """The recording's file or ring cannot be made; nothing was recorded.
+
+    ``errno`` and ``filename`` are set where there is one, as in any ``OSError``.
+    """
+
+    def __str__(self) -> str:
+        parts = (self.filename, self.strerror) if self.strerror else self.args
+        return ": ".join(str(part) for part in parts if part is not None)
+
+
+class WriterError(SpoolError):
+    """The persistence process failed; ``__cause__`` tells why, and what it wrote stays readable."""
+
+
+class RecordingError(MmspoolError):
+    """A file cannot be read as an mmspool recording; it was not changed."""
+
+
+class CameraError(MmspoolError):
+    """Base of the errors of controlling a camera."""
+
+
+class CoreError(CameraError):
+    """The Micro-Manager core refused a call or failed in it; its own error is ``__cause__``."""
+
+
+class SettingError(CameraError, ValueError):
+    """A value that the camera cannot take; the camera keeps what it had, unless the message says otherwise."""
+
+
+class CameraBusyError(CameraError):
+    """The call would kill the running sequence, so it was refused; the sequence goes on."""
+
+
+class ConnectError(CameraError):
+    """No Micro-Manager core could be reached or started."""

@@ -1,0 +1,24 @@
+"""Frames to one HDF5 file: any 2-D arrays, no camera needed."""
+
+from .info import DetectorInfo
+from .recording import Recording, open
+from .repair import RepairReport, repair
+from .result import SpoolResult, SpoolStats
+from .ring import Loss, buffer_bytes_for
+from .spool import Spool
+from .verify import VerifyReport, verify
+
+__all__ = [
+    "DetectorInfo",
+    "Loss",
+    "Recording",
+    "RepairReport",
+    "Spool",
+    "SpoolResult",
+    "SpoolStats",
+    "VerifyReport",
+    "buffer_bytes_for",
+    "open",
+    "repair",
+    "verify",
+]

@@ -1,0 +1,101 @@
+"""Reading and writing at offsets, on every platform, with the errors that pass retried."""
+
+import errno
+import importlib.util
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+fcntl: Any = importlib.import_module("fcntl") if importlib.util.find_spec("fcntl") else None
+"""None on Windows, where an open file cannot be replaced anyway."""
+
+_PASSING = (errno.EIO, errno.EAGAIN, errno.ENOSPC, errno.ENOBUFS, errno.ETIMEDOUT)
+_RETRY_S = (0.05, 0.2, 0.8)  # a network drive or a controller that recovers does so within a second
+
+_moving = threading.Lock()  # a descriptor has one position for all threads
+
+
+def _move_and_write(descriptor: int, data: memoryview, offset: int) -> int:
+    with _moving:
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        return os.write(descriptor, data)
+
+
+def _move_and_read(descriptor: int, length: int, offset: int) -> bytes:
+    with _moving:
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        return os.read(descriptor, length)
+
+
+_pwrite: Callable[[int, memoryview, int], int] = getattr(os, "pwrite", _move_and_write)  # Windows has neither
+pread: Callable[[int, int, int], bytes] = getattr(os, "pread", _move_and_read)
+"""Read up to a number of bytes at an offset: descriptor, length, offset."""
+
+
+def pwrite(descriptor: int, data: memoryview, offset: int) -> int:
+    """Write at ``offset`` and return how many bytes were written; errors that may pass are retried.
+
+    Raises
+    ------
+    OSError
+        The device refused, for good.
+    """
+    for pause in (*_RETRY_S, None):
+        try:
+            return _pwrite(descriptor, data, offset)
+        except OSError as exc:
+            if pause is None or exc.errno not in _PASSING:
+                raise
+            time.sleep(pause)
+    raise AssertionError  # the last round returns or raises
+
+
+def pwrite_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+    """Write all of ``data`` at ``offset``, however many writes it takes."""
+    view, done = memoryview(data), 0
+    while done < len(view):
+        written = pwrite(descriptor, view[done:], offset + done)
+        if not written:
+            raise OSError(errno.EIO, f"the device took nothing of {len(view) - done:,} bytes at {offset + done:,}")
+        done += written
+
+
+def open_file(path: str | os.PathLike[str], flags: int) -> int:
+    """Open without translating line ends, and not for child processes."""
+    return os.open(path, flags | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+
+
+def sync(descriptor: int) -> None:
+    """Return when what was written is on the device, and the file's size with it."""
+    if hasattr(fcntl, "F_FULLFSYNC"):  # macOS: its fsync leaves the data in the drive's cache
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+    else:
+        getattr(os, "fdatasync", os.fsync)(descriptor)
+
+
+def sync_folder(path: Path) -> None:
+    """Return when the names in a folder are on the device, where folders can be synced."""
+    if fcntl is None:
+        return
+    descriptor = open_file(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as exc:  # some network file systems, which do it by themselves
+        if exc.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def boot() -> str:
+    """Return what names the time since this computer was started: after a power cut it is another one."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return f"{platform.node()} {psutil.boot_time():.0f}"

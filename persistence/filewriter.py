@@ -1,0 +1,195 @@
+"""Moving frames from the ring to the file, in the persistence process."""
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import StorageError
+from . import checksum
+from .blockfile import BlockFile
+from .geometry import COLUMNS, PAGE
+from .layout import Layout
+from .messages import Begin
+from .result import final_state
+from .ring import Counter, Ring
+
+
+class FileWriter:
+    """Writes the ring's frames, in order: pixels, then columns, then the count.
+
+    Growing the file and syncing it happen in a thread of their own, checksums in another, beside the write of the
+    block.
+
+    Parameters
+    ----------
+    ring
+        Laid out for the recording.
+    begin
+        What the file is for.
+    """
+
+    def __init__(self, ring: Ring, begin: Begin) -> None:
+        self._ring = ring
+        self._counters = ring.counters
+        self._geometry = begin.geometry
+        self._start_ns = begin.start_ns
+        self._checksum = begin.checksum
+        self._sync_interval_s = begin.sync_interval_s
+        self._lost = 0
+        self._synced = time.monotonic()
+        self._growth: Future[None] | None = None
+        self._sync: Future[None] | None = None
+        self._sync_covers = 0
+        self._sync_failed = False
+        self._no_room: StorageError | None = None
+        self._housekeeping = ThreadPoolExecutor(1, "mmspool-housekeeping")
+        self._hashing = ThreadPoolExecutor(1, "mmspool-checksums")
+        self._blocks = BlockFile(begin.path, direct=begin.direct)
+        try:
+            if begin.resume:
+                self._layout = Layout.attach(begin.path, begin.geometry, self._blocks, self._counters[Counter.WRITTEN])
+            else:
+                self._layout = Layout.create(
+                    begin.path,
+                    begin.geometry,
+                    begin.info,
+                    begin.metadata_json,
+                    begin.start,
+                    self._blocks,
+                    checksums=begin.checksum,
+                )
+        except BaseException:
+            self._blocks.close()
+            raise
+        self._layout.write_count("writer_restarts", self._counters[Counter.RESTARTS])
+        self._written = self._counters[Counter.WRITTEN]
+
+    @property
+    def direct(self) -> bool:
+        """Whether blocks go past the page cache."""
+        return self._blocks.direct
+
+    def write_to(self, stop: int) -> None:
+        """Write all frames before ``stop`` that are not in the file yet."""
+        per_block = self._geometry.frames_per_block
+        while self._written < stop:
+            block, first = divmod(self._written, per_block)
+            last = min(stop, (block + 1) * per_block)
+            self._make_room(last)
+            self._write_ledger()  # first: the frames' sequence numbers tell of losses too
+            self._write_block(block, first, last - block * per_block)
+            self._layout.write_count("frames_put", max(last, self._counters[Counter.PUT]))
+            self._layout.write_count("frames_written", last)
+            self._written = self._counters[Counter.WRITTEN] = last
+            self._keep_durable()
+        self._write_ledger()
+        self._keep_durable()
+
+    def finish(self, *, interrupted: bool, reason: str) -> tuple[int, int, str, int]:
+        """Trim the file to what was written, say how it ended, sync and close it.
+
+        Returns
+        -------
+        tuple
+            Frames, lost frames, state and size of the file in bytes.
+        """
+        self._housekeeping.shutdown()  # waits for what is under way
+        self._collect_sync()
+        self._write_ledger()
+        state = final_state(interrupted=interrupted, lost=self._lost)
+        entries = self._counters[Counter.LOSS_ENTRIES]
+        durable = self._counters[Counter.DURABLE] if self._sync_failed else self._written
+        size = self._layout.finish(self._written, durable, entries, state, reason, datetime.now().astimezone())
+        self._counters[Counter.DURABLE] = durable
+        self.close()
+        return self._written, self._lost, state, size
+
+    def close(self) -> None:
+        """Let go of the file; idempotent."""
+        self._housekeeping.shutdown()
+        self._hashing.shutdown()
+        self._layout.close()
+        self._blocks.close()
+
+    def _make_room(self, stop: int) -> None:
+        """Keep the file one increment ahead; a disk too full for that matters only when a frame has no place."""
+        growth = self._geometry.growth_frames
+        while True:
+            if self._growth is not None and (self._growth.done() or stop > self._layout.capacity):
+                growing, self._growth = self._growth, None
+                try:
+                    growing.result()
+                except StorageError as exc:
+                    self._no_room = exc
+            if self._growth is None and self._no_room is None and stop > self._layout.capacity - growth:
+                self._growth = self._housekeeping.submit(self._layout.grow)
+            if stop <= self._layout.capacity:
+                return
+            if self._no_room is not None:
+                raise StorageError(
+                    self._no_room.errno,
+                    f"the disk is full: {self._written:,} frames were written, and there is no room for the next "
+                    f"{growth:,} ({self._no_room.strerror})",
+                    self._no_room.filename,
+                ) from self._no_room
+
+    def _write_block(self, block: int, first: int, last: int) -> None:
+        """Write frames ``first`` to ``last`` of a block; the page in which an earlier write ended is written again."""
+        size = self._geometry.frame_bytes
+        slot = block % self._geometry.blocks
+        start = first * size // PAGE * PAGE
+        with self._ring.block_bytes(slot, start, last * size) as data, data[first * size - start :] as frames:
+            hashing = self._hashing.submit(checksum.of_frames, frames, size) if self._checksum else None
+            started = time.perf_counter_ns()
+            try:
+                self._blocks.write_block(data, self._layout.block_offset(block) + start)
+            finally:
+                checksums = hashing.result() if hashing else None
+            took = time.perf_counter_ns() - started
+        self._counters[Counter.SLOWEST_WRITE_NS] = max(self._counters[Counter.SLOWEST_WRITE_NS], took)
+        self._write_columns(self._written, last - first, checksums)
+
+    def _write_columns(self, first: int, count: int, checksums: npt.NDArray[np.uint64] | None) -> None:
+        slot = first % self._geometry.frames  # a block never wraps round the ring's end
+        records = self._ring.records[slot : slot + count]
+        for column, name in enumerate(COLUMNS):
+            self._layout.write_column(name, first, records[:, column])
+        host = records[:, COLUMNS.index("host_timestamp")]
+        self._layout.write_column("start_time", first, (host - self._start_ns) / 1e9)
+        if checksums is not None:
+            self._layout.write_column("checksum", first, checksums)
+
+    def _keep_durable(self) -> None:
+        """Have the device take what was written, every ``sync_interval_s``, and then say so."""
+        if self._sync is not None and self._sync.done():
+            self._collect_sync()
+        due = time.monotonic() - self._synced >= self._sync_interval_s
+        if self._sync is None and due and self._written > self._counters[Counter.DURABLE]:
+            self._synced, self._sync_covers = time.monotonic(), self._written
+            self._sync = self._housekeeping.submit(self._make_durable, self._sync_covers)
+
+    def _collect_sync(self) -> None:
+        """Count what a sync has made durable; after one that failed, no later success tells what was lost."""
+        if self._sync is not None:
+            syncing, self._sync = self._sync, None
+            self._sync_failed = True
+            syncing.result()
+            self._sync_failed = False
+            self._counters[Counter.DURABLE] = self._sync_covers
+
+    def _make_durable(self, frames: int) -> None:
+        """Have the device take ``frames`` frames; without checksums only the count tells that they are whole."""
+        self._blocks.sync()
+        self._layout.write_count("frames_durable", frames)
+        if not self._checksum:
+            self._blocks.sync()
+
+    def _write_ledger(self) -> None:
+        if self._counters[Counter.LOST] != self._lost:
+            losses = self._ring.losses()
+            self._layout.write_losses(losses)
+            self._lost = int(losses[:, 1].sum())  # not the counter, which the producer changes a moment later
+            self._layout.write_count("frames_lost", self._lost)

@@ -1,0 +1,91 @@
+"""What counts as a frame, and what is told to somebody whose frame does not."""
+
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import FrameError
+
+METADATA_KEYS = ("image_number", "camera_frame_number", "camera_timestamp", "host_timestamp")
+"""What `Spool.put` takes as a frame's metadata: whole numbers, time stamps in ns."""
+
+_MAX_FLOAT_BYTES = 8  # longer ones differ between machines and most readers of HDF5 cannot read them
+
+
+def as_frame(image: object) -> npt.NDArray[Any]:
+    """Return ``image`` as a 2-D array that can be stored as it is.
+
+    Raises
+    ------
+    FrameError
+        It is not 2-D, empty, masked, or not of whole numbers, floats or bools.
+    """
+    if isinstance(image, np.ma.MaskedArray):
+        raise FrameError("the frame is a masked array, whose mask would be lost: put image.filled(...) or image.data")
+    try:
+        frame = np.asarray(image)
+    except (TypeError, ValueError, RuntimeError) as exc:  # PyTorch raises the last
+        raise FrameError(
+            f"the frame of type {type(image).__name__} cannot be turned into a NumPy array ({exc}): "
+            "put an array in this computer's memory, of shape (Y, X)"
+        ) from exc
+    if frame.dtype.kind not in "biuf" or (frame.dtype.kind == "f" and frame.dtype.itemsize > _MAX_FLOAT_BYTES):
+        raise FrameError(
+            f"the frame's dtype is {frame.dtype}; a recording stores bool, integers and floats of up to 64 bits: "
+            "convert it, or record its parts"
+        )
+    if frame.ndim != 2:
+        raise FrameError(
+            f"the frame has shape {frame.shape}; a frame has two dimensions (Y, X): put one image at a time, "
+            "and a flat one from the Java backend as pixels.reshape(height, width)"
+        )
+    if frame.size == 0:
+        raise FrameError(f"the frame has shape {frame.shape}: it holds no pixels")
+    return frame
+
+
+def check_same(frame: npt.NDArray[Any], shape: tuple[int, int], dtype: np.dtype[Any], index: int) -> None:
+    """Refuse a frame that differs from those before it.
+
+    Raises
+    ------
+    FrameError
+        Its shape or dtype is another one.
+    """
+    if frame.shape != shape or frame.dtype != dtype:
+        raise FrameError(
+            f"frame {index} is {_describe(frame.shape, frame.dtype)}, but this recording holds "
+            f"{_describe(shape, dtype)}: one file holds frames of one shape and dtype; the frames before it are safe"
+        )
+
+
+def metadata_values(metadata: Mapping[str, Any] | None, host_ns: int) -> tuple[int, int, int, int]:
+    """Return the values of `METADATA_KEYS`, -1 where unknown, the present time for ``host_timestamp``.
+
+    Raises
+    ------
+    FrameError
+        An unknown key, or a value that is not a whole number of 64 bits.
+    """
+    if not metadata:
+        return -1, -1, -1, host_ns
+    if not metadata.keys() <= set(METADATA_KEYS):
+        raise FrameError(
+            f"unknown metadata {sorted(metadata.keys() - set(METADATA_KEYS))}: a frame's metadata may have "
+            f"{', '.join(METADATA_KEYS)} (mmspool.frame_metadata makes it from Micro-Manager's tags)"
+        )
+    try:
+        number, counter, stamp, host = (operator.index(metadata.get(key, -1)) for key in METADATA_KEYS)
+    except TypeError as exc:
+        raise FrameError(f"metadata {dict(metadata)} has a value that is not a whole number ({exc})") from exc
+    values = number, counter, stamp, host if "host_timestamp" in metadata else host_ns
+    if any(not -(2**63) <= value < 2**63 for value in values):
+        raise FrameError(f"metadata {dict(metadata)} has a value that does not fit in 64 bits")
+    return values
+
+
+def _describe(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
+    return f"{'x'.join(map(str, shape))} {dtype.str} ({dtype.name})"

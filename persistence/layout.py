@@ -1,0 +1,261 @@
+"""The HDF5 file of a recording while it is written: where everything lies, growing it, trimming it.
+
+HDF5 writes the structure only, and only through `StagedFile`, so that each change is whole or not there. Pixels,
+columns and counters are written at the offsets that this module looks up.
+"""
+
+import math
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import h5py
+import numpy as np
+
+from .blockfile import BlockFile
+from .chunkindex import chunk_offsets
+from .fileio import open_file, sync_folder
+from .geometry import MAX_COMMIT_CHUNKS, PAGE, Geometry, round_up
+from .info import DetectorInfo
+from .ring import MAX_LOSSES
+from .staged import StagedFile
+from .structure import (
+    COLUMN_CHUNK,
+    COLUMN_FILLS,
+    COLUMN_PATHS,
+    COUNTERS,
+    DATA,
+    END_TIME,
+    HDF5_OPTIONS,
+    LEDGER,
+    LOSS_COLUMNS,
+    REASON_BYTES,
+    STATE_BYTES,
+    TIME_BYTES,
+    create,
+    fixed,
+)
+
+_VALUE_BYTES = 8
+_SLACK = 4 << 20  # what a growth may add beside chunks: index nodes and one metadata block, with room to spare
+
+
+class Layout:
+    """The structure of a recording that is being written; `create` and `attach` make it.
+
+    Only one thread may call `grow` and `finish`; the offsets of frames below `capacity` may be asked for by another.
+
+    Attributes
+    ----------
+    capacity
+        Frames the dataset has room for.
+    """
+
+    def __init__(self, path: Path, geometry: Geometry, blocks: BlockFile) -> None:
+        self.capacity = 0
+        self._geometry = geometry
+        self._blocks = blocks
+        self._chunk_offsets: dict[int, int] = {}
+        self._column_offsets: dict[str, list[int]] = {name: [] for name in COLUMN_PATHS}
+        self._descriptor = open_file(path, os.O_RDWR)
+        self._staged = StagedFile(self._descriptor)
+        self._file: h5py.File
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        geometry: Geometry,
+        info: DetectorInfo,
+        metadata_json: str,
+        start: datetime,
+        blocks: BlockFile,
+        *,
+        checksums: bool,
+    ) -> Self:
+        """Make the structure in an empty file, with room for the first frames, synced.
+
+        Raises
+        ------
+        StorageError
+            There is no room for the first frames.
+        """
+        os.truncate(path, 0)  # a writer that was killed may have begun; h5py's driver would open what it left
+        layout = cls(path, geometry, blocks)
+        try:
+            blocks.reserve(0, _SLACK)  # a disk without room even for the structure is told as such
+            layout._open("w")
+            create(layout._file, path, geometry, info, metadata_json, start, checksums=checksums)
+            layout._file.flush()
+            layout._staged.commit()  # without a journal: nobody has put a frame yet
+            layout._look_up_values()
+            layout.grow()
+            sync_folder(path.parent)  # the name too must survive
+        except BaseException:
+            layout.close()
+            raise
+        return layout
+
+    @classmethod
+    def attach(cls, path: Path, geometry: Geometry, blocks: BlockFile, first: int) -> Self:
+        """Take over a recording whose writer is gone: finish the change it was in, then find everything again.
+
+        Parameters
+        ----------
+        path, geometry, blocks
+            As for `create`.
+        first
+            The first frame that is still to be written.
+
+        Raises
+        ------
+        OSError, KeyError
+            The file is damaged.
+        """
+        layout = cls(path, geometry, blocks)
+        try:
+            layout._staged.replay()
+            layout._open("r+")
+            layout._restore_losses()
+            layout._look_up_values()
+            layout._staged.commit()
+            layout.capacity = layout._file[DATA].shape[0]
+            layout._look_up_columns(layout.capacity, new=False)
+            layout._look_up_blocks(first, layout.capacity)
+        except BaseException:
+            layout.close()
+            raise
+        return layout
+
+    def grow(self) -> None:
+        """Add one increment of frames: room on the disk first, so that a reader never sees a file that is cut short.
+
+        Raises
+        ------
+        StorageError
+            The disk has no room for it, or for the rest of it; the file is whole.
+        """
+        g = self._geometry
+        target = self.capacity + g.growth_frames
+        while self.capacity < target:
+            capacity = min(target, self.capacity + MAX_COMMIT_CHUNKS * g.frames_per_block)
+            column_bytes = _column_chunks(capacity) - _column_chunks(self.capacity)
+            column_bytes *= len(COLUMN_PATHS) * COLUMN_CHUNK * _VALUE_BYTES
+            chunk_bytes = (capacity - self.capacity) // g.frames_per_block * round_up(g.block_bytes, PAGE)
+            # Each time, for a commit cuts the file to what HDF5 uses.
+            self._blocks.reserve(self._blocks.size(), chunk_bytes + column_bytes + _SLACK)
+            for where in COLUMN_PATHS.values():
+                self._file[where].resize((capacity,))
+            self._file[DATA].resize(capacity, axis=0)
+            self._file.flush()
+            self._look_up_columns(capacity, new=True)
+            self._look_up_blocks(self.capacity, capacity)
+            self._staged.commit()
+            self.capacity = capacity  # not before: a frame must not be counted that the structure has no place for
+
+    def block_offset(self, block: int) -> int:
+        """Return where in the file block ``block`` starts; blocks are asked for in order."""
+        self._chunk_offsets.pop(block - 1, None)
+        return self._chunk_offsets[block]
+
+    def write_column(self, name: str, first: int, values: np.ndarray[Any, Any]) -> None:
+        """Write the 8-byte ``values`` of a column, from frame ``first`` on."""
+        done = 0
+        while done < len(values):
+            chunk, place = divmod(first + done, COLUMN_CHUNK)
+            part = values[done : done + COLUMN_CHUNK - place]
+            self._blocks.write(part.tobytes(), self._column_offsets[name][chunk] + place * _VALUE_BYTES)
+            done += len(part)
+
+    def write_count(self, name: str, value: int) -> None:
+        """Write one of the ledger's counters."""
+        self._blocks.write(value.to_bytes(_VALUE_BYTES, "little", signed=True), self._values[name])
+
+    def write_losses(self, losses: np.ndarray[Any, Any]) -> None:
+        """Write the ledger of losses, ``(entries, 3)`` int64."""
+        for offset, column in zip(self._losses, losses.T, strict=True):
+            self._blocks.write(column.astype("<i8").tobytes(), offset)
+
+    def stage_losses(self, losses: np.ndarray[Any, Any]) -> None:
+        """Replace the ledger of losses, ``(entries, 3)`` int64, with the next commit."""
+        whole = np.full((MAX_LOSSES, losses.shape[1]), -1, "<i8")
+        whole[: len(losses)] = losses
+        for offset, column in zip(self._losses, whole.T, strict=True):
+            self._staged.stage(column.tobytes(), offset)
+        self._staged.stage(int(losses[:, 1].sum()).to_bytes(_VALUE_BYTES, "little"), self._values["frames_lost"])
+
+    def finish(self, frames: int, durable: int, losses: int, state: str, reason: str, end: datetime) -> int:
+        """Trim the file to ``frames`` frames and ``losses`` entries, say how it ended; return the file's size.
+
+        All of that is one commit: after a crash the file is as before, or ended.
+        """
+        self._blocks.sync()  # the frames, before anything says that they are all there are
+        for where in COLUMN_PATHS.values():  # before the data: then the freed space lies at the file's end
+            self._file[where].resize((frames,))
+        for name in LOSS_COLUMNS:
+            self._file[f"{LEDGER}/{name}"].resize((losses,))
+        self._file[DATA].resize(frames, axis=0)
+        self._file.close()
+        self._staged.stage(fixed(reason, REASON_BYTES), self._values["end_reason"])
+        self._staged.stage(fixed(end.isoformat(), TIME_BYTES), self._values["end_time"])
+        self._staged.stage(fixed(state, STATE_BYTES), self._values["state"])
+        for name, value in (("frames_written", frames), ("frames_durable", durable)):
+            self._staged.stage(value.to_bytes(_VALUE_BYTES, "little"), self._values[name])
+        self._staged.commit()
+        self._staged.retire_journal()
+        return self._blocks.size()
+
+    def finish_change(self) -> None:
+        """Make the last change whole of a file that nobody writes any more."""
+        self._staged.replay()
+        self._staged.retire_journal()
+
+    def close(self) -> None:
+        """Let go of the file as it is; idempotent."""
+        if "_file" in self.__dict__ and self._file:
+            self._file.close()  # what HDF5 still writes stays staged, and is never committed
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _open(self, mode: str) -> None:
+        self._file = h5py.File(self._staged, mode, driver="fileobj", **HDF5_OPTIONS)
+
+    def _restore_losses(self) -> None:
+        """Give the ledger of losses its room back: the writer that is gone may just have trimmed it."""
+        for name in LOSS_COLUMNS:
+            self._file[f"{LEDGER}/{name}"].resize((MAX_LOSSES,))
+        self._file.flush()
+
+    def _look_up_values(self) -> None:
+        """Find the places of what is written in place, and the journal."""
+        ledger = self._file[LEDGER]
+        self._values = {name: ledger[name].id.get_offset() for name in (*COUNTERS, "state", "end_reason")}
+        self._values["end_time"] = self._file[END_TIME].id.get_offset()
+        self._losses = [ledger[name].id.get_chunk_info_by_coord((0,)).byte_offset for name in LOSS_COLUMNS]
+        journal = ledger["journal"].id.get_offset()
+        self._staged.use_journal(journal)
+
+    def _look_up_columns(self, capacity: int, *, new: bool) -> None:
+        """Find the columns' chunks up to ``capacity`` frames, and fill them if they are new."""
+        for name, where in COLUMN_PATHS.items():
+            offsets, column = self._column_offsets[name], self._file[where].id
+            for chunk in range(len(offsets), _column_chunks(capacity)):
+                offsets.append(column.get_chunk_info_by_coord((chunk * COLUMN_CHUNK,)).byte_offset)
+                if new:
+                    self._blocks.write(COLUMN_FILLS[name].tobytes() * COLUMN_CHUNK, offsets[-1])
+
+    def _look_up_blocks(self, first: int, capacity: int) -> None:
+        """Find the chunks of the frames from ``first`` to ``capacity``."""
+        per_block, data = self._geometry.frames_per_block, self._file[DATA].id
+        written = chunk_offsets(self._staged.writes(), data.rank, self._geometry.block_bytes)
+        for block in range(first // per_block, math.ceil(capacity / per_block)):
+            start = block * per_block
+            if start not in written:  # in a file that another process wrote
+                written[start] = data.get_chunk_info_by_coord((start, 0, 0)).byte_offset
+            self._chunk_offsets[block] = written[start]
+
+
+def _column_chunks(frames: int) -> int:
+    return math.ceil(frames / COLUMN_CHUNK)

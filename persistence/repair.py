@@ -1,0 +1,172 @@
+"""Making a recording exact after a crash."""
+
+import os
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ..errors import RecordingError
+from . import checksum
+from .blockfile import BlockFile
+from .check import DAMAGE, check_is_file, check_structure, text_attribute
+from .fileio import boot, open_file
+from .geometry import Geometry
+from .layout import Layout
+from .ring import MAX_LOSSES, STAGES
+from .staged import StagedFile
+from .structure import COLUMN_PATHS, DATA, LEDGER, LOSS_COLUMNS
+from .target import is_locked
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RepairReport:
+    """What `repair` found, and did unless it was a dry run.
+
+    Attributes
+    ----------
+    needed
+        False: the recording was closed properly, and nothing was or would be done.
+    frames
+        Frames that are whole.
+    frames_counted
+        Frames the file said to have.
+    frames_unwritten
+        Frames at least that had been handed over, but never reached the file; they are entered as lost.
+    journal_records
+        Changes of structure that had to be written again.
+    """
+
+    path: Path
+    needed: bool
+    state: str
+    frames: int
+    frames_counted: int
+    frames_unwritten: int
+    journal_records: int
+
+
+def repair(path: str | os.PathLike[str], *, dry_run: bool = False) -> RepairReport:
+    """Trim a recording that was not closed to its whole frames and set its counts and state; in place, idempotent.
+
+    Frames are taken as whole up to the durable count, and beyond it as long as their checksums are right. A recording
+    without checksums keeps what it counted, or what is durable if the computer was started again since. No pixel is
+    changed. Losses are located by the frames' sequence numbers; a stage that did not reach the file is ``"unknown"``.
+
+    Parameters
+    ----------
+    path
+        The file.
+    dry_run
+        Only tell what would be done.
+
+    Raises
+    ------
+    RecordingError
+        The file is in use, cannot be read, is no recording, or is damaged beyond what a crash leaves behind.
+    """
+    path = Path(path)
+    check_is_file(path)
+    try:
+        if is_locked(path):
+            raise RecordingError(f"{path} is in use, by a recording or by a program that reads it: close that first")
+        report, geometry, losses = _examine(path)
+        if report.needed and not dry_run:
+            _apply(path, report, geometry, losses)
+    except DAMAGE as exc:
+        raise RecordingError(f"{path} cannot be repaired: {exc}") from exc
+    return report
+
+
+def _examine(path: Path) -> tuple[RepairReport, Geometry, np.ndarray[Any, Any]]:
+    """Look at the file as it will be once its journal is applied, without changing it."""
+    descriptor = open_file(path, os.O_RDONLY)
+    try:
+        staged = StagedFile(descriptor)
+        records = staged.recover()
+        with h5py.File(staged, "r", driver="fileobj") as file:
+            check_structure(file, lambda: staged.seek(0, os.SEEK_END))
+            ledger, data = file[LEDGER], file[DATA]
+            state = ledger["state"][()].decode()
+            counted = int(ledger["frames_written"][()])
+            whole = counted if state != "recording" else _whole_frames(file)
+            unwritten = max(0, int(ledger["frames_put"][()]) - whole) if state == "recording" else 0
+            sequence = file[COLUMN_PATHS["sequence_number"]][:whole]
+            geometry = Geometry(
+                shape=data.shape[1:],
+                dtype=data.dtype,
+                frames_per_block=data.chunks[0],
+                blocks=0,
+                growth_frames=int(ledger.attrs["growth_frames"]),
+            )
+            losses = np.stack([ledger[name][()] for name in LOSS_COLUMNS], axis=1)
+    finally:
+        os.close(descriptor)
+    report = RepairReport(
+        path=path,
+        needed=state == "recording" or records > 0,
+        state=state,
+        frames=whole,
+        frames_counted=counted,
+        frames_unwritten=unwritten,
+        journal_records=records,
+    )
+    return report, geometry, _agreeing(losses, sequence, unwritten)
+
+
+def _whole_frames(file: h5py.File) -> int:
+    """Return how many frames are whole, whatever the counter says: a power cut may leave it ahead or behind."""
+    ledger, data = file[LEDGER], file[DATA]
+    durable, counted = int(ledger["frames_durable"][()]), int(ledger["frames_written"][()])
+    capacity = int(data.shape[0])
+    if not 0 <= durable <= capacity or counted < 0:
+        raise RecordingError(f"its counters are damaged: {durable} durable frames of {capacity}, {counted} written")
+    sequence, checksums = (file[COLUMN_PATHS[name]] for name in ("sequence_number", "checksum"))
+    if text_attribute(checksums, "algorithm") == checksum.NO_CHECKSUMS:
+        return max(durable, min(counted, capacity)) if text_attribute(ledger, "boot") == boot() else durable
+    frames = durable
+    while frames < capacity and sequence[frames] >= 0 and checksum.of_frame(data[frames]) == int(checksums[frames]):
+        frames += 1
+    return frames
+
+
+def _agreeing(losses: np.ndarray[Any, Any], sequence: np.ndarray[Any, Any], unwritten: int) -> np.ndarray[Any, Any]:
+    """Return the ledger ``(entries, 3)`` that agrees with the frames: its parts do not reach the device together."""
+    frames, there = len(sequence), defaultdict(list)
+    for before, count, stage in losses.tolist():
+        if before >= 0 and count > 0 and 0 <= stage < len(STAGES):
+            there[min(before, frames)].append([before, count, stage])
+    entries: list[list[int]] = []
+    skipped = np.diff(sequence, prepend=-1) - 1
+    for before in np.flatnonzero(skipped > 0).tolist():
+        count, known = int(skipped[before]), there[before]
+        agrees = sum(entry[1] for entry in known) == count
+        entries += known if agrees else [[before, count, known[0][2] if known else STAGES.index("unknown")]]
+    entries += [[frames, count, stage] for _, count, stage in there[frames]]
+    if unwritten:
+        entries.append([frames, unwritten, STAGES.index("ring")])
+    for _, count, _ in entries[MAX_LOSSES:]:
+        entries[MAX_LOSSES - 1][1] += count
+    return np.array(entries[:MAX_LOSSES], np.int64).reshape(-1, len(LOSS_COLUMNS))
+
+
+def _apply(path: Path, report: RepairReport, geometry: Geometry, losses: np.ndarray[Any, Any]) -> None:
+    blocks = BlockFile(path)
+    layout = None
+    try:
+        if report.state != "recording":
+            layout = Layout(path, geometry, blocks)
+            layout.finish_change()
+            return
+        layout = Layout.attach(path, geometry, blocks, report.frames)
+        layout.stage_losses(losses)
+        reason = "not closed: the recording and its persistence process died, or the power went; repaired"
+        layout.finish(report.frames, report.frames, len(losses), "repaired", reason, datetime.now().astimezone())
+    finally:
+        if layout is not None:
+            layout.close()
+        blocks.close()

@@ -1,0 +1,277 @@
+"""The ring in shared memory: the only buffer between the producer and the persistence process.
+
+The whole state is two counters that only grow: ``put`` (frames the producer has published) and ``written`` (frames
+the writer has handed to the device). Frame *i* lies in block ``i // F``, in slot ``block % blocks``; its slot is free
+when the block that had it before is written. The counters live in the ring, so whoever attaches knows what is left to
+write.
+"""
+
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+from multiprocessing.connection import Connection
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+
+from ..errors import StorageError
+from .fileio import open_file
+from .geometry import COLUMNS, PAGE, RECORD_BYTES, Geometry, round_up
+from .target import is_locked, lock_shared
+
+_log = logging.getLogger("mmspool")
+
+MAX_LOSSES = 4096
+"""Losses located one by one; later ones are added to the last entry, and located by ``sequence_number`` alone."""
+
+STAGES = ("camera", "core", "ring", "unknown")
+"""Where a frame can be lost: before the core saw it, in the core's buffer, before the ring; or nobody knows where."""
+
+_LOSS_FIELDS = 3
+_HEADER_BYTES = PAGE + MAX_LOSSES * _LOSS_FIELDS * 8
+_DEFAULT_BYTES = 1 << 30  # 1.3 s at 840 MB/s, and a second to set aside; the core's own buffer comes on top
+_LEAST_DEFAULT_BYTES = 64 << 20  # below that blocks of small frames would shrink
+_SHM = Path("/dev/shm")  # noqa: S108 - the place of POSIX shared memory on Linux
+_PREFIX = "mmspool-"
+_RECORD = struct.Struct(f"{len(COLUMNS)}q")
+
+
+class Counter(IntEnum):
+    """Places of the int64 counters in the ring's header."""
+
+    PUT = 0
+    WRITTEN = 1
+    LOST = 2
+    LOSS_ENTRIES = 3
+    FAILED = 4
+    SLOWEST_WRITE_NS = 5
+    DURABLE = 6
+    RESTARTS = 7
+    STARTED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Frames that were lost together.
+
+    ``count`` frames are missing before frame ``before_frame`` of the file (one past the last frame: at the end), lost
+    at ``stage``: ``"camera"`` (the core never saw them), ``"core"`` (its buffer), ``"ring"`` (no room to put them) or
+    ``"unknown"`` (a power cut took that).
+    """
+
+    before_frame: int
+    count: int
+    stage: str
+
+
+def default_buffer_bytes() -> int:
+    """Return a ring size from the memory there is: a quarter of what is free, at most 1 GiB."""
+    free: int = psutil.virtual_memory().available
+    if _SHM.is_dir():
+        free = min(free, 2 * _shm_free())
+    return min(_DEFAULT_BYTES, free // 4 // PAGE * PAGE)
+
+
+def buffer_bytes_for(frame_bytes: int, frames: int) -> int:
+    """Return a ring size that holds ``frames`` frames, or `default_buffer_bytes` if that is less."""
+    needed = frames * (frame_bytes + RECORD_BYTES) + 2 * PAGE + _HEADER_BYTES
+    return min(default_buffer_bytes(), max(_LEAST_DEFAULT_BYTES, round_up(needed, PAGE)))
+
+
+class Ring:
+    """A block of shared memory with a header, one record of columns a frame, and blocks of frames.
+
+    Parameters
+    ----------
+    memory
+        The shared memory; `create` and `attach` make it.
+
+    Attributes
+    ----------
+    counters
+        The header's int64 counters, indexed by `Counter`.
+    records
+        ``(frames, columns)`` int64, after `lay_out`.
+    blocks
+        ``(blocks, frames_per_block, Y, X)`` of the frames' dtype, after `lay_out`.
+    """
+
+    records: npt.NDArray[np.int64]
+    blocks: npt.NDArray[Any]
+
+    def __init__(self, memory: SharedMemory) -> None:
+        self._memory = memory
+        self._buffer = cast("memoryview[int]", memory.buf)  # None only after it was closed
+        self.counters = self._buffer[:PAGE].cast("q")
+        self._lock = _hold(memory.name)
+        self._losses = np.frombuffer(self._buffer, np.int64, MAX_LOSSES * _LOSS_FIELDS, PAGE).reshape(-1, _LOSS_FIELDS)
+
+    @classmethod
+    def create(cls, size_bytes: int) -> "Ring":
+        """Make a ring of at most ``size_bytes``; `reserve` then backs it with memory.
+
+        Raises
+        ------
+        StorageError
+            There is less shared memory than that, or no room for the header.
+        """
+        size = size_bytes // PAGE * PAGE
+        if size <= _HEADER_BYTES + PAGE:
+            raise StorageError(
+                f"buffer_bytes is {size_bytes:,}; the ring needs {_HEADER_BYTES + PAGE:,} bytes for its header alone, "
+                "then at least two frames"
+            )
+        _check_room(size)
+        _remove_stale()
+        try:
+            return cls(SharedMemory(f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}", create=True, size=size))
+        except OSError as exc:
+            raise StorageError(f"cannot make a ring of {size:,} bytes in shared memory: {exc}") from exc
+
+    @classmethod
+    def attach(cls, name: str) -> "Ring":
+        """Map an existing ring by its name."""
+        return cls(SharedMemory(name))
+
+    @property
+    def name(self) -> str:
+        """The shared memory's name, for `attach`."""
+        return self._memory.name
+
+    @property
+    def room(self) -> int:
+        """Bytes for records and blocks."""
+        return self._memory.size - _HEADER_BYTES
+
+    def lay_out(self, geometry: Geometry) -> None:
+        """Place the records and blocks of a geometry that was planned for this ring's room."""
+        g = geometry
+        start = _HEADER_BYTES + g.columns_bytes
+        self.records = np.ndarray((g.frames, len(COLUMNS)), np.int64, self._buffer, _HEADER_BYTES)
+        self.blocks = np.ndarray(
+            (g.blocks, g.frames_per_block, *g.shape),
+            g.dtype,
+            self._buffer,
+            start,
+            strides=(g.block_stride, g.frame_bytes, g.shape[1] * g.dtype.itemsize, g.dtype.itemsize),
+        )
+        self._blocks_bytes = self._buffer[start : start + g.blocks * g.block_stride]
+        self._stride = g.block_stride
+
+    def reserve(self) -> None:
+        """Back every page with memory and map it: on tmpfs a page that cannot be had later would be a SIGBUS.
+
+        Raises
+        ------
+        StorageError
+            Shared memory has no room for it.
+        """
+        if self._lock is not None and hasattr(os, "posix_fallocate"):
+            try:
+                os.posix_fallocate(self._lock, 0, self._memory.size)
+            except OSError as exc:
+                raise StorageError(
+                    f"shared memory has no room for a ring of {self._memory.size:,} bytes ({exc}): "
+                    "give a smaller buffer_bytes or enlarge /dev/shm"
+                ) from exc
+        self.touch()
+
+    def touch(self) -> None:
+        """Map every page into this process, so that no frame pays for it."""
+        np.frombuffer(self._buffer, np.uint8)[::PAGE].max()
+
+    def write_record(self, slot: int, values: tuple[int, ...]) -> None:
+        """Store the columns of the frame in frame slot ``slot``."""
+        _RECORD.pack_into(self._buffer, _HEADER_BYTES + slot * RECORD_BYTES, *values)
+
+    def block_bytes(self, slot: int, start: int, stop: int) -> memoryview:
+        """Return bytes ``start`` to ``stop`` of the block in slot ``slot``, not copied."""
+        return self._blocks_bytes[slot * self._stride + start : slot * self._stride + stop]
+
+    def add_loss(self, before_frame: int, count: int, stage: str) -> None:
+        """Count lost frames and locate them."""
+        code = STAGES.index(stage)
+        entries = self.counters[Counter.LOSS_ENTRIES]
+        last = self._losses[entries - 1]
+        if entries and (entries == MAX_LOSSES or (last[0] == before_frame and last[2] == code)):
+            last[1] += count
+        else:
+            self._losses[entries] = before_frame, count, code
+            self.counters[Counter.LOSS_ENTRIES] = entries + 1
+        self.counters[Counter.LOST] += count
+
+    def losses(self) -> npt.NDArray[np.int64]:
+        """Return a copy of the ledger, ``(entries, 3)``: before which frame, how many, stage code."""
+        return self._losses[: self.counters[Counter.LOSS_ENTRIES]].copy()
+
+    def close(self) -> None:
+        """Unmap the ring from this process; idempotent."""
+        for name in ("records", "blocks", "_losses"):
+            self.__dict__.pop(name, None)
+        for name in ("_blocks_bytes", "counters", "_buffer"):
+            view = self.__dict__.pop(name, None)
+            if view is not None:
+                view.release()
+        self._memory.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def share_lock(self) -> Connection | None:
+        """Return the ring's lock for a new process, which then has it from its first moment; None where there is none.
+
+        Otherwise the ring would look abandoned if the producer were killed before the new process has attached.
+        """
+        return None if self._lock is None else Connection(os.dup(self._lock))
+
+    def unlink(self) -> None:
+        """Give the memory back to the system, once; whoever still has it mapped keeps it."""
+        self._memory.unlink()
+
+
+def _shm_free() -> int:
+    return shutil.disk_usage(_SHM).free
+
+
+def _hold(name: str) -> int | None:
+    """Lock the memory's file as in use, until this process lets go of it or dies; None where it has no file."""
+    place = _SHM / name.lstrip("/")
+    if not place.exists():
+        return None
+    descriptor = open_file(place, os.O_RDWR)
+    lock_shared(descriptor)
+    return descriptor
+
+
+def _remove_stale() -> None:
+    """Remove rings whose processes are all dead: after a SIGKILL of everything nobody else does."""
+    for place in _SHM.glob(f"{_PREFIX}*"):
+        pid = place.name.removeprefix(_PREFIX).partition("-")[0]
+        with contextlib.suppress(FileNotFoundError, PermissionError):  # gone meanwhile, or another user's
+            if pid.isdigit() and not psutil.pid_exists(int(pid)) and not is_locked(place):
+                place.unlink()
+                _log.warning("removed %s, left behind by process %s, which is gone", place, pid)
+
+
+def _check_room(size: int) -> None:
+    """Refuse a ring that memory or shared memory cannot hold: overcommitted pages would kill the process later."""
+    available = psutil.virtual_memory().available
+    if size > available:
+        raise StorageError(
+            f"a ring of {size:,} bytes does not fit in memory, of which {available:,} bytes are available: "
+            "give a smaller buffer_bytes"
+        )
+    if _SHM.is_dir() and size > _shm_free():
+        raise StorageError(
+            f"a ring of {size:,} bytes does not fit in /dev/shm, which has {_shm_free():,} bytes free: "
+            "give a smaller buffer_bytes or enlarge /dev/shm"
+        )

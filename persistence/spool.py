@@ -1,0 +1,358 @@
+"""The producer's side of a recording: `Spool` takes frames and hands them to the persistence process."""
+
+import atexit
+import contextlib
+import operator
+import os
+import threading
+import time
+import weakref
+from collections.abc import Mapping
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import SpoolClosedError, SpoolError, WriterError
+from .feed import Feed, OnFull
+from .frames import as_frame, check_same, metadata_values
+from .geometry import Geometry, plan
+from .info import DetectorInfo, to_json
+from .messages import Begin
+from .options import check_options
+from .result import SpoolResult, SpoolStats, final_state
+from .ring import STAGES, Counter, default_buffer_bytes
+from .target import Target
+
+_open_spools: "weakref.WeakSet[Spool]" = weakref.WeakSet()
+
+
+class _State(Enum):
+    OPEN = "open"
+    FORKED = "forked"
+    FAILED = "failed"
+    CLOSED = "closed"
+
+
+class Spool:
+    """A recording that is being written: 2-D arrays go in, one HDF5 file comes out.
+
+    Frames are copied into a ring in shared memory, from which a process of its own writes them to the file. The first
+    frame fixes shape and dtype, unless they are given here; then the file is made at once and the first frame is not
+    delayed.
+
+    Parameters
+    ----------
+    path
+        The file to make.
+    shape, dtype
+        ``(Y, X)`` and dtype of the frames to come.
+    buffer_bytes
+        Size of the ring; by default a quarter of the memory that is available, at most 1 GiB.
+    on_full
+        What `put` does while the ring is full: ``"wait"`` (up to ``timeout_s``), ``"drop"`` the frame and count it, or
+        ``"raise"``.
+    timeout_s
+        How long `put` waits for room, and `close` for a writer that makes no progress, seconds.
+    grow_frames
+        The dataset grows by so many frames at a time, or by a multiple of it where frames are tiny.
+    overwrite
+        Replace an existing file. It is removed at the first frame (here, if ``shape`` is given), before the new one is
+        known to fit on the disk.
+    info
+        What is known of the detector.
+    metadata
+        Anything JSON can hold; stored with the recording.
+    direct
+        Write past the page cache where the file system allows.
+    checksum
+        Store a checksum of each frame, for ``mmspool verify``; computed in the persistence process.
+    sync_interval_s
+        How often the device is told to make durable what it has, seconds; see `durable`.
+
+    Raises
+    ------
+    StorageError
+        The folder is missing, the file exists or cannot be made, or there is not enough disk, memory or shared memory.
+        Nothing was recorded; with ``overwrite`` the old file may be gone by then.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        shape: tuple[int, int] | None = None,
+        dtype: npt.DTypeLike | None = None,
+        buffer_bytes: int | None = None,
+        on_full: OnFull = "wait",
+        timeout_s: float = 60.0,
+        grow_frames: int = 100,
+        overwrite: bool = False,
+        info: DetectorInfo | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        direct: bool = True,
+        checksum: bool = True,
+        sync_interval_s: float = 1.0,
+    ) -> None:
+        check_options(shape, dtype, on_full, timeout_s, grow_frames)
+        self.path = Path(path).absolute()
+        self._info = info or DetectorInfo()
+        self._info.to_json()  # what cannot be stored is refused now, not when the camera runs
+        self._metadata_json = to_json(dict(metadata or {}))
+        self._grow_frames = grow_frames
+        self._direct = direct
+        self._checksum = checksum
+        self._sync_interval_s = sync_interval_s
+        self._lock = threading.Lock()
+        self._state = _State.OPEN
+        self._geometry: Geometry | None = None
+        self._shape: tuple[int, int] = (-1, -1)  # no frame has it: the first one is always looked at closely
+        self._dtype = np.dtype(np.void)
+        self._error: WriterError | None = None
+        self._result: SpoolResult | None = None
+        self._stats: SpoolStats | None = None
+        self._target = Target(self.path, overwrite=overwrite)
+        try:
+            size = default_buffer_bytes() if buffer_bytes is None else buffer_bytes
+            self._feed = Feed(size, on_full=on_full, timeout_s=timeout_s)
+        except BaseException:
+            self._target.release(remove=True)
+            raise
+        atexit.register(self._close_at_exit)
+        _open_spools.add(self)
+        threading.Thread(target=self._watch, name="mmspool-watch", daemon=True).start()
+        if shape is not None:
+            self._begin((int(shape[0]), int(shape[1])), np.dtype(dtype))
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """``(Y, X)`` of the frames; None before the first one fixed it."""
+        return self._shape if self._geometry else None
+
+    @property
+    def dtype(self) -> np.dtype[Any] | None:
+        """The frames' dtype; None before the first one fixed it."""
+        return self._dtype if self._geometry else None
+
+    @property
+    def durable(self) -> int:
+        """Number of frames that are certainly on the device: not even a power cut loses them."""
+        return self.stats.frames_durable
+
+    def put(self, image: npt.ArrayLike, metadata: Mapping[str, Any] | None = None) -> bool:
+        """Store a copy of a frame; the caller may reuse its buffer at once. May be called from several threads.
+
+        Parameters
+        ----------
+        image
+            ``(Y, X)``, bool, integers or floats, of any byte order and memory layout.
+        metadata
+            Whole numbers: ``image_number`` (of the core), ``camera_frame_number``, ``camera_timestamp`` and
+            ``host_timestamp`` (ns; by default the present time).
+
+        Returns
+        -------
+        bool
+            False if the frame was dropped, because the ring was full and ``on_full`` is ``"drop"``.
+
+        Raises
+        ------
+        FrameError
+            The frame or its metadata does not fit; it was not stored, the spool goes on.
+        RingFullError
+            There was no room (in time); the frame is counted as lost, the spool goes on.
+        StorageError
+            At the first frame: there is no room for the file; nothing was recorded, the spool is closed.
+        WriterError
+            The persistence process failed, for the reason in ``__cause__``; what it wrote stays readable.
+        SpoolClosedError
+            The spool was closed before.
+        """
+        with self._lock:
+            if self._state is not _State.OPEN:
+                raise self._not_open()
+            frame = image if type(image) is np.ndarray else as_frame(image)
+            if frame.shape != self._shape or frame.dtype != self._dtype:
+                self._first_frame(frame)
+            now_ns = time.time_ns()
+            values = metadata_values(metadata, now_ns)
+            try:
+                return self._feed.put(frame, values, now_ns)
+            except WriterError as exc:
+                self._fail(exc)
+                raise
+
+    def record_loss(self, count: int, stage: str) -> None:
+        """Enter ``count`` frames into the ledger that were lost before the next frame.
+
+        Parameters
+        ----------
+        count
+            How many, at least 1.
+        stage
+            Where: ``"camera"``, ``"core"``, ``"ring"`` or ``"unknown"``.
+        """
+        count = operator.index(count)
+        if count < 1 or stage not in STAGES:
+            raise ValueError(f"record_loss takes a count of at least 1 and a stage of {STAGES}, not {count}, {stage!r}")
+        with self._lock:
+            if self._state is not _State.OPEN:
+                raise self._not_open()
+            self._feed.add_loss(count, stage)
+
+    @property
+    def stats(self) -> SpoolStats:
+        """How it stands, as a snapshot that does not change any more."""
+        if self._stats is None:
+            with contextlib.suppress(ValueError):  # the ring was given back meanwhile
+                return self._feed.stats()
+        return cast("SpoolStats", self._stats)
+
+    def close(self, *, interrupted: bool = False, reason: str = "closed") -> SpoolResult:
+        """Write what the ring holds, trim the file to the exact count, sync it; idempotent.
+
+        Parameters
+        ----------
+        interrupted
+            The recording did not end as it should have; the file will say so.
+        reason
+            Why it ended, for the file.
+
+        Returns
+        -------
+        SpoolResult
+            How it ended; the same at every call.
+
+        Raises
+        ------
+        WriterError
+            The persistence process failed, for the reason in ``__cause__``; what it wrote stays readable.
+        """
+        with self._lock:
+            if self._result is not None:
+                return self._result
+            if self._state is not _State.OPEN:
+                raise self._not_open()
+            return self._end(interrupted=interrupted, reason=reason)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if exc is None:
+            self.close()
+            return
+        try:
+            self.close(interrupted=True, reason=f"{type(exc).__name__}: {exc}".rstrip(": "))
+        except SpoolError as closing:
+            if not isinstance(exc, WriterError | SpoolClosedError):
+                exc.add_note(f"closing the spool failed too: {closing}")
+
+    def _begin(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
+        """Fix shape and dtype and have the file made; a failure closes the spool, with nothing recorded."""
+        start_ns = time.time_ns()
+        try:
+            geometry = plan(shape, dtype, self._feed.room, self._grow_frames)
+            self._target.create()
+            self._feed.begin(
+                Begin(
+                    path=self.path,
+                    geometry=geometry,
+                    info=self._info,
+                    metadata_json=self._metadata_json,
+                    start=datetime.fromtimestamp(start_ns / 1e9).astimezone(),
+                    start_ns=start_ns,
+                    direct=self._direct,
+                    checksum=self._checksum,
+                    sync_interval_s=self._sync_interval_s,
+                )
+            )
+        except BaseException:
+            self._release(_State.CLOSED, kill=True, remove=True)
+            raise
+        self._geometry, self._shape, self._dtype = geometry, shape, dtype
+
+    def _first_frame(self, frame: npt.NDArray[Any]) -> None:
+        """Let the first frame fix shape and dtype; refuse any later frame that has others."""
+        frame = as_frame(frame)
+        if self._geometry is not None:
+            check_same(frame, self._shape, self._dtype, self._feed.counters[Counter.PUT])
+        else:
+            self._begin((frame.shape[0], frame.shape[1]), frame.dtype)
+
+    def _end(self, *, interrupted: bool, reason: str) -> SpoolResult:
+        """Have the persistence process close the file; without a frame there is neither file nor anything to close."""
+        if self._geometry is None:
+            frames, lost, size, reason = 0, self._feed.counters[Counter.LOST], 0, f"{reason}; no frame was put"
+            state = final_state(interrupted=interrupted, lost=lost)
+        else:
+            try:
+                ended = self._feed.end(interrupted=interrupted, reason=reason)
+            except WriterError as exc:
+                self._fail(exc)
+                raise
+            frames, lost, size, state = ended.frames, ended.lost, ended.file_bytes, ended.state
+        losses = self._feed.losses()
+        self._release(_State.CLOSED, kill=self._geometry is None, remove=self._geometry is None)
+        self._result = SpoolResult(
+            path=self.path,
+            frames=frames,
+            frames_lost=lost,
+            losses=losses,
+            state=state,
+            reason=reason,
+            file_bytes=size,
+            stats=self.stats,
+        )
+        return self._result
+
+    def _fail(self, error: WriterError) -> None:
+        """Let go of everything after the persistence process failed; ``error`` is what later calls raise."""
+        self._error = error
+        self._release(_State.FAILED, kill=False, remove=False)
+
+    def _release(self, state: _State, *, kill: bool, remove: bool) -> None:
+        self._stats = self.stats
+        self._state = state
+        self._feed.free(kill=kill)
+        self._target.release(remove=remove)
+        atexit.unregister(self._close_at_exit)
+
+    def _not_open(self) -> SpoolError:
+        if self._error is not None:
+            return self._error
+        if self._state is _State.FORKED:
+            return SpoolClosedError(f"the spool to {self.path} belongs to the process that this one was forked from")
+        return SpoolClosedError(f"the spool to {self.path} is closed: nothing more can be put into it")
+
+    def _watch(self) -> None:
+        """Have a persistence process that dies replaced at once, even while nothing is put."""
+        while self._feed.wait_for_death():
+            with self._lock:
+                if self._state is not _State.OPEN:
+                    return
+                try:
+                    self._feed.check()
+                except WriterError as exc:
+                    self._fail(exc)
+
+    def _close_at_exit(self) -> None:
+        if self._state is _State.OPEN:
+            self.close(interrupted=True, reason="the script ended without closing the recording")
+
+
+def _disown() -> None:
+    """After a fork the parent goes on recording; the child must not touch its ring, its process or its file."""
+    for spool in _open_spools:
+        spool._state = _State.FORKED
+        spool._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_disown)

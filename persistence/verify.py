@@ -1,0 +1,175 @@
+"""Checking a recording against everything it says about itself."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import RecordingError
+from . import checksum
+from .check import DAMAGE, text_attribute
+from .recording import Recording
+from .structure import COLUMN_PATHS, DATA
+
+_OUTLIER = 10.0  # times the median distance of two frames
+_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerifyReport:
+    """What `verify` found.
+
+    Attributes
+    ----------
+    damage
+        What must not be in any recording: wrong checksums, counts or counters that contradict each other.
+    missing
+        What the recording itself says is not whole: lost frames, an early end.
+    notes
+        What may be as it should: identical frames, long pauses, frames without checksums.
+    frames, frames_checked
+        Frames in the file, and those whose checksum was computed again.
+    """
+
+    path: Path
+    state: str
+    frames: int
+    frames_checked: int
+    frames_lost: int
+    damage: tuple[str, ...]
+    missing: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def intact(self) -> bool:
+        """Whether what is in the file is what was recorded."""
+        return not self.damage
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is intact, and nothing is missing."""
+        return not self.damage and not self.missing
+
+
+@dataclass(slots=True)
+class _Findings:
+    damage: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def verify(path: str | os.PathLike[str], *, progress: Callable[[int, int], None] | None = None) -> VerifyReport:
+    """Check structure, counts, counters, losses, time stamps and every frame's checksum.
+
+    Parameters
+    ----------
+    path
+        The file.
+    progress
+        Called with frames checked and frames in all.
+
+    Raises
+    ------
+    RecordingError
+        The file cannot be read as a recording at all.
+    """
+    with Recording(path) as recording:
+        found = _Findings()
+        try:
+            _check_counts(recording, found)
+            frames = recording.frames
+            _check_counters(recording, frames, found)
+            _check_times(frames["start_time"], found)
+            checked = _check_pixels(recording, frames["checksum"], found, progress or (lambda _done, _all: None))
+        except DAMAGE as exc:
+            raise RecordingError(f"{recording.path} is damaged: {exc}") from exc
+        return VerifyReport(
+            path=recording.path,
+            state=recording.state,
+            frames=len(recording),
+            frames_checked=checked,
+            frames_lost=recording.frames_lost,
+            damage=tuple(found.damage),
+            missing=tuple(found.missing),
+            notes=tuple(found.notes),
+        )
+
+
+def _check_counts(recording: Recording, found: _Findings) -> None:
+    counted, length = recording.frames_counted, recording.file[DATA].shape[0]
+    columns = {recording.file[where].shape[0] for where in COLUMN_PATHS.values()}
+    if recording.state == "recording":
+        found.missing.append("it was not closed: it is being recorded, or needs 'mmspool repair'")
+        if counted > length:
+            found.damage.append(f"it counts {counted:,} frames, but has room for {length:,}")
+    elif {counted, length} | columns != {counted}:
+        found.damage.append(f"it counts {counted:,} frames, but holds {length:,}, with columns of {sorted(columns)}")
+    if recording.state in ("interrupted", "repaired"):
+        found.missing.append(f"it ended early: {recording.end_reason}")
+    elif recording.state not in ("recording", "complete", "incomplete"):
+        found.damage.append(f"its state is {recording.state!r}, which no recording has")
+    in_ledger = sum(loss.count for loss in recording.gaps)
+    if in_ledger != recording.frames_lost:
+        found.damage.append(f"it counts {recording.frames_lost:,} lost frames, but its ledger has {in_ledger:,}")
+    if recording.frames_lost:
+        found.missing.append(f"{recording.frames_lost:,} frames were lost")
+
+
+def _check_counters(recording: Recording, frames: npt.NDArray[Any], found: _Findings) -> None:
+    sequence = frames["sequence_number"]
+    if len(sequence) and sequence[0] < 0:
+        found.damage.append("frame 0 has no sequence number")
+    steps = np.diff(sequence, prepend=-1)
+    _note_places(found.damage, steps < 1, "sequence_number does not grow")
+    jumped = int((steps[steps > 1] - 1).sum())
+    located = sum(loss.count for loss in recording.gaps if loss.before_frame < len(frames))
+    if jumped != located:
+        found.damage.append(f"sequence_number skips {jumped:,} frames, but the ledger has {located:,} before the last")
+    for name in ("image_number", "camera_frame_number"):
+        known = frames[name] >= 0
+        _note_places(found.notes, known[1:] & known[:-1] & (np.diff(frames[name]) == 0), f"{name} repeats", first=1)
+
+
+def _check_times(times: npt.NDArray[np.float64], found: _Findings) -> None:
+    if len(times) < 3:
+        return
+    steps = np.diff(times)
+    _note_places(found.notes, steps < 0, "start_time goes back", first=1)
+    median = float(np.median(steps))
+    _note_places(found.notes, steps > _OUTLIER * median, f"a pause of over {_OUTLIER * median:.3g} s", first=1)
+
+
+def _check_pixels(
+    recording: Recording, checksums: npt.NDArray[np.uint64], found: _Findings, progress: Callable[[int, int], None]
+) -> int:
+    """Compute every checksum again, a chunk at a time."""
+    algorithm = text_attribute(recording.file[COLUMN_PATHS["checksum"]], "algorithm")
+    if algorithm not in (checksum.ALGORITHM, checksum.NO_CHECKSUMS):
+        raise ValueError(f"its checksums are not {checksum.ALGORITHM}")
+    total, step = len(recording), recording.file[DATA].chunks[0]
+    wrong, checked = np.zeros(total, bool), 0
+    for first in range(0, total, step):
+        for index, frame in enumerate(recording[first : first + step], first):
+            if checksums[index]:
+                checked += 1
+                wrong[index] = checksum.of_frame(frame) != checksums[index]
+        progress(min(total, first + step), total)
+    _note_places(found.damage, wrong, "pixels are not what was recorded (checksum)")
+    if checked < total:
+        unchecked = found.notes if algorithm == checksum.NO_CHECKSUMS else found.damage
+        unchecked.append(f"{total - checked:,} frames have no checksum")
+    same = (checksums[1:] == checksums[:-1]) & (checksums[1:] != 0)
+    _note_places(found.notes, same, "identical to the frame before", first=1)
+    return checked
+
+
+def _note_places(notes: list[str], where: npt.NDArray[np.bool_], what: str, first: int = 0) -> None:
+    """Add one line that says at how many frames something is so, and names the first ones."""
+    places = np.flatnonzero(where) + first
+    if len(places):
+        named = [f"{place:,}" for place in places[:_SHOWN]] + ["..."] * (len(places) > _SHOWN)
+        notes.append(f"{what} at {len(places):,} frame{'s' * (len(places) > 1)} ({', '.join(named)})")

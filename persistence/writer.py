@@ -1,0 +1,112 @@
+"""The persistence process: takes blocks from the ring and writes them to the file, until it is told to close it."""
+
+import contextlib
+import queue as queues
+import signal
+import time
+import traceback
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection
+from multiprocessing.queues import Queue
+from typing import Any
+
+from .check import DAMAGE
+from .filewriter import FileWriter
+from .messages import Begin, Block, End, Ended, Message, Ready
+from .ring import Counter, Ring
+
+POLL_S = 0.2  # how long frames of a partly filled block wait for the file, and a dead producer goes unnoticed
+
+
+def run(ring_name: str, ring_lock: Connection | None, messages: "Queue[Message]", answers: Connection) -> None:
+    """Be the persistence process. Its failure is sent to the producer, with its cause, and flagged in the ring."""
+    # Both are the producer's to handle; should they end it, this process drains the ring and closes the file.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ring = Ring.attach(ring_name)
+    if ring_lock is not None:
+        ring_lock.close()  # now it has its own
+    try:
+        ended = _record(ring, messages, answers)
+    except Exception as exc:  # noqa: BLE001 - whatever it was, the producer raises it
+        exc.add_note(f"in the persistence process:\n{traceback.format_exc()}")
+        ring.counters[Counter.FAILED] = 1
+        _answer(answers, exc)
+    else:
+        if ended is not None:
+            _answer(answers, ended)
+    finally:
+        answers.close()
+        ring.close()
+
+
+def _producer_died() -> bool:
+    producer = parent_process()
+    return producer is not None and not producer.is_alive()
+
+
+def _answer(answers: Connection, answer: Any) -> None:
+    """Tell the producer, unless it died: then the file has said it already."""
+    with contextlib.suppress(BrokenPipeError):
+        answers.send(answer)
+
+
+def _record(ring: Ring, messages: "Queue[Message]", answers: Connection) -> Ended | None:
+    """Write one recording; None when the producer went away before it said what to write."""
+    begin = _first(messages)
+    if begin is None:
+        return None
+    ring.touch()
+    ring.lay_out(begin.geometry)
+    writer = FileWriter(ring, begin)
+    try:
+        ring.counters[Counter.STARTED] = 1
+        _answer(answers, Ready(writer.direct))
+        if begin.resume:
+            writer.write_to(ring.counters[Counter.PUT])
+        end = _write_until_end(writer, ring, messages)
+        frames, lost, state, size = writer.finish(interrupted=end.interrupted, reason=end.reason)
+    except Exception as exc:
+        _save(writer, exc)
+        raise
+    return Ended(frames, lost, state, end.reason, size)
+
+
+def _first(messages: "Queue[Message]") -> Begin | None:
+    died = False
+    while not died:
+        died = _producer_died()  # before the look at what it has sent: it may leave a ring to be emptied
+        with contextlib.suppress(queues.Empty):
+            begin = messages.get(timeout=POLL_S)
+            return begin if isinstance(begin, Begin) else None
+    return None
+
+
+def _write_until_end(writer: FileWriter, ring: Ring, messages: "Queue[Message]") -> End:
+    """Write what descriptors announce, and what a quiet producer left in a partly filled block."""
+    checked = time.monotonic()
+    while True:
+        try:
+            message = messages.get(timeout=POLL_S)
+        except queues.Empty:
+            message = Block(ring.counters[Counter.PUT])
+        if isinstance(message, Block):
+            writer.write_to(message.stop)
+        elif isinstance(message, End):
+            writer.write_to(ring.counters[Counter.PUT])
+            return message
+        if time.monotonic() - checked >= POLL_S:
+            checked = time.monotonic()
+            if _producer_died():
+                writer.write_to(ring.counters[Counter.PUT])
+                return End(interrupted=True, reason="the recording process died")
+
+
+def _save(writer: FileWriter, cause: Exception) -> None:
+    """Make the file exact after a failure; if that fails too, the cause says so and the file is left as it is."""
+    try:
+        writer.finish(interrupted=True, reason=f"the writer failed: {cause}")
+    except DAMAGE as exc:
+        cause.add_note(f"the file could not be trimmed and closed either ({exc}): use mmspool repair")
+    finally:
+        writer.close()

@@ -1,0 +1,87 @@
+"""``mmspool info``."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mmspool import Faults, Spool
+
+
+@pytest.fixture
+def recorded(record, mocked, tmp_path):
+    """Record 30 frames with a loss, and return the file."""
+    mocked(faults=Faults(image_number_jumps={5: 3}))
+    assert record("-n", 30, "--exposure", 20).exit_code == 3
+    return tmp_path / "run.h5"
+
+
+class TestText:
+    """For people."""
+
+    def test_says_what_matters(self, run, recorded):
+        """Frames, state, losses, rate, camera and properties, each on its line."""
+        result = run("info", recorded)
+        assert result.exit_code == 0, result.output
+        said = {line[:15].strip(): line[15:] for line in result.stdout.splitlines()}
+        assert said["file"] == str(recorded)
+        assert said["state"] == "incomplete"
+        assert said["ended"] == "completed"
+        assert said["frames"] == "30"
+        assert said["shape"] == "30 x 64 x 96 (T, Y, X)"
+        assert said["dtype"] == "<u2"
+        assert said["lost frames"] == "3"
+        assert said["missing"] == "3 before frame 5 (core)"
+        assert float(said["mean rate fps"]) > 0
+        assert "label=Camera" in said["camera"]
+        assert "PixelType=16bit" in said["properties"]
+        assert said["metadata"] == "-"
+
+    def test_of_a_recording_without_a_camera(self, run, tmp_path):
+        """What is not known is a dash."""
+        with Spool(tmp_path / "a.h5", buffer_bytes=16 * 10**6, metadata={"power [mW]": 5}) as spool:
+            spool.put(np.zeros((4, 6), np.float32))
+        result = run("info", tmp_path / "a.h5")
+        said = {line[:15].strip(): line[15:] for line in result.stdout.splitlines()}
+        assert (said["detector"], said["properties"], said["missing"]) == ("-", "-", "-")
+        assert said["mean rate fps"] == "None"
+        assert said["metadata"] == "power [mW]=5"
+
+
+class TestJson:
+    """For programs."""
+
+    def test_parses(self, run, recorded):
+        """The same facts, as numbers where they are numbers."""
+        result = run("info", "--json", recorded)
+        assert result.exit_code == 0, result.output
+        facts = json.loads(result.stdout)
+        assert facts["file"] == str(recorded)
+        assert (facts["frames"], facts["lost_frames"], facts["state"]) == (30, 3, "incomplete")
+        assert facts["missing"] == [{"before_frame": 5, "count": 3, "stage": "core"}]
+        assert facts["detector"]["count_time_s"] == pytest.approx(0.02, rel=0.01)
+        assert facts["camera"]["roi"] == {"x": 0, "y": 0, "width": 96, "height": 64}
+        assert facts["properties"]["PixelType"] == "16bit"
+        assert facts["file_bytes"] == recorded.stat().st_size
+        assert facts["started"] < facts["finished"]
+
+
+class TestErrors:
+    """Exit code 1: a message, no traceback."""
+
+    @pytest.mark.parametrize("kind", ["missing", "folder", "text"])
+    def test_no_recording(self, run, tmp_path, kind):
+        """Whatever it is, it is not a recording."""
+        path = tmp_path / "a.h5"
+        if kind == "folder":
+            path.mkdir()
+        elif kind == "text":
+            path.write_text("hello")
+        result = run("info", path)
+        assert result.exit_code == 1
+        assert result.stderr.startswith(f"Error: {path} ")
+        assert "Traceback" not in result.output
+
+    def test_without_a_file(self, run):
+        """Wrong usage."""
+        assert run("info").exit_code == 2

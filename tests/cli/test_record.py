@@ -1,0 +1,300 @@
+"""``mmspool record`` in this process."""
+
+import numpy as np
+import pytest
+
+import mmspool
+from mmspool import Camera, Faults, frame_index
+
+OPTIONS = """
+    --demo --mock --connect --headless --frames --seconds --exposure --roi --binning --pixel-type --property
+    --overwrite --buffer-mb --core-buffer-mb --frame-timeout --quiet
+"""
+
+
+def frames_of(path):
+    """Return the indices that the frames of a simulated camera's file show."""
+    with mmspool.open(path) as recording:
+        return [frame_index(frame) for frame in recording]
+
+
+class TestComplete:
+    """Exit code 0."""
+
+    def test_number_of_frames(self, record, tmp_path):
+        """All frames are in the file, and the summary says what matters of them."""
+        result = record("-n", 50)
+        assert result.exit_code == 0, result.output
+        assert frames_of(tmp_path / "run.h5") == list(range(50))
+        said = {line[:13].strip(): line[13:] for line in result.stdout.splitlines()}
+        assert said["recording"] == "complete"
+        assert said["frames"] == "50 of 50"
+        assert said["lost frames"] == "0"
+        assert said["file"].startswith(f"{tmp_path / 'run.h5'}  ")
+        assert said["look at it"] == f"mmspool info {tmp_path / 'run.h5'}"
+        assert "python -c" in result.stdout
+        assert "missing" not in result.stdout
+
+    def test_says_what_it_is_about_to_do(self, record):
+        """Camera, core, frames, exposure and end are on the error output before it starts; progress follows."""
+        result = record("-n", 5, "--exposure", 20)
+        first, *progress = result.stderr.splitlines()
+        assert first == "Camera (MMCore version 12.5.1 (simulated)): 96x64 uint16, 20.0044 ms, 5 frames"
+        assert all(line.startswith("frames ") for line in progress)
+
+    def test_seconds(self, record):
+        """The end that was asked for in time is an end as planned."""
+        result = record("-t", 0.05)
+        assert result.exit_code == 0, result.output
+        assert "uint16, 9.99734 ms, 0.05 s" in result.stderr
+        assert "complete" in result.stdout
+
+    def test_settings(self, record, tmp_path):
+        """Everything that was set is in force, and in the file."""
+        options = ["--binning", 2, "--roi", "4,8,32,16", "--pixel-type", "8bit", "--exposure", 5]
+        result = record("-n", 3, *options, "-p", "TriggerMode=External", "-p", "Offset=50", "--core-buffer-mb", 8)
+        assert result.exit_code == 0, result.output
+        with mmspool.open(tmp_path / "run.h5") as recording:
+            assert recording.shape == (3, 16, 32)
+            assert recording.dtype == np.uint8
+            detector = recording.metadata["detector"]
+        assert detector["count_time_s"] == pytest.approx(0.005, rel=0.01)
+        assert detector["camera"]["binning"] == 2
+        assert detector["camera"]["roi"] == {"x": 4, "y": 8, "width": 32, "height": 16}
+        assert detector["camera"]["properties"]["TriggerMode"] == "External"
+        assert detector["camera"]["properties"]["Offset"] == "50"
+
+    def test_quiet(self, record):
+        """Nothing is printed at all."""
+        result = record("-n", 3, "-q")
+        assert (result.exit_code, result.output) == (0, "")
+
+    def test_overwrite(self, record, tmp_path):
+        """An existing file is replaced when that was asked for."""
+        (tmp_path / "run.h5").write_text("old")
+        assert record("-n", 3, "--overwrite").exit_code == 0
+        assert frames_of(tmp_path / "run.h5") == [0, 1, 2]
+
+    def test_names_are_no_markup(self, run, mocked, tmp_path):
+        """Brackets and colons in a file's or camera's name are printed as they are."""
+        mocked(label="Cam[/x] :smile:")
+        folder = tmp_path / "[red] :ok:"
+        folder.mkdir()
+        result = run("record", folder / "[a].h5", "--mock", "--buffer-mb", 16, "-n", 2)
+        assert result.exit_code == 0, result.output
+        assert str(folder / "[a].h5") in result.stdout
+        assert "Cam[/x] :smile:" in result.stderr
+        result = run("info", folder / "[a].h5")
+        assert str(folder / "[a].h5") in result.stdout
+        assert "label=Cam[/x] :smile:" in result.stdout
+
+    def test_demo(self, run, tmp_path):
+        """The real core, with its own camera."""
+        result = run(
+            "record",
+            tmp_path / "run.h5",
+            "--demo",
+            "-n",
+            20,
+            "--roi",
+            "0,0,128,64",
+            "-p",
+            "FastImage=1",
+            "--exposure",
+            1,
+        )
+        assert result.exit_code == 0, result.output
+        with mmspool.open(tmp_path / "run.h5") as recording:
+            assert recording.shape == (20, 64, 128)
+            assert list(recording.frames["image_number"]) == list(range(20))
+
+
+class TestMissing:
+    """Exit code 3."""
+
+    def test_losses_are_in_the_summary(self, record, mocked):
+        """How many, where, and at which stage."""
+        mocked(faults=Faults(image_number_jumps={5: 3, 20: 1}))
+        result = record("-n", 30)
+        assert result.exit_code == 3
+        assert "incomplete: completed" in result.stdout
+        assert "30 of 30" in result.stdout
+        assert "missing      3 before frame 5 (core), 1 before frame 17 (core)" in result.stdout
+
+    def test_more_losses_than_anybody_reads(self, record, mocked):
+        """The first ten are told, and how many more there are."""
+        mocked(faults=Faults(image_number_jumps=dict.fromkeys(range(2, 50, 4), 1)))
+        result = record("-n", 60)
+        assert result.exit_code == 3
+        assert result.stdout.count("(core)") == 10
+        assert "and at 2 more places" in result.stdout
+
+    @pytest.mark.parametrize(
+        ("faults", "options", "said"),
+        [
+            (Faults(end_after=5), (), "interrupted: the camera stopped by itself"),
+            (Faults(stall_after=5), ("--frame-timeout", 0.05), "interrupted: no frame came in time"),
+        ],
+    )
+    def test_it_ended_early(self, record, mocked, faults, options, said):
+        """Why is in the summary."""
+        mocked(faults=faults)
+        result = record("-n", 30, *options)
+        assert result.exit_code == 3
+        assert said in result.stdout
+        assert "25 before frame 5 (camera)" in result.stdout
+
+    def test_overflow(self, record, mocked):
+        """The core's buffer could not be emptied in time."""
+        mocked(tick_s=1000.0)
+        result = record("-n", 500, "--core-buffer-mb", 1, "-q")
+        assert result.exit_code == 3
+        assert result.output == ""
+
+
+class TestErrors:
+    """Exit code 1: one message, no traceback, no file."""
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (("--roi", "0,0,97,64"), "does not lie in the 96 x 64 pixels that Camera reads out"),
+            (("--exposure", -1), "exposure_ms = -1 is out of range"),
+            (("--exposure", "nan"), "exposure_ms = nan is out of range"),
+            (("--binning", 3), "binning = 3 is not allowed: Camera takes 1, 2, 4"),
+            (("--pixel-type", "12bit"), "PixelType = '12bit' is not allowed: choose one of 16bit, 8bit"),
+            (("-p", "TrigerMode=External"), "Camera has no property 'TrigerMode'; it has TriggerMode"),
+            (("-p", "CameraID=7"), "the property is read-only"),
+            (("--frame-timeout", "nan"), "frame_timeout_s is a positive number"),
+            (("--buffer-mb", 10**7), "a ring of 10,000,000,000,000 bytes does not fit"),
+        ],
+    )
+    def test_camera_or_spool_refuses(self, record, tmp_path, options, message):
+        """What was refused and what would be taken."""
+        result = record("-n", 3, *options)
+        assert result.exit_code == 1
+        assert message in result.stderr
+        assert result.stderr.splitlines()[-1].startswith("Error: ")
+        assert "Traceback" not in result.output
+        assert list(tmp_path.iterdir()) == []
+
+    def test_existing_file(self, record, tmp_path):
+        """It is not touched, and the message says how to replace it."""
+        (tmp_path / "run.h5").write_text("precious")
+        result = record("-n", 3)
+        assert result.exit_code == 1
+        assert "the file exists: choose another name, or replace it with overwrite=True (--overwrite)" in result.stderr
+        assert (tmp_path / "run.h5").read_text() == "precious"
+
+    def test_missing_folder(self, run, mocked, tmp_path):
+        """The message names the folder."""
+        result = run("record", tmp_path / "none" / "run.h5", "--mock", "-n", 3)
+        assert result.exit_code == 1
+        assert f"the folder {tmp_path / 'none'} does not exist: create it first" in result.stderr
+
+    def test_core_fails(self, record, mocked):
+        """The message says what failed, and where the frames are."""
+        mocked(faults=Faults(errors={"pop_next_tagged_image": {5: "cable pulled"}}))
+        result = record("-n", 30)
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[-2] == "Error: core.pop_next_tagged_image() failed: cable pulled"
+        assert result.stderr.splitlines()[-1].startswith("4 frames are safe in ")
+
+    def test_nothing_answers(self, run, tmp_path):
+        """A Micro-Manager that does not run is told at once."""
+        result = run("record", tmp_path / "run.h5", "--connect", 1)
+        assert result.exit_code == 1
+        assert "no Micro-Manager answers on port 1" in result.stderr
+
+    def test_no_such_micro_manager(self, run, tmp_path):
+        """A folder that does not exist."""
+        result = run("record", tmp_path / "run.h5", "--headless", tmp_path / "mm", "my.cfg")
+        assert result.exit_code == 1
+        assert f"{tmp_path / 'mm'} is not a folder" in result.stderr
+
+
+class TestUsage:
+    """Exit code 2: what was typed makes no sense."""
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ((), "say which camera: one of --demo, --mock, --connect [PORT], --headless DIR CONFIG"),
+            (("--mock", "--demo"), "say which camera"),
+            (("--mock", "--connect"), "say which camera"),
+            (("--mock", "--roi", "0,0,64"), "'0,0,64' is not four whole numbers: give it as 0,0,2048,512"),
+            (("--mock", "--roi", "a,b,c,d"), "is not four whole numbers"),
+            (("--mock", "-p", "Gain"), "'Gain' is not NAME=VALUE, such as Gain=2"),
+            (("--mock", "-p", "=2"), "'=2' is not NAME=VALUE"),
+            (("--mock", "-n", "0"), "0 is not in the range x>=1"),
+            (("--mock", "-t", "0"), "0.0 is not in the range x>0"),
+            (("--connect", "pc"), "'pc' is not a port number; put FILE before --connect, or give the port"),
+            (("--mock", "--frobnicate"), "No such option"),
+        ],
+    )
+    def test_is_told(self, run, mocked, tmp_path, arguments, message):
+        """The message says what was wrong and what is right; nothing is made."""
+        result = run("record", tmp_path / "run.h5", *arguments)
+        assert result.exit_code == 2
+        assert message in " ".join(result.stderr.split())
+        assert "Usage: " in result.stderr
+        assert list(tmp_path.iterdir()) == []
+
+    def test_file_is_missing_because_connect_took_it(self, run):
+        """The optional port is greedy; the message tells where to put the file."""
+        result = run("record", "--connect", "run.h5")
+        assert result.exit_code == 2
+        assert "put FILE before --connect, or give the port" in " ".join(result.stderr.split())
+
+    def test_connect_has_a_default_port(self, run, monkeypatch, tmp_path):
+        """Without a number it is Micro-Manager's own, with one it is that."""
+        ports = []
+
+        def connect(port):
+            ports.append(port)
+            raise mmspool.ConnectError("not today")
+
+        monkeypatch.setattr(Camera, "connect", connect)
+        assert run("record", tmp_path / "run.h5", "--connect").exit_code == 1
+        assert run("record", tmp_path / "run.h5", "--connect", 4999).exit_code == 1
+        assert ports == [4827, 4999]
+
+
+class TestInterrupted:
+    """Exit code 130."""
+
+    def test_while_the_camera_is_opened(self, run, monkeypatch, tmp_path):
+        """No frame, no file, no traceback."""
+
+        def interrupted():
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Camera, "mock", interrupted)
+        result = run("record", tmp_path / "run.h5", "--mock")
+        assert (result.exit_code, result.output) == (130, "")
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestHelp:
+    """``--help`` and ``--version``."""
+
+    def test_lists_the_commands(self, run):
+        """And says what the program does."""
+        result = run("--help")
+        assert result.exit_code == 0
+        assert "Record a microscope's camera to one HDF5 file" in result.stdout
+        for command in ("record", "info", "verify", "repair"):
+            assert f"  {command} " in result.stdout
+
+    def test_lists_every_option(self, run):
+        """With its unit or an example, and the exit codes."""
+        result = run("record", "-h")
+        assert result.exit_code == 0
+        for option in OPTIONS.split():
+            assert option in result.stdout
+        text = " ".join(result.stdout.split())
+        assert "Exit codes: 0 complete, 1 error, 2 wrong usage, 3 frames are missing or it ended early, 130" in text
+
+    def test_version(self, run):
+        """The package's."""
+        assert run("--version").stdout.strip().endswith(mmspool.__version__)

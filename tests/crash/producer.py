@@ -1,0 +1,95 @@
+"""Record what a `lab.Plan` says, and tell after each `put` that it returned."""
+
+import faulthandler
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from lab import Phase, Plan, Slot, stack
+
+from mmspool import Spool, SpoolError
+from mmspool.persistence import geometry
+
+BATCH_BYTES = 4 << 20
+
+
+def main(folder: Path, plan: Plan) -> None:
+    """Record."""
+    faulthandler.register(signal.SIGUSR1)  # a test that waits in vain asks where it is
+    counters = np.memmap(folder / "counters", np.int64, "r+")
+    geometry._BLOCK_BYTES = plan.block_bytes or geometry._BLOCK_BYTES
+    geometry._MIN_GROWTH_BYTES = plan.growth_bytes or geometry._MIN_GROWTH_BYTES
+    try:
+        result = record(counters, plan)
+    except (SpoolError, OSError) as exc:
+        cause = exc.__cause__
+        result = {
+            "error": type(exc).__name__,
+            "message": str(exc),
+            "cause": cause and type(cause).__name__,
+            "cause_errno": getattr(cause, "errno", None),
+            "returned": int(counters[Slot.RETURNED]),
+        }
+    (folder / "result").write_text(json.dumps(result), encoding="utf-8")
+    counters[Slot.PHASE] = Phase.ENDED
+
+
+def record(counters: np.ndarray, plan: Plan) -> dict[str, object]:
+    """Record, and return how it ended."""
+    path, shape = Path(plan.path), tuple(plan.shape)
+    with Spool(path, buffer_bytes=plan.buffer_bytes, **plan.options) as spool:
+
+        def look() -> None:
+            counters[Slot.WRITER] = spool._feed.writer_pid
+            stats = spool.stats
+            counters[Slot.WRITTEN], counters[Slot.RESTARTS] = stats.frames_written, stats.writer_restarts
+            counters[Slot.RING_FRAMES] = stats.ring_frames
+
+        def wait(condition: Callable[[], bool]) -> None:
+            while not condition():
+                look()
+                time.sleep(0.0005)
+
+        def wait_for_order(phase: Phase) -> None:
+            look()
+            orders = counters[Slot.ORDERS]
+            counters[Slot.PHASE] = phase
+            wait(lambda: counters[Slot.ORDERS] > orders)
+
+        wait_for_order(Phase.READY)
+        batch = max(1, BATCH_BYTES // (2 * shape[0] * shape[1]))
+        for index in range(plan.frames):
+            if index % batch == 0:
+                images = stack(index, batch, shape)
+            if index in plan.pauses:
+                wait(lambda: spool.stats.frames_written == spool.stats.frames_put)
+            if index == plan.stop:
+                wait_for_order(Phase.STOPPED)
+            if index in plan.losses:
+                spool.record_loss(3, "core")
+            spool.put(images[index % batch])
+            counters[Slot.RETURNED] = index + 1
+            if index % 16 == 0:
+                look()
+            if plan.pace_s:
+                time.sleep(plan.pace_s)
+        look()
+        if plan.hold:
+            wait_for_order(Phase.ALL_PUT)
+        counters[Slot.PHASE] = Phase.ALL_PUT
+        result = spool.close()
+    return {
+        "frames": result.frames,
+        "lost": result.frames_lost,
+        "state": result.state,
+        "restarts": result.stats.writer_restarts,
+        "durable": result.stats.frames_durable,
+    }
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Plan(**json.loads(sys.argv[2])))

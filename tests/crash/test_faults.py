@@ -1,0 +1,269 @@
+"""System calls that fail, once or for ever, in the persistence process: a recording goes on, or ends cleanly."""
+
+import errno
+import os
+import resource
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import psutil
+import pytest
+from lab import Phase, Producer, Slot, check_pixels, other_threads, traced
+
+import mmspool
+from mmspool.persistence import repair, verify
+
+Start = Callable[..., Producer]
+
+FRAMES = 200
+SMALL: dict[str, Any] = {
+    "frames": FRAMES,
+    "stop": 30,
+    "block_bytes": 64 << 10,
+    "growth_bytes": 128 << 10,
+    "options": {"grow_frames": 20, "sync_interval_s": 0.02},
+}
+"""Ten growths, blocks of five frames; it stops for the test after frame 30."""
+
+PASSING = {
+    "a write fails once": "pwrite64:error=EIO:when=7",
+    "a write finds no room, once": "pwrite64:error=ENOSPC:when=7",
+    "every tenth write fails": "pwrite64:error=EIO:when=3+10",
+    "every second write is interrupted": "pwrite64:error=EINTR:when=1+2",
+    "a sync is interrupted": "fdatasync:error=EINTR:when=1",
+    "setting aside is interrupted": "fallocate:error=EINTR:when=1",
+    "the file system cannot set aside room": "fallocate:error=EOPNOTSUPP",
+    "the kernel cannot set aside room": "fallocate:error=ENOSYS",
+    "a write takes 2 s": "pwrite64:delay_enter=2000000:when=7",
+    "each sync takes 0.3 s": "fdatasync:delay_enter=300000",
+}
+
+ENDING = {
+    "writes fail for a while": ("pwrite64:error=EIO:when=5..8", errno.EIO),
+    "there is no room for a while": ("pwrite64:error=ENOSPC:when=5..8", errno.ENOSPC),
+    "a write is refused": ("pwrite64:error=EPERM:when=5", errno.EPERM),
+    "a sync fails": ("fdatasync:error=EIO:when=2", errno.EIO),
+    "setting aside room fails": ("fallocate:error=EIO:when=1", errno.EIO),
+    "the disk is full": ("fallocate:error=ENOSPC", errno.ENOSPC),
+    "the quota is used up": ("fallocate:error=EDQUOT", errno.EDQUOT),
+    "setting the size fails": ("ftruncate:error=EIO:when=1", errno.EIO),
+}
+
+STUCK = {
+    "no write succeeds any more": "pwrite64:error=EIO:when=5+",
+    "no write has room any more": "pwrite64:error=ENOSPC:when=5+",
+    "no write takes anything any more": "pwrite64:retval=0:when=5+",
+    "no sync succeeds any more": "fdatasync:error=EIO:when=2+",
+}
+
+
+def inject(fault: str) -> tuple[str, ...]:
+    """Return strace's arguments for a fault in any thread."""
+    return "-f", "-e", f"trace={fault.partition(':')[0]}", "-e", f"inject={fault}"
+
+
+def run_with(producer: Producer, fault: str, *, housekeeping: bool = False) -> dict[str, Any]:
+    """Record with a fault from frame 30 on, in all threads of the writer or those that are not its first one."""
+    producer.wait_for_phase(Phase.READY)
+    producer.order()
+    producer.wait_for_phase(Phase.STOPPED)
+    producer.wait_for(lambda: producer[Slot.WRITTEN] == 30, "all is written")
+    with (
+        traced(other_threads(producer.writer), *inject(fault)[1:])
+        if housekeeping
+        else traced([producer.writer], *inject(fault))
+    ):
+        producer.order()
+        return producer.result()
+
+
+def check_whole(path: Path, frames: int = FRAMES) -> None:
+    """Look at a recording that is complete."""
+    with h5py.File(path, "r") as file:
+        assert file["data"].shape[0] == frames
+        check_pixels(file["data"], frames)
+    assert verify(path).complete
+    with mmspool.open(path) as recording:
+        assert recording.state == "complete"
+
+
+def check_ended(path: Path, result: dict[str, Any], number: int) -> int:
+    """Look at a recording that failed, and was closed: it holds what it counts, and says why it ended."""
+    assert result["error"] == "WriterError", result
+    assert result["cause_errno"] == number, result
+    with mmspool.open(path) as recording:
+        frames = len(recording)
+        assert (recording.frames_counted, recording.state) == (frames, "interrupted")
+        assert "the writer failed" in recording.end_reason
+    with h5py.File(path, "r") as file:
+        assert file["data"].shape[0] == frames
+        check_pixels(file["data"], frames)
+    assert 30 <= frames <= result["returned"]
+    assert verify(path).intact
+    assert not repair(path).needed
+    return frames
+
+
+@pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)
+@pytest.mark.parametrize("direct", [True, False], ids=["direct", "buffered"])
+def test_faults_that_pass_are_survived(start: Start, tmp_path: Path, fault: str, direct: bool, strace: str) -> None:
+    """A fault that passes costs no frame."""
+    producer = start(**{**SMALL, "options": {**SMALL["options"], "direct": direct}})
+    result = run_with(producer, fault)
+    assert result == {"frames": FRAMES, "lost": 0, "state": "complete", "restarts": 0, "durable": FRAMES}
+    check_whole(tmp_path / "run.h5")
+
+
+@pytest.mark.parametrize(("fault", "number"), ENDING.values(), ids=ENDING)
+def test_faults_that_stay_end_the_recording_cleanly(
+    start: Start, tmp_path: Path, fault: str, number: int, strace: str
+) -> None:
+    """The cause is raised, the file is closed, exact, and says why."""
+    result = run_with(start(**SMALL), fault, housekeeping=not fault.startswith("pwrite64"))
+    frames = check_ended(tmp_path / "run.h5", result, number)
+    if "fallocate:error=ENOSPC" in fault:
+        assert f"{frames:,} frames were written" in result["message"]
+        assert frames % 20 == 0, "all that there was room for"
+
+
+@pytest.mark.parametrize("fault", STUCK.values(), ids=STUCK)
+def test_a_dead_disk_leaves_what_was_written(start: Start, tmp_path: Path, fault: str, strace: str) -> None:
+    """When not even closing works any more, the error says to repair, and what was counted is there."""
+    path = tmp_path / "run.h5"
+    result = run_with(start(**SMALL), fault)
+    assert (result["error"], result["cause"], result["cause_errno"] in (errno.EIO, errno.ENOSPC)) == (
+        "WriterError",
+        "OSError",
+        True,
+    ), result
+    with mmspool.open(path) as recording:
+        counted = len(recording)
+        assert recording.state == "recording"
+        check_pixels(recording, counted)
+    assert counted >= 30
+    report = repair(path)
+    assert counted <= report.frames <= result["returned"]
+    with mmspool.open(path) as recording:
+        check_pixels(recording, report.frames)
+    assert verify(path).intact
+    assert not repair(path).needed
+
+
+CREATING = {
+    "no room": ("fallocate:error=ENOSPC", "StorageError"),
+    "setting aside fails": ("fallocate:error=EIO", "WriterError"),
+    "writing fails": ("pwrite64:error=EIO:when=3+", "WriterError"),
+    "syncing fails": ("fdatasync:error=EIO:when=1", "WriterError"),
+}
+
+
+@pytest.mark.parametrize(("fault", "error"), CREATING.values(), ids=CREATING)
+def test_a_file_that_cannot_be_made_is_not_left(
+    start: Start, tmp_path: Path, fault: str, error: str, strace: str
+) -> None:
+    """The first put says why, and no empty file stays behind."""
+    producer = start(**SMALL)
+    producer.wait_for_phase(Phase.READY)
+    with traced([producer.writer], *inject(fault)):
+        producer.order()
+        result = producer.result()
+    assert (result["error"], result["returned"]) == (error, 0), result
+    assert not (tmp_path / "run.h5").exists()
+
+
+@pytest.mark.parametrize("number", ["EINVAL", "EOPNOTSUPP"])
+def test_refused_direct_io_is_done_without(start: Start, tmp_path: Path, number: str, strace: str) -> None:
+    """Where O_DIRECT is refused the page cache is used."""
+    path = tmp_path / "run.h5"
+    producer = start(**SMALL | {"stop": -1})
+    producer.wait_for_phase(Phase.READY)
+    fault = inject(f"openat:error={number}:when=2")  # of this file: the first one is without O_DIRECT
+    with traced([producer.writer], *fault, "-P", str(path)) as log:
+        producer.order()
+        result = producer.result()
+        opened = [line for line in log.read_text().splitlines() if "INJECTED" in line]
+    assert len(opened) == 1
+    assert "O_DIRECT" in opened[0]
+    assert (result["frames"], result["state"]) == (FRAMES, "complete"), result
+    check_whole(path)
+
+
+@pytest.mark.parametrize("when", [1, 2, 3])
+def test_a_file_that_cannot_be_opened_is_an_error(start: Start, tmp_path: Path, when: int, strace: str) -> None:
+    """An error of open reaches the user with its cause."""
+    path = tmp_path / "run.h5"
+    producer = start(**SMALL)
+    producer.wait_for_phase(Phase.READY)
+    with traced([producer.writer], *inject(f"openat:error=EIO:when={when}"), "-P", str(path)):
+        producer.order()
+        result = producer.result()
+    assert (result["error"], result["cause_errno"], result["returned"]) == ("WriterError", errno.EIO, 0), result
+    assert not path.exists()
+
+
+# A disk that fills.
+
+KINDS = ["limit", "tmpfs"] if os.geteuid() == 0 else ["limit"]
+"""Only root may mount; the other way is a limit of file sizes, at which the kernel refuses in the same calls."""
+
+DISK_BYTES = 64 << 20
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a file system of 64 MiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "mmspool-test", str(place)], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("shape", "growth_bytes"),
+    [((64, 64), 0), ((64, 64), 1 << 20), ((1003, 777), 1 << 20)],
+    ids=["small", "often", "large"],
+)
+def test_a_disk_that_fills_ends_the_recording_with_an_exact_file(
+    start: Start, request: pytest.FixtureRequest, tmp_path: Path, kind: str, shape: tuple[int, int], growth_bytes: int
+) -> None:
+    """The error comes when there is no place for the next frame, and every frame before it is there."""
+    folder = request.getfixturevalue("small_disk") if kind == "tmpfs" else tmp_path
+    path = folder / "run.h5"
+    size = 2 * shape[0] * shape[1]
+    producer = start(
+        2 * DISK_BYTES // size, path=str(path), shape=shape, growth_bytes=growth_bytes, options={"grow_frames": 8}
+    )
+    producer.wait_for_phase(Phase.READY)
+    if kind == "limit":
+        psutil.Process(producer.writer).rlimit(resource.RLIMIT_FSIZE, (DISK_BYTES, -1))
+    producer.order()
+    result = producer.result()
+    frames = check_ended(path, result, errno.EFBIG if kind == "limit" else errno.ENOSPC)
+    assert "the disk is full" in result["message"]
+    assert f"{frames:,} frames were written" in result["message"]
+    assert frames * size > DISK_BYTES // 3
+
+
+def test_the_last_byte_of_a_disk_may_be_taken_by_others(start: Start, request: pytest.FixtureRequest) -> None:
+    """What was set aside can be filled and the file closed, although the disk has no byte left."""
+    if KINDS == ["limit"]:
+        return  # only root has a disk to fill
+    folder = request.getfixturevalue("small_disk")
+    producer = start(3000, path=str(folder / "run.h5"), stop=300, growth_bytes=4 << 20, options={"grow_frames": 20})
+    producer.wait_for_phase(Phase.READY)
+    producer.order()
+    producer.wait_for_phase(Phase.STOPPED)
+    producer.wait_for(lambda: producer[Slot.WRITTEN] == 300, "all is written")
+    with pytest.raises(OSError, match="No space left"):
+        (folder / "others").write_bytes(bytes(DISK_BYTES))
+    producer.order()
+    result = producer.result()
+    frames = check_ended(folder / "run.h5", result, errno.ENOSPC)
+    assert frames >= 300

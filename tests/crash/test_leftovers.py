@@ -1,0 +1,189 @@
+"""What dead runs leave in shared memory, and recordings beside each other."""
+
+import logging
+import os
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import h5py
+import pytest
+from lab import SHM, Phase, Producer, Slot, check_pixels, ended, kill, stack, wait_until
+from pytest_mock import MockerFixture
+
+import mmspool
+from mmspool import Spool
+from mmspool.persistence import verify
+from mmspool.persistence.target import lock_shared
+
+Start = Callable[..., Producer]
+
+RING_BYTES = 4 << 20
+
+
+def rings(producer: Producer) -> list[Path]:
+    """Return the producer's rings in shared memory."""
+    return list(SHM.glob(f"mmspool-{producer.pid}-*"))
+
+
+@pytest.fixture
+def semaphores() -> Iterator[list[Path]]:
+    """Collect the semaphores of Python's queue, which a run leaves when its resource tracker is killed with it."""
+    found: list[Path] = []
+    yield found
+    for place in found:
+        place.unlink(missing_ok=True)
+
+
+def kill_everything(producer: Producer, semaphores: list[Path]) -> None:
+    """Kill a run and its resource tracker, so that nobody is left to clean up."""
+    os.kill(producer.pid, signal.SIGSTOP)
+    maps = Path(f"/proc/{producer.pid}/maps").read_text(encoding="ascii")
+    semaphores += {Path(name) for name in re.findall(r"/dev/shm/sem\.\S+", maps)}
+    tasks = Path(f"/proc/{producer.pid}/task").iterdir()
+    children = [int(child) for task in tasks for child in (task / "children").read_text(encoding="ascii").split()]
+    kill(*children, producer.pid)
+    wait_until(lambda: all(map(ended, children)), "all are dead")
+    producer.process.wait()
+
+
+def record_here(path: Path, frames: int = 50) -> None:
+    """Record in this process."""
+    with Spool(path, buffer_bytes=RING_BYTES) as spool:
+        for image in stack(0, frames, (64, 64)):
+            spool.put(image)
+    with mmspool.open(path) as recording:
+        assert recording.state == "complete"
+        check_pixels(recording, frames)
+
+
+def test_the_next_spool_removes_the_ring_of_a_dead_run(
+    start: Start, tmp_path: Path, semaphores: list[Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a SIGKILL of everything, the resource tracker included, the next Spool finds the ring and says so."""
+    producer = start(1000, stop=100, buffer_bytes=RING_BYTES)
+    producer.wait_for_phase(Phase.READY)
+    producer.order()
+    producer.wait_for_phase(Phase.STOPPED)
+    kill_everything(producer, semaphores)
+    (ring,) = rings(producer)
+    with caplog.at_level(logging.WARNING, "mmspool"):
+        record_here(tmp_path / "next.h5")
+    assert not ring.exists()
+    assert str(ring) in caplog.text
+
+
+def test_the_ring_of_a_live_run_stays(start: Start, tmp_path: Path) -> None:
+    """Another Spool touches neither a ring in use nor one that its persistence process still empties."""
+    producer = start(1000, stop=100, hold=True, buffer_bytes=16 << 20)
+    producer.wait_for_phase(Phase.READY)
+    producer.order()
+    producer.wait_for_phase(Phase.STOPPED)
+    os.kill(producer.writer, signal.SIGSTOP)
+    producer.order()
+    producer.wait_for_phase(Phase.ALL_PUT)
+    record_here(tmp_path / "beside.h5")
+    assert rings(producer)
+    kill(producer.pid)
+    producer.process.wait()
+    record_here(tmp_path / "after.h5")
+    assert rings(producer)
+    os.kill(producer.writer, signal.SIGCONT)
+    producer.wait_for_nothing_left()
+    with mmspool.open(tmp_path / "run.h5") as recording:
+        assert (len(recording), recording.state) == (1000, "interrupted")
+        check_pixels(recording, 1000)
+
+
+def test_the_ring_stays_while_a_new_persistence_process_starts(start: Start, tmp_path: Path) -> None:
+    """The producer is killed before the process that takes over has mapped the ring: it still empties it."""
+    producer = start(100_000, pace_s=0.0005, buffer_bytes=16 << 20)
+    producer.wait_for_phase(Phase.READY)
+    producer.order()
+    producer.wait_for(lambda: producer[Slot.WRITTEN] > 0, "it writes")
+    old = producer.writer
+    kill(old)
+    new: list[int] = []
+
+    def started() -> bool:
+        new[:] = [pid for pid in producer.writers() if pid != old]
+        return bool(new)
+
+    wait_until(started, "a new one starts")
+    os.kill(new[0], signal.SIGSTOP)
+    told = producer[Slot.RETURNED] + 200
+    producer.wait_for(lambda: producer[Slot.RETURNED] >= told, "it is told what to take over")
+    assert producer.writer == new[0]
+    kill(producer.pid)
+    producer.process.wait()
+    returned = producer[Slot.RETURNED]
+    record_here(tmp_path / "beside.h5")
+    assert rings(producer)
+    os.kill(new[0], signal.SIGCONT)
+    producer.wait_for_nothing_left()
+    with mmspool.open(tmp_path / "run.h5") as recording:
+        assert recording.state == "interrupted"
+        assert returned <= len(recording) <= returned + 1
+        check_pixels(recording, len(recording))
+
+
+@pytest.mark.parametrize("error", [PermissionError, FileNotFoundError])
+def test_rings_of_other_users_are_left_alone(tmp_path: Path, mocker: MockerFixture, error: type[OSError]) -> None:
+    """A ring that may not be looked at, or vanishes, keeps nobody from recording."""
+    left = SHM / "mmspool-999999999-left"  # no process has such a number
+    with left.open("wb") as held:
+        lock_shared(held.fileno())  # against recordings beside this test, which would remove it
+        mocker.patch("mmspool.persistence.ring.is_locked", side_effect=error)
+        record_here(tmp_path / "run.h5")
+        left.unlink()
+
+
+def test_a_persistence_process_killed_before_the_first_frame_is_replaced(start: Start, tmp_path: Path) -> None:
+    """The spool was made, nothing was put yet: the first frame finds a new process."""
+    producer = start(300)
+    producer.wait_for_phase(Phase.READY)
+    kill(producer.writer)
+    producer.order()
+    result = producer.result()
+    assert (result["frames"], result["state"], result["restarts"]) == (300, "complete", 1), result
+    with h5py.File(tmp_path / "run.h5", "r") as file:
+        check_pixels(file["data"], 300)
+
+
+def test_recordings_are_independent(start: Start, tmp_path: Path) -> None:
+    """Of three runs and four spools here, a killed persistence process and a killed producer are their own."""
+    names = ("undisturbed", "writer", "producer")
+    runs = {
+        name: start(3000, path=str(tmp_path / f"{name}.h5"), stop=1000, buffer_bytes=RING_BYTES, pace_s=0.0001)
+        for name in names
+    }
+    for run in runs.values():
+        run.wait_for_phase(Phase.READY)
+        run.order()
+    here = [
+        threading.Thread(target=record_here, args=(tmp_path / f"here-{number}.h5", 2000 + number))
+        for number in range(4)
+    ]
+    for thread in here:
+        thread.start()
+    for run in runs.values():
+        run.wait_for_phase(Phase.STOPPED)
+    kill(runs["writer"].writer, runs["producer"].pid)
+    for name in ("undisturbed", "writer"):
+        runs[name].order()
+        result = runs[name].result()
+        assert (result["frames"], result["state"], result["restarts"]) == (3000, "complete", int(name == "writer"))
+    for thread in here:
+        thread.join()
+    runs["producer"].process.wait()
+    runs["producer"].wait_for_nothing_left()
+    expected = {"undisturbed": 3000, "writer": 3000, "producer": 1000}
+    expected |= {f"here-{number}": 2000 + number for number in range(4)}
+    for name, frames in expected.items():
+        path = tmp_path / f"{name}.h5"
+        with h5py.File(path, "r") as file:
+            assert file["data"].shape[0] == frames
+            check_pixels(file["data"], frames)
+        assert verify(path).intact

@@ -1,0 +1,99 @@
+"""Small real recordings to be damaged: closed, not closed, with losses, without checksums."""
+
+import contextlib
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from mmspool import DetectorInfo, Spool
+from mmspool.persistence.structure import COLUMN_PATHS, COUNTERS, DATA, END_TIME, LEDGER, LOSS_COLUMNS
+
+NAMES = ("closed", "losses", "open", "no-checksums")
+FRAMES = 23
+SHAPE = (24, 32)
+_LIMIT_S = 60
+
+
+def frame(index: int) -> npt.NDArray[np.uint16]:
+    """Make frame ``index`` ``(Y, X)``, unlike any other."""
+    pixels = np.arange(SHAPE[0] * SHAPE[1], dtype=np.int64) + index * 7919
+    return pixels.astype(np.uint16).reshape(SHAPE)
+
+
+EXPECTED = np.stack([frame(index) for index in range(FRAMES)])
+
+
+def make(folder: Path) -> None:
+    """Record all samples into ``folder``."""
+    with patch("mmspool.persistence.geometry._MIN_GROWTH_BYTES", 1):  # small files, quickly copied
+        for name in NAMES:
+            _make(folder / f"{name}.h5", name)
+
+
+def _make(path: Path, name: str) -> None:
+    copy = path.with_name("copy.h5")
+    info = DetectorInfo(description="fuzzed", camera={"properties": {"Gain": "1"}})
+    with Spool(path, buffer_bytes=1 << 20, grow_frames=10, checksum=name != "no-checksums", info=info) as spool:
+        for index in range(FRAMES):
+            if name == "losses" and index % 5 == 3:
+                spool.record_loss(2, "core")
+            spool.put(frame(index))
+        if name == "open":
+            limit = time.monotonic() + _LIMIT_S
+            while spool.stats.frames_written < FRAMES:
+                assert time.monotonic() < limit
+                time.sleep(0.001)
+            shutil.copyfile(path, copy)
+    if name == "open":
+        copy.replace(path)
+
+
+@dataclass(frozen=True)
+class Map:
+    """Where in a sample what lies, as ``(offset, length)``."""
+
+    structure: tuple[tuple[int, int], ...]
+    values: tuple[tuple[int, int], ...]
+    raw: tuple[tuple[int, int], ...]
+    size: int
+
+
+def map_of(path: Path) -> Map:
+    """Find the parts of a sample: HDF5's structure is what is neither values nor frames nor columns."""
+    values, raw = [], []
+    with h5py.File(path, "r") as file:
+        for name in (*COUNTERS, "state", "end_reason"):
+            value = file[LEDGER][name]
+            values.append((value.id.get_offset(), value.dtype.itemsize))
+        values.append((file[END_TIME].id.get_offset(), file[END_TIME].dtype.itemsize))
+        journal = file[LEDGER]["journal"]
+        values += [(journal.id.get_offset() + slot * journal.size // 2, 8192) for slot in (0, 1)]
+        raw.append((journal.id.get_offset(), journal.size))
+        for where in (DATA, *COLUMN_PATHS.values(), *(f"{LEDGER}/{name}" for name in LOSS_COLUMNS)):
+            dataset = file[where]
+            for index in range(dataset.id.get_num_chunks()):
+                chunk = dataset.id.get_chunk_info(index)
+                raw.append((chunk.byte_offset, chunk.size))
+    size, at, structure = path.stat().st_size, 0, []
+    content = path.read_bytes()
+    for start, length in sorted(raw):
+        if start > at:
+            structure.append((at, start - at))
+        at = max(at, start + length)
+    if size > at:
+        structure.append((at, size - at))
+    used = [(start, length) for start, length in structure if any(content[start : start + length])]
+    return Map(tuple(used), tuple(values), tuple(raw), size)
+
+
+@contextlib.contextmanager
+def opened_for_change(path: Path):  # type: ignore[no-untyped-def]
+    """Open a sample with h5py for changes, whatever locks say."""
+    with h5py.File(path, "r+", libver=("v108", "v108"), locking=False) as file:
+        yield file

@@ -1,0 +1,113 @@
+"""The ring is the only buffer: as large as asked for and no larger, or refused."""
+
+import errno
+import os
+import resource
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from mmspool import StorageError
+from mmspool.persistence import ring as rings
+
+
+def mapped_rings():
+    """Return the sizes of the shared memory that this process has mapped, as the system has them, bytes."""
+    places = {each.path for each in psutil.Process().memory_maps() if each.path.startswith("/dev/shm/")}
+    return [Path(place).stat().st_size for place in places if "sem." not in place]
+
+
+@pytest.mark.parametrize("buffer_bytes", [300_000, 1 << 20, 5_000_001])
+def test_the_ring_is_never_larger_than_asked_for(make_spool, frames, buffer_bytes):
+    """Before, during and after the first frame there is one ring, of at most `buffer_bytes`."""
+    with make_spool(buffer_bytes=buffer_bytes) as spool:
+        (before,) = mapped_rings()
+        for index in range(200):
+            spool.put(frames(index))
+        assert mapped_rings() == [before]
+        assert buffer_bytes - 4096 < before <= buffer_bytes
+        stats = spool.stats
+        assert stats.ring_frames * 24 * 32 * 2 < buffer_bytes
+        assert stats.ring_peak <= stats.ring_frames
+    assert mapped_rings() == []
+
+
+def test_too_small_for_two_frames(make_spool, tmp_path):
+    """A ring too small for two frames is refused at the first frame, with the size that would do."""
+    spool = make_spool(buffer_bytes=200_000)
+    with pytest.raises(StorageError, match=r"cannot hold 2 frames of 1000x1000 uint16, which take [\d,]+ bytes"):
+        spool.put(np.zeros((1000, 1000), np.uint16))
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_small_for_announced_frames(make_spool, tmp_path):
+    """With the shape announced, the same is refused at once."""
+    with pytest.raises(StorageError, match="cannot hold 2 frames of 1000x1000 uint16"):
+        make_spool(buffer_bytes=200_000, shape=(1000, 1000), dtype="u2")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("buffer_bytes", [0, -5, 1, 50_000])
+def test_too_small_for_anything(make_spool, tmp_path, buffer_bytes):
+    """A ring without room beside its header is refused, naming the size it would need."""
+    with pytest.raises(StorageError, match=rf"buffer_bytes is {buffer_bytes:,}; the ring needs 106,496 bytes"):
+        make_spool(buffer_bytes=buffer_bytes)
+    assert not list(tmp_path.iterdir())
+
+
+def test_larger_than_memory(make_spool, tmp_path):
+    """A ring larger than the memory there is, is refused with both figures, and leaves nothing."""
+    asked = psutil.virtual_memory().total * 2 // 4096 * 4096
+    with pytest.raises(StorageError, match=rf"a ring of {asked:,} bytes does not fit in memory, of which [\d,]+ bytes"):
+        make_spool(buffer_bytes=asked)
+    assert not list(tmp_path.iterdir())
+
+
+def test_larger_than_shared_memory(make_spool, tmp_path, mocker):
+    """A ring larger than /dev/shm, as in a container, is refused with both figures, and leaves nothing."""
+    mocker.patch.object(rings, "_shm_free", return_value=2_000_000)
+    with pytest.raises(StorageError, match=r"3,997,696 bytes does not fit in /dev/shm, which has 2,000,000 bytes free"):
+        make_spool(buffer_bytes=4_000_000)
+    assert not list(tmp_path.iterdir())
+
+
+def test_shared_memory_that_is_gone_when_it_is_taken(make_spool, tmp_path, mocker):
+    """Shared memory that another program took meanwhile is an error, not a crash at the first frame."""
+    mocker.patch.object(os, "posix_fallocate", side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    with pytest.raises(StorageError, match=r"no room for a ring of 1,048,576 bytes.*No space left"):
+        make_spool(buffer_bytes=1 << 20)
+    assert not list(tmp_path.iterdir())
+
+
+def test_shared_memory_that_the_system_refuses(make_spool, tmp_path):
+    """A ring that the system does not make is an error that tells why."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    try:
+        with pytest.raises(StorageError, match=r"cannot make a ring of 2,097,152 bytes.*File too large"):
+            make_spool(buffer_bytes=2 << 20)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_default_fits_beside_what_is_there(make_spool, frames):
+    """Without a size the ring takes a share of what is free."""
+    with make_spool(buffer_bytes=None) as spool:
+        (size,) = mapped_rings()
+        assert size <= min(1 << 30, psutil.virtual_memory().total // 4)
+        spool.put(frames(0))
+    frames.check(spool.path, 1)
+
+
+def test_a_failed_start_leaves_the_old_file(make_spool, tmp_path):
+    """Where the ring cannot be made, a file that was to be replaced is still there."""
+    old = Path(tmp_path / "run.h5")
+    old.write_text("old")
+    with pytest.raises(StorageError):
+        make_spool(buffer_bytes=1, overwrite=True)
+    with pytest.raises(StorageError):
+        make_spool(buffer_bytes=200_000, overwrite=True, shape=(1000, 1000), dtype="u2")
+    assert old.read_text() == "old"

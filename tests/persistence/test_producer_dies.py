@@ -1,0 +1,238 @@
+"""The user's script ends as it should not: the persistence process saves what was put and closes the file."""
+
+import numpy as np
+import psutil
+import pytest
+
+import mmspool
+
+MAKE = """
+import os
+import numpy as np
+from mmspool import Spool
+
+def frame(index):
+    return (np.arange(index, index + 24 * 32, dtype=np.int64) & 0xFFFF).astype("<u2").reshape(24, 32)
+"""
+
+
+def gone(pid):
+    """Tell whether a process is gone."""
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def check_interrupted(path, frames, reason, count=None):
+    """Read a file that was closed after an interruption: it says why, and holds its frames; return how many."""
+    with mmspool.open(path) as recording:
+        assert recording.state == "interrupted"
+        assert reason in recording.end_reason
+        held = len(recording)
+    assert count is None or held == count
+    frames.check(path, held)
+    return held
+
+
+@pytest.mark.parametrize("buffer_bytes", [300_000, 8 << 20])
+def test_killed(start_script, frames, tmp_path, wait_until, state_of, buffer_bytes):
+    """After SIGKILL every frame whose `put` had returned is in the file, and the writer ends."""
+    script = start_script(f"""{MAKE}
+spool = Spool("run.h5", buffer_bytes={buffer_bytes})
+print(spool._feed.writer_pid, flush=True)
+index = 0
+while True:
+    spool.put(frame(index))
+    print(index, flush=True)
+    index += 1
+""")
+    writer_pid = int(script.line())
+    while int(script.line()) < 300:
+        pass
+    script.kill()
+    printed, _ = script.end()
+    last = int((printed.rpartition("\n")[0] or "300").rpartition("\n")[2])
+    wait_until(lambda: state_of(tmp_path / "run.h5") == "interrupted")
+    wait_until(lambda: gone(writer_pid))
+    assert check_interrupted(tmp_path / "run.h5", frames, "the recording process died") >= last + 1
+    with mmspool.open(tmp_path / "run.h5") as recording:
+        assert (recording.frames["sequence_number"] == np.arange(len(recording))).all()
+
+
+def test_killed_before_the_first_frame(start_script, tmp_path, wait_until):
+    """A script that is killed before its first frame leaves no writer behind."""
+    script = start_script(f"""{MAKE}
+spool = Spool("run.h5", buffer_bytes=1 << 20)
+print(spool._feed.writer_pid, flush=True)
+input()
+""")
+    writer_pid = int(script.line())
+    script.kill()
+    script.end()
+    wait_until(lambda: gone(writer_pid))
+
+
+def test_killed_while_the_writer_is_behind(start_script, frames, tmp_path, wait_until, state_of):
+    """A full ring is written out after its producer's death."""
+    script = start_script(f"""{MAKE}
+spool = Spool("run.h5", buffer_bytes=1 << 20, shape=(24, 32), dtype="<u2")
+print(spool._feed.writer_pid, flush=True)
+input()
+for index in range(spool.stats.ring_frames):
+    spool.put(frame(index))
+print(spool.stats.frames_put, spool.stats.frames_written, flush=True)
+input()
+""")
+    writer = psutil.Process(int(script.line()))
+    writer.suspend()
+    try:
+        script.process.stdin.write("\n")
+        script.process.stdin.flush()
+        put, written = map(int, script.line().split())
+        script.kill()
+        script.process.wait(60)
+    finally:
+        writer.resume()
+    assert written == 0
+    wait_until(lambda: state_of(tmp_path / "run.h5") == "interrupted")
+    wait_until(lambda: gone(writer.pid))
+    check_interrupted(tmp_path / "run.h5", frames, "the recording process died", put)
+
+
+def test_never_closed(start_script, frames, tmp_path):
+    """A script that forgets to close has its file closed at its end, without a word on its error output."""
+    script = start_script(f"""{MAKE}
+spool = Spool("run.h5", buffer_bytes=1 << 20)
+for index in range(40):
+    spool.put(frame(index))
+""")
+    _, errors = script.end()
+    assert (script.process.returncode, errors) == (0, "")
+    check_interrupted(tmp_path / "run.h5", frames, "the script ended without closing", 40)
+
+
+def test_never_closed_and_never_used(start_script, tmp_path):
+    """A spool that was only made leaves nothing."""
+    script = start_script(f"{MAKE}\nspool = Spool('run.h5', buffer_bytes=1 << 20)")
+    _, errors = script.end()
+    assert (script.process.returncode, errors) == (0, "")
+    assert not (tmp_path / "run.h5").exists()
+
+
+def test_an_exception_in_the_script(start_script, frames, tmp_path):
+    """An exception that nobody catches outside a ``with`` block ends the script with its own traceback only."""
+    script = start_script(f"""{MAKE}
+spool = Spool("run.h5", buffer_bytes=1 << 20)
+spool.put(frame(0))
+raise LookupError("lost the sample")
+""")
+    _, errors = script.end()
+    assert script.process.returncode == 1
+    assert errors.count("Traceback") == 1
+    assert errors.endswith("LookupError: lost the sample\n")
+    check_interrupted(tmp_path / "run.h5", frames, "the script ended without closing", 1)
+
+
+def test_an_exception_in_a_with_block(make_spool, frames):
+    """The exception comes out of the block as it was, and the file names it."""
+
+    def record(spool):
+        with spool:
+            spool.put(frames(0))
+            raise LookupError("lost the sample")
+
+    spool = make_spool()
+    with pytest.raises(LookupError, match="lost the sample") as caught:
+        record(spool)
+    assert not getattr(caught.value, "__notes__", [])
+    assert spool.close().state == "interrupted"
+    check_interrupted(spool.path, frames, "LookupError: lost the sample", 1)
+
+
+def test_an_exception_without_text(make_spool, frames):
+    """An exception that says nothing is named by its type."""
+
+    def record(spool):
+        with spool:
+            spool.put(frames(0))
+            raise KeyboardInterrupt
+
+    spool = make_spool()
+    with pytest.raises(KeyboardInterrupt):
+        record(spool)
+    assert spool.close().reason == "KeyboardInterrupt"
+    check_interrupted(spool.path, frames, "KeyboardInterrupt", 1)
+
+
+def test_a_reason_that_does_not_fit(make_spool, frames):
+    """A reason of any length and script is stored as far as there is room for it."""
+    with make_spool() as spool:
+        spool.put(frames(0))
+        result = spool.close(interrupted=True, reason="Fehler: µ" + "x" * 1000)
+    assert result.state == "interrupted"
+    assert len(result.reason) == 1009
+    check_interrupted(spool.path, frames, r"Fehler: \xb5xxx", 1)
+
+
+def test_ctrl_c(start_script, frames, tmp_path, wait_until):
+    """Ctrl-C reaches every process of the terminal; the script gets its exception, the writer finishes the file."""
+    script = start_script(f"""{MAKE}
+with Spool("run.h5", buffer_bytes=1 << 20) as spool:
+    for index in range(10**9):
+        spool.put(frame(index))
+        if index == 100:
+            print(spool._feed.writer_pid, flush=True)
+""")
+    writer_pid = int(script.line())
+    script.interrupt()
+    _, errors = script.end()
+    assert errors.count("Traceback") == 1
+    assert errors.endswith("KeyboardInterrupt\n")
+    assert gone(writer_pid)
+    assert check_interrupted(tmp_path / "run.h5", frames, "KeyboardInterrupt") > 100
+
+
+@pytest.mark.parametrize("way", ["file", "option", "input"])
+def test_a_script_without_a_guard_runs_once(start_script, frames, tmp_path, way):
+    """The writer does not import the script, so without a main guard it runs once all the same, however given."""
+    script = start_script(
+        f"""{MAKE}
+with open("runs.txt", "a") as runs:
+    runs.write("run ")
+with Spool("run.h5", buffer_bytes=1 << 20) as spool:
+    for index in range(20):
+        spool.put(frame(index))
+import __main__
+print(__name__, __main__.__spec__, getattr(__main__, "__file__", None))
+""",
+        way=way,
+    )
+    printed, errors = script.end()
+    assert (script.process.returncode, errors) == (0, "")
+    assert (tmp_path / "runs.txt").read_text() == "run "
+    assert printed.split()[:2] == ["__main__", "None"]
+    assert printed.split()[2].endswith("script.py") == (way == "file")
+    frames.check(tmp_path / "run.h5", 20)
+
+
+def test_a_forked_child_does_not_touch_the_recording(start_script, frames, tmp_path):
+    """A child of `os.fork` that ends, or tries to put, leaves its parent's recording alone."""
+    script = start_script(f"""{MAKE}
+import sys
+from mmspool import SpoolClosedError
+spool = Spool("run.h5", buffer_bytes=1 << 20)
+spool.put(frame(0))
+if os.fork() == 0:
+    try:
+        spool.put(frame(7))
+    except SpoolClosedError as error:
+        print(error, flush=True)
+    sys.exit(0)
+os.wait()
+for index in range(1, 30):
+    spool.put(frame(index))
+print(spool.close().state)
+""")
+    printed, _ = script.end()  # multiprocessing itself complains in the child
+    assert script.process.returncode == 0
+    assert "forked" in printed
+    assert printed.endswith("complete\n")
+    frames.check(tmp_path / "run.h5", 30)

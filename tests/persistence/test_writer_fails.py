@@ -1,0 +1,123 @@
+"""The persistence process fails, with an exception: the disk is full, or refuses."""
+
+import errno
+import re
+
+import numpy as np
+import pytest
+
+import mmspool
+from mmspool import StorageError, WriterError
+
+SHAPE = (420, 420)
+FRAME_BYTES = 420 * 420 * 2
+
+
+def put_until_it_fails(spool, frames, limit=1000):
+    """Put frames until the spool raises; return how many it took, and what it raised."""
+    for index in range(limit):
+        try:
+            spool.put(frames(index, SHAPE))
+        except WriterError as error:
+            return index, error
+    pytest.fail(f"{limit} frames went onto a full disk")
+
+
+def check_what_is_there(frames, path, reason):
+    """Read the file: whole frames, counted exactly, and why it ended; return how many."""
+    with mmspool.open(path) as recording:
+        count = len(recording)
+        assert recording.state == "interrupted"
+        assert reason in recording.end_reason
+        assert (recording.frames["sequence_number"] == np.arange(count)).all()
+    frames.check(path, count)
+    return count
+
+
+@pytest.fixture
+def failed(make_spool, frames, writer_of):
+    """Return a spool whose disk became full after some increments, how many frames it took, and its error."""
+    spool = make_spool(shape=SHAPE, dtype="<u2", buffer_bytes=8 << 20)
+    writer_of(spool).limit_files(120 * FRAME_BYTES)
+    taken, error = put_until_it_fails(spool, frames)
+    return spool, taken, error
+
+
+def test_a_full_disk(failed, frames):
+    """The error says how many frames were written and what there was no room for; those frames are in the file."""
+    spool, taken, error = failed
+    assert isinstance(error.__cause__, StorageError)
+    assert error.__cause__.errno == errno.EFBIG
+    written = check_what_is_there(frames, spool.path, "the disk is full")
+    assert written % 100 == 0
+    assert re.search(rf"the disk is full: {written:,} frames were written", str(error))
+    assert written <= taken <= written + spool.stats.ring_frames
+    assert spool.path.stat().st_size <= 120 * FRAME_BYTES
+
+
+def test_later_calls_raise_the_same(failed, frames):
+    """After the failure every call raises the error, and `stats` still tells how far it came."""
+    spool, taken, error = failed
+    for call in (lambda: spool.put(frames(0, SHAPE)), lambda: spool.record_loss(1, "core"), spool.close):
+        with pytest.raises(WriterError) as caught:
+            call()
+        assert caught.value is error
+    assert spool.stats.frames_put == taken
+    assert spool.stats.frames_written == check_what_is_there(frames, spool.path, "the disk is full")
+
+
+def test_a_disk_that_refuses_a_write(make_spool, frames, writer_of):
+    """An error of the device ends the recording with that error as the cause; what was written before is exact."""
+    spool = make_spool(shape=SHAPE, dtype="<u2", buffer_bytes=8 << 20)
+    writer_of(spool).limit_files(10 * FRAME_BYTES)  # in the middle of what is set aside
+    _, error = put_until_it_fails(spool, frames)
+    assert isinstance(error.__cause__, OSError)
+    assert error.__cause__.errno == errno.EFBIG
+    assert 0 < check_what_is_there(frames, spool.path, "File too large") < 10
+
+
+def test_the_producer_learns_of_it_within_a_second(make_spool, frames, writer_of, wait_until):
+    """The first frame after the failure raises, however much room the ring still has."""
+    spool = make_spool(shape=SHAPE, dtype="<u2", buffer_bytes=8 << 20)
+    writer = writer_of(spool)
+    writer.limit_files(5 * FRAME_BYTES)
+    for index in range(10):
+        spool.put(frames(index, SHAPE))
+    wait_until(writer.ended)
+    with pytest.raises(WriterError):
+        spool.put(frames(10, SHAPE))
+
+
+def test_at_the_end(make_spool, frames, writer_of):
+    """A disk that refuses the last frames makes `close` raise, and the file keeps the ones before."""
+    spool = make_spool(shape=SHAPE, dtype="<u2", buffer_bytes=8 << 20)
+    writer = writer_of(spool)
+    with writer.stopped():
+        for index in range(15):
+            spool.put(frames(index, SHAPE))
+        writer.limit_files(10 * FRAME_BYTES)
+    with pytest.raises(WriterError, match="File too large"):
+        spool.close()
+    assert 0 < check_what_is_there(frames, spool.path, "File too large") < 10
+
+
+def test_the_with_block_tells_of_it_once(make_spool, frames, writer_of):
+    """The error comes out of the block as it was raised, not buried under another from closing."""
+
+    def record():
+        with make_spool(shape=SHAPE, dtype="<u2", buffer_bytes=8 << 20) as spool:
+            writer_of(spool).limit_files(10 * FRAME_BYTES)
+            for index in range(1000):
+                spool.put(frames(index, SHAPE))
+
+    with pytest.raises(WriterError, match="File too large") as caught:
+        record()
+    assert caught.value.__context__ is caught.value.__cause__
+    assert not getattr(caught.value, "__notes__", [])
+
+
+def test_the_path_is_free_again(failed, frames, make_spool):
+    """A failed recording's file is nobody's any more and may be replaced."""
+    with make_spool(overwrite=True) as spool:
+        spool.put(frames(0))
+    frames.check(spool.path, 1)

@@ -1,0 +1,10 @@
+"""Spools, their processes and their files agree with a model, whatever happens in whatever order."""
+
+from machine import run
+
+EXAMPLES = 8
+
+
+def test_spools_agree_with_model() -> None:
+    """Any sequence of puts, losses, stalls, kills, looks and closes leaves exactly what the model has."""
+    run(EXAMPLES, derandomize=True)

@@ -1,0 +1,75 @@
+"""The names that users may rely on."""
+
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import mmspool
+
+HOME = Path(mmspool.__file__).parents[1]
+
+NAMES = """
+Camera CameraBusyError CameraError ConnectError CoreError DetectorInfo EndReason Faults FrameError Loss MmspoolError
+MockCore Property RecordResult RecordStats Recording RecordingError RingFullError Roi RunningRecording SettingError
+Spool SpoolClosedError SpoolError SpoolResult SpoolStats SteppedClock StorageError WriterError __version__
+frame_index frame_metadata open
+"""
+
+
+def run(source):
+    """Run source in a new interpreter and return what it prints."""
+    return subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(HOME)!r})\n{source}"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+
+
+def test_names():
+    """A name that is added or taken away is a change for users, and belongs in the changelog."""
+    assert sorted(mmspool.__all__) == sorted(NAMES.split())
+    assert len(set(mmspool.__all__)) == len(mmspool.__all__)
+    assert [name for name in mmspool.__all__ if not hasattr(mmspool, name)] == []
+
+
+def test_errors_are_one_tree():
+    """Every error can be caught as `MmspoolError`, and as the built-in kind it also is."""
+    errors = [getattr(mmspool, name) for name in mmspool.errors.__all__]
+    assert all(issubclass(error, mmspool.MmspoolError) for error in errors)
+    assert issubclass(mmspool.StorageError, OSError)
+    assert issubclass(mmspool.FrameError, ValueError)
+    assert issubclass(mmspool.SettingError, ValueError)
+
+
+def test_storage_errors_read_well():
+    """A storage error reads as a sentence after the file's name, without Python's error number."""
+    assert str(mmspool.StorageError(2, "the folder is missing", "/x/run.h5")) == "/x/run.h5: the folder is missing"
+    assert str(mmspool.StorageError("just text")) == "just text"
+
+
+def test_import_is_light():
+    """Importing mmspool does not import pycromanager, which takes long and is not needed for recording arrays."""
+    loaded = run("import mmspool; print(*sys.modules)").split()
+    heavy = ("pycromanager", "mmpycorex", "pyjavaz", "pymmcore", "mm_test_adapters")
+    assert [name for name in loaded if name.split(".")[0] in heavy] == []
+
+
+def test_import_has_no_side_effects():
+    """Importing mmspool starts no thread and no process, and prints nothing."""
+    assert run(
+        "import mmspool, threading, multiprocessing\nprint(threading.active_count(), multiprocessing.active_children())"
+    ).split() == ["1", "[]"]
+
+
+def test_version_is_that_of_the_installed_package():
+    """The version that the code says is the one that was installed."""
+    try:
+        installed = metadata.version("mmspool")
+    except metadata.PackageNotFoundError:
+        pytest.skip("mmspool runs from the checkout, nothing is installed; tox installs it")
+    assert mmspool.__version__ == installed
