@@ -217,6 +217,8 @@ class Acquisition:
             self._in_hand = 0
         if not isinstance(exc, WriterError | SpoolClosedError):
             self._enter_shortage("core", waiting + self._in_hand)
+        elif not_put := waiting + self._in_hand:
+            exc.add_note(f"the camera had made {not_put:,} more frames, which were not recorded")
 
     def _account(self, end: EndReason | None) -> EndReason:
         """Find out why the camera is silent, and what is missing at the end."""

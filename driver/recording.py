@@ -147,6 +147,12 @@ class RunningRecording:
         except Exception as closing:  # noqa: BLE001 - it must not hide the failure
             if closing is not exc:
                 exc.add_note(f"closing the file failed too: {closing}")
+                return
+            stats = self._spool.stats
+            exc.add_note(
+                f"{stats.frames_written:,} frames are safe in {self._spool.path}; "
+                f"{stats.frames_put - stats.frames_written:,} that were still in the ring are lost"
+            )
         else:
             exc.add_note(f"{spooled.frames:,} frames are safe in {spooled.path}")
 

@@ -115,11 +115,15 @@ class Feed:
         """
         counters = self.counters
         index = counters[Counter.PUT]
-        if counters[Counter.FAILED] or now_ns - self._checked_ns > _CHECK_NS:
+        if now_ns - self._checked_ns > _CHECK_NS:
             self.check()
             self._checked_ns = now_ns
         if index >= self._limit and not self._wait_for_room(index):
             return False
+        counters[Counter.CLAIMED] = index + 1  # before the look at FAILED: a writer that sets it waits for this frame
+        if counters[Counter.FAILED]:
+            counters[Counter.CLAIMED] = index
+            self.check()
         slot = index % self._frames
         block, place = divmod(slot, self._per_block)
         self._blocks[block, place] = frame
@@ -194,6 +198,12 @@ class Feed:
         self._blocks = np.empty(0)
         self._ring.close()
         self._ring.unlink()
+
+    def lose_rest(self) -> None:
+        """Enter what is left in the ring into the ledger, unless a process goes on emptying it."""
+        written = self.counters[Counter.WRITTEN]
+        if not self._stalled and (rest := self.counters[Counter.PUT] - written):
+            self._ring.add_loss(written, rest, "ring")
 
     def wait_for_death(self) -> bool:
         """Wait until the persistence process has ended; False when that was `free`'s doing."""

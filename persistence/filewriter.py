@@ -14,7 +14,7 @@ from .geometry import COLUMNS, PAGE
 from .layout import Layout
 from .messages import Begin
 from .result import final_state
-from .ring import Counter, Ring
+from .ring import Counter, Ring, ended_ledger
 
 
 class FileWriter:
@@ -99,10 +99,14 @@ class FileWriter:
         self._housekeeping.shutdown()  # waits for what is under way
         self._collect_sync()
         self._write_ledger()
+        losses = self._ring.losses()
+        if rest := self._counters[Counter.PUT] - self._written:  # the writer failed
+            losses = ended_ledger(losses, self._written, rest)
+            self._layout.stage_losses(losses)
+            self._lost = int(losses[:, 1].sum())
         state = final_state(interrupted=interrupted, lost=self._lost)
-        entries = self._counters[Counter.LOSS_ENTRIES]
         durable = self._counters[Counter.DURABLE] if self._sync_failed else self._written
-        size = self._layout.finish(self._written, durable, entries, state, reason, datetime.now().astimezone())
+        size = self._layout.finish(self._written, durable, len(losses), state, reason, datetime.now().astimezone())
         self._counters[Counter.DURABLE] = durable
         self.close()
         return self._written, self._lost, state, size

@@ -17,7 +17,7 @@ from .check import DAMAGE, check_is_file, check_structure, text_attribute
 from .fileio import boot, open_file
 from .geometry import Geometry
 from .layout import Layout
-from .ring import MAX_LOSSES, STAGES
+from .ring import STAGES, ended_ledger
 from .staged import StagedFile
 from .structure import COLUMN_PATHS, DATA, LEDGER, LOSS_COLUMNS
 from .target import is_locked
@@ -147,11 +147,7 @@ def _agreeing(losses: np.ndarray[Any, Any], sequence: np.ndarray[Any, Any], unwr
         agrees = sum(entry[1] for entry in known) == count
         entries += known if agrees else [[before, count, known[0][2] if known else STAGES.index("unknown")]]
     entries += [[frames, count, stage] for _, count, stage in there[frames]]
-    if unwritten:
-        entries.append([frames, unwritten, STAGES.index("ring")])
-    for _, count, _ in entries[MAX_LOSSES:]:
-        entries[MAX_LOSSES - 1][1] += count
-    return np.array(entries[:MAX_LOSSES], np.int64).reshape(-1, len(LOSS_COLUMNS))
+    return ended_ledger(np.array(entries, np.int64).reshape(-1, len(LOSS_COLUMNS)), frames, unwritten)
 
 
 def _apply(path: Path, report: RepairReport, geometry: Geometry, losses: np.ndarray[Any, Any]) -> None:

@@ -57,6 +57,7 @@ class Counter(IntEnum):
     DURABLE = 6
     RESTARTS = 7
     STARTED = 8
+    CLAIMED = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,17 @@ class Loss:
     before_frame: int
     count: int
     stage: str
+
+
+def ended_ledger(losses: npt.NDArray[np.int64], frames: int, unwritten: int) -> npt.NDArray[np.int64]:
+    """Return the ledger ``(entries, 3)`` of a file that ends after ``frames`` frames, with ``unwritten`` more lost."""
+    losses = losses.copy()
+    losses[:, 0] = np.minimum(losses[:, 0], frames)
+    if unwritten:
+        losses = np.vstack([losses, [[frames, unwritten, STAGES.index("ring")]]])
+    if len(losses) > MAX_LOSSES:
+        losses[MAX_LOSSES - 1, 1] = losses[MAX_LOSSES - 1 :, 1].sum()
+    return losses[:MAX_LOSSES]
 
 
 def default_buffer_bytes() -> int:

@@ -315,6 +315,7 @@ class Spool:
     def _fail(self, error: WriterError) -> None:
         """Let go of everything after the persistence process failed; ``error`` is what later calls raise."""
         self._error = error
+        self._feed.lose_rest()
         self._release(_State.FAILED, kill=False, remove=False)
 
     def _release(self, state: _State, *, kill: bool, remove: bool) -> None:

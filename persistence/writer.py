@@ -16,6 +16,7 @@ from .messages import Begin, Block, End, Ended, Message, Ready
 from .ring import Counter, Ring
 
 POLL_S = 0.2  # how long frames of a partly filled block wait for the file, and a dead producer goes unnoticed
+_COPY_S = 1.0  # for the producer to finish the frame that it is copying; one that was stopped never does
 
 
 def run(ring_name: str, ring_lock: Connection | None, messages: "Queue[Message]", answers: Connection) -> None:
@@ -67,6 +68,7 @@ def _record(ring: Ring, messages: "Queue[Message]", answers: Connection) -> Ende
         end = _write_until_end(writer, ring, messages)
         frames, lost, state, size = writer.finish(interrupted=end.interrupted, reason=end.reason)
     except Exception as exc:
+        _refuse_frames(ring)
         _save(writer, exc)
         raise
     return Ended(frames, lost, state, end.reason, size)
@@ -100,6 +102,14 @@ def _write_until_end(writer: FileWriter, ring: Ring, messages: "Queue[Message]")
             if _producer_died():
                 writer.write_to(ring.counters[Counter.PUT])
                 return End(interrupted=True, reason="the recording process died")
+
+
+def _refuse_frames(ring: Ring) -> None:
+    """Have the producer put no more frames, and wait for the one it is copying: what is in the ring is counted next."""
+    ring.counters[Counter.FAILED] = 1
+    limit = time.monotonic() + _COPY_S
+    while ring.counters[Counter.PUT] < ring.counters[Counter.CLAIMED] and time.monotonic() < limit:
+        time.sleep(_COPY_S / 1000)
 
 
 def _save(writer: FileWriter, cause: Exception) -> None:

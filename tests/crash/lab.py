@@ -113,9 +113,14 @@ def wait_until(condition: Callable[[], bool], what: str, limit_s: float = LIMIT_
 
 
 def ended(pid: int) -> bool:
-    """Tell whether a process is gone, or is a zombie."""
+    """Tell whether a process is gone, or is a zombie.
+
+    A killed process's first thread is a zombie while the other ones may still hold its files and their locks.
+    """
+    process = Path(f"/proc/{pid}")
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] in "ZX"
+        dead = (process / "stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] in "ZX"
+        return dead and len(list((process / "task").iterdir())) <= 1
     except OSError:
         return True
 

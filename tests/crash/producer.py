@@ -23,8 +23,9 @@ def main(folder: Path, plan: Plan) -> None:
     counters = np.memmap(folder / "counters", np.int64, "r+")
     geometry._BLOCK_BYTES = plan.block_bytes or geometry._BLOCK_BYTES
     geometry._MIN_GROWTH_BYTES = plan.growth_bytes or geometry._MIN_GROWTH_BYTES
+    spool: list[Spool] = []
     try:
-        result = record(counters, plan)
+        result = record(counters, plan, spool)
     except (SpoolError, OSError) as exc:
         cause = exc.__cause__
         result = {
@@ -33,15 +34,17 @@ def main(folder: Path, plan: Plan) -> None:
             "cause": cause and type(cause).__name__,
             "cause_errno": getattr(cause, "errno", None),
             "returned": int(counters[Slot.RETURNED]),
+            "lost": spool[0].stats.frames_lost if spool else None,
         }
     (folder / "result").write_text(json.dumps(result), encoding="utf-8")
     counters[Slot.PHASE] = Phase.ENDED
 
 
-def record(counters: np.ndarray, plan: Plan) -> dict[str, object]:
-    """Record, and return how it ended."""
+def record(counters: np.ndarray, plan: Plan, spools: list[Spool]) -> dict[str, object]:
+    """Record, and return how it ended; the spool is left in the list."""
     path, shape = Path(plan.path), tuple(plan.shape)
     with Spool(path, buffer_bytes=plan.buffer_bytes, **plan.options) as spool:
+        spools.append(spool)
 
         def look() -> None:
             counters[Slot.WRITER] = spool._feed.writer_pid

@@ -14,6 +14,7 @@ import pytest
 from lab import Phase, Producer, Slot, check_pixels, other_threads, traced
 
 import mmspool
+from mmspool import Loss
 from mmspool.persistence import repair, verify
 
 Start = Callable[..., Producer]
@@ -91,13 +92,16 @@ def check_whole(path: Path, frames: int = FRAMES) -> None:
 
 
 def check_ended(path: Path, result: dict[str, Any], number: int) -> int:
-    """Look at a recording that failed, and was closed: it holds what it counts, and says why it ended."""
+    """Look at a recording that failed, and was closed: it holds what it counts, says why, and what is lost."""
     assert result["error"] == "WriterError", result
     assert result["cause_errno"] == number, result
     with mmspool.open(path) as recording:
         frames = len(recording)
         assert (recording.frames_counted, recording.state) == (frames, "interrupted")
         assert "the writer failed" in recording.end_reason
+        lost = result["returned"] - frames
+        assert recording.frames_lost == result["lost"] == lost
+        assert recording.gaps == ((Loss(frames, lost, "ring"),) if lost else ())
     with h5py.File(path, "r") as file:
         assert file["data"].shape[0] == frames
         check_pixels(file["data"], frames)

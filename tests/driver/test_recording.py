@@ -7,6 +7,7 @@ import threading
 
 import h5py
 import numpy as np
+import psutil
 import pytest
 
 import mmspool
@@ -410,6 +411,26 @@ class TestFailures:
         assert (file.state, file.end_reason) == ("interrupted", f"an error: {error}")
         assert file.holds_first(7)
         assert not camera.core.is_sequence_running()
+
+    def test_disk_is_full(self, mock, raw, start, tmp_path, read):
+        """Each frame that the camera made is in the file, in its ledger, or told with the error."""
+        camera = mock(width=512, height=512)
+        recording = start(camera, buffer_bytes=16 << 20)
+        writer = psutil.Process(recording._spool._feed.writer_pid)
+        writer.rlimit(psutil.RLIMIT_FSIZE, (70 << 20, -1))
+        with pytest.raises(WriterError, match="the disk is full") as caught:
+            recording.wait()
+        file = read(tmp_path / "run.h5")
+        count, stats = len(file.indices), recording.stats
+        lost = stats.spool.frames_put - count
+        assert (file.state, file.holds_first(count)) == ("interrupted", True)
+        assert file.gaps == ((Loss(count, lost, "ring"),) if lost else ())
+        assert stats.spool.frames_lost == lost
+        made, safe = caught.value.__notes__
+        in_core = int(made.removeprefix("the camera had made ").split()[0].replace(",", ""))
+        popped = raw(camera).calls["pop_next_tagged_image"]
+        assert in_core == camera.core.remaining() + popped - stats.spool.frames_put
+        assert safe == f"{count} frames are safe in {tmp_path / 'run.h5'}; {lost} that were still in the ring are lost"
 
     def test_error_is_raised_at_every_wait(self, mock, start, failing_put):
         """Whoever asks how it ended gets the error, the second time too."""

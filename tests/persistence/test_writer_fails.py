@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import mmspool
-from mmspool import StorageError, WriterError
+from mmspool import Loss, StorageError, WriterError
+from mmspool.persistence import verify
 
 SHAPE = (420, 420)
 FRAME_BYTES = 420 * 420 * 2
@@ -53,6 +54,40 @@ def test_a_full_disk(failed, frames):
     assert re.search(rf"the disk is full: {written:,} frames were written", str(error))
     assert written <= taken <= written + spool.stats.ring_frames
     assert spool.path.stat().st_size <= 120 * FRAME_BYTES
+
+
+def test_what_was_in_the_ring_is_in_the_ledger(make_spool, frames, writer_of):
+    """Frames that were put and never reached the disk are counted as lost, after those that the camera lost."""
+    spool = make_spool(shape=SHAPE, dtype="<u2", buffer_bytes=8 << 20)
+    writer = writer_of(spool)
+    with writer.stopped():
+        for index in range(10):
+            spool.put(frames(index, SHAPE))
+        spool.record_loss(3, "camera")
+        spool.put(frames(10, SHAPE))
+        writer.limit_files(4 * FRAME_BYTES)
+    with pytest.raises(WriterError):
+        spool.close()
+    with mmspool.open(spool.path) as recording:
+        count = len(recording)
+        assert recording.gaps == (Loss(count, 3, "camera"), Loss(count, 11 - count, "ring"))
+        assert recording.frames_lost == spool.stats.frames_lost == 14 - count
+    frames.check(spool.path, count)
+    assert verify(spool.path).intact
+
+
+def test_an_idle_producer_hears_of_it(make_spool, frames, writer_of, wait_until):
+    """The file is closed and exact although nothing is put or asked any more."""
+    spool = make_spool(shape=SHAPE, dtype="<u2", buffer_bytes=8 << 20)
+    writer = writer_of(spool)
+    writer.limit_files(4 * FRAME_BYTES)
+    for index in range(8):
+        spool.put(frames(index, SHAPE))
+    wait_until(writer.ended)
+    written = check_what_is_there(frames, spool.path, "File too large")
+    with pytest.raises(WriterError):
+        spool.close()
+    assert spool.stats.frames_lost == 8 - written
 
 
 def test_later_calls_raise_the_same(failed, frames):
