@@ -184,7 +184,7 @@ class TestAnnouncedFormat:
             {"timeout_s": float("nan")},
             {"grow_frames": 0},
             {"metadata": {"when": {1, 2}}},
-            {"metadata": {"what": object()}},
+            {"metadata": {"what": object}},
         ],
         ids=str,
     )
