@@ -1,0 +1,17 @@
+"""The command ``mmspool``."""
+
+import click
+
+from .._version import __version__
+from .files import info, repair, verify
+from .record import record
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__)
+def main() -> None:
+    """Record a microscope's camera to one HDF5 file, for as long as the disk has room."""
+
+
+for _command in (record, info, verify, repair):
+    main.add_command(_command)

@@ -1,0 +1,108 @@
+"""The commands that look at files: ``info``, ``verify`` and ``repair``."""
+
+import json
+import math
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import Progress
+from rich.text import Text
+
+from ..persistence import Loss, Recording, VerifyReport
+from ..persistence import repair as repair_file
+from ..persistence import verify as verify_file
+from .output import EXIT_INCOMPLETE, err, errors_as_messages, losses_text, out, print_rows
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def info(file: Path, *, as_json: bool) -> None:
+    """Tell what FILE holds: frames, how the recording ended, what is missing, what the camera was set to."""
+    with errors_as_messages(), Recording(file) as recording:
+        facts = _facts(recording)
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    rows: list[tuple[str, str | Text]] = []
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            value = "  ".join(f"{key}={inner}" for key, inner in value.items()) or "-"
+        elif name == "missing":
+            value = losses_text([Loss(**loss) for loss in value]) or "-"
+        rows.append((name.replace("_", " "), str(value)))
+    print_rows(rows)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verify(file: Path, *, as_json: bool) -> None:
+    """Check FILE: structure, counts, counters, losses, time stamps, and every frame's checksum.
+
+    Exit codes: 0 intact and complete, 1 damaged or unreadable, 2 wrong usage, 3 intact, but frames are missing.
+    """
+    with errors_as_messages(), Progress(console=err, transient=True) as bar:
+        task = bar.add_task("verifying", total=None)
+        report = verify_file(file, progress=lambda done, total: bar.update(task, completed=done, total=total))
+    if as_json:
+        click.echo(json.dumps(asdict(report) | {"path": str(report.path), "intact": report.intact}, indent=2))
+    else:
+        for kind in ("damage", "missing", "notes"):
+            for text in getattr(report, kind):
+                out.print(f"{kind}: {text}")
+        out.print(f"{report.path}: {report.frames_checked:,} of {report.frames:,} frames checked, {_verdict(report)}")
+    sys.exit(0 if report.complete else EXIT_INCOMPLETE if report.intact else 1)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
+def repair(file: Path, *, dry_run: bool) -> None:
+    """Make FILE exact after a crash: trim it to its whole frames, set counts and state. Pixels are never changed."""
+    with errors_as_messages():
+        report = repair_file(file, dry_run=dry_run)
+    if not report.needed:
+        out.print(f"{report.path}: nothing to repair, it was closed ({report.state}), {report.frames:,} frames")
+        return
+    does = "would keep" if dry_run else "kept"
+    text = f"{report.path}: {does} {report.frames:,} whole frames (it counted {report.frames_counted:,})"
+    if report.frames_unwritten:
+        text += f"; at least {report.frames_unwritten:,} more had been handed over and are lost"
+    if report.journal_records:
+        text += f"; {report.journal_records} changes of structure written again"
+    out.print(text)
+
+
+def _verdict(report: VerifyReport) -> str:
+    if not report.intact:
+        return "damaged"
+    return "intact and complete" if report.complete else "intact, but not complete"
+
+
+def _facts(recording: Recording) -> dict[str, Any]:
+    """Return what `info` prints; JSON can hold it."""
+    meta, shape = recording.metadata, recording.shape
+    frames = recording.frames
+    span = float(frames["start_time"][-1] - frames["start_time"][0]) if len(frames) > 1 else math.nan
+    return {
+        "file": str(recording.path.absolute()),
+        "state": recording.state,
+        "ended": recording.end_reason,
+        "frames": shape[0],
+        "shape": f"{shape[0]} x {shape[1]} x {shape[2]} (T, Y, X)",
+        "dtype": recording.dtype.str,
+        "lost_frames": recording.frames_lost,
+        "missing": [asdict(loss) for loss in recording.gaps],
+        "mean_rate_fps": round((shape[0] - 1) / span, 3) if span > 0 else None,
+        "started": meta["start_time"],
+        "finished": meta["end_time"],
+        "file_bytes": recording.path.stat().st_size,
+        "detector": {key: value for key, value in meta["detector"].items() if key != "camera"},
+        "camera": {key: value for key, value in meta["detector"].get("camera", {}).items() if key != "properties"},
+        "properties": meta["detector"].get("camera", {}).get("properties", {}),
+        "metadata": meta["metadata"],
+    }
