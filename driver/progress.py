@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from .forecast import Forecast
 from .recording import RunningRecording
 from .result import RecordStats
 
@@ -25,7 +26,7 @@ _SMOOTHING = 0.7  # of the rate, from one refresh to the next
 
 
 class ProgressLine:
-    """Turns snapshots into one line: frames, rate, written, ring, core buffer, disk free, time left.
+    """Turns snapshots into one line: frames, rate, written, ring, core buffer, disk free, time left, what is soon full.
 
     Parameters
     ----------
@@ -40,11 +41,15 @@ class ProgressLine:
         self._seconds = seconds
         self._before: tuple[float, int, int] | None = None
         self._fps = self._mbps = 0.0
+        self._forecast = Forecast()
 
     def fields(self, stats: RecordStats, now: float) -> dict[str, str]:
         """Return what the line says, in order."""
         self._update_rates(stats, now)
+        self._forecast.update(stats, now)
         spool, free = stats.spool, shutil.disk_usage(self._folder).free
+        until_full = free / (self._mbps * 1e6) if self._mbps > 0 else math.inf
+        warning = self._forecast.text(stats, until_full)
         of = f"/{stats.frames_requested:,}" if stats.frames_requested else ""
         return {
             "frames": f"{stats.frames_received:,}{of}",
@@ -54,8 +59,8 @@ class ProgressLine:
             "core": f"{stats.core_waiting:,}/{stats.core_capacity:,}",
             "lost": f"{spool.frames_lost:,}",
             "disk free": f"{free / 1e9:,.0f} GB",
-            "left": _clock(self._left(stats, free)),
-        }
+            "left": _clock(self._left(stats, until_full)),
+        } | ({"forecast": warning} if warning else {})
 
     def fraction(self, stats: RecordStats) -> float | None:
         """Return how much is done, 0 to 1; None where nobody knows."""
@@ -71,9 +76,8 @@ class ProgressLine:
             self._mbps = old * self._mbps + (1 - old) * (stats.spool.bytes_written - written) / 1e6 / (now - then)
         self._before = now, stats.frames_received, stats.spool.bytes_written
 
-    def _left(self, stats: RecordStats, free: float) -> float:
+    def _left(self, stats: RecordStats, until_full: float) -> float:
         """Return seconds until the end that was asked for, or until the disk is full, whatever comes first."""
-        until_full = free / (self._mbps * 1e6) if self._mbps > 0 else math.inf
         if stats.frames_requested and self._fps > 0:
             return min(until_full, (stats.frames_requested - stats.frames_received) / self._fps)
         if self._seconds:
@@ -136,5 +140,5 @@ def _row(fields: dict[str, str], fraction: float | None) -> Table:
     table = Table.grid(padding=(0, 2))
     bar = ProgressBar(total=1.0, completed=fraction or 0.0, width=20, pulse=fraction is None)
     table.add_row(*(Text(name, "dim") for name in ("", *fields)))
-    table.add_row(bar, *fields.values())
+    table.add_row(bar, *(Text(value, "yellow" if name == "forecast" else "") for name, value in fields.items()))
     return table

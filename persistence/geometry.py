@@ -20,6 +20,9 @@ COLUMNS = ("sequence_number", "image_number", "camera_frame_number", "camera_tim
 
 RECORD_BYTES = 8 * len(COLUMNS)
 
+GROW_FRAMES = 100
+"""By how many frames the dataset grows at a time, unless the user says otherwise."""
+
 _BLOCK_BYTES = 8 << 20  # large enough that a write's fixed cost vanishes, small enough that a ring holds many
 _MIN_BLOCKS = 2  # one is filled while the other is written
 _MAX_FRAMES_PER_BLOCK = 1000  # bounds what a column write and the last, partly filled chunk cost with tiny frames

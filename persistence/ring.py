@@ -37,7 +37,9 @@ STAGES = ("camera", "core", "ring", "unknown")
 """Where a frame can be lost: before the core saw it, in the core's buffer, before the ring; or nobody knows where."""
 
 _LOSS_FIELDS = 3
-_HEADER_BYTES = PAGE + MAX_LOSSES * _LOSS_FIELDS * 8
+HEADER_BYTES = PAGE + MAX_LOSSES * _LOSS_FIELDS * 8
+"""Of the ring: its counters and its ledger."""
+
 _DEFAULT_BYTES = 1 << 30  # 1.3 s at 840 MB/s, and a second to set aside; the core's own buffer comes on top
 _LEAST_DEFAULT_BYTES = 64 << 20  # below that blocks of small frames would shrink
 _SHM = Path("/dev/shm")  # noqa: S108 - the place of POSIX shared memory on Linux
@@ -95,8 +97,14 @@ def default_buffer_bytes() -> int:
 
 def buffer_bytes_for(frame_bytes: int, frames: int) -> int:
     """Return a ring size that holds ``frames`` frames, or `default_buffer_bytes` if that is less."""
-    needed = frames * (frame_bytes + RECORD_BYTES) + 2 * PAGE + _HEADER_BYTES
+    needed = frames * (frame_bytes + RECORD_BYTES) + 2 * PAGE + HEADER_BYTES
     return min(default_buffer_bytes(), max(_LEAST_DEFAULT_BYTES, round_up(needed, PAGE)))
+
+
+def largest_buffer_bytes() -> int:
+    """Return how large a ring could be now: all memory that is free, and all shared memory."""
+    free: int = psutil.virtual_memory().available
+    return min(free, _shm_free()) if _SHM.is_dir() else free
 
 
 class Ring:
@@ -137,9 +145,9 @@ class Ring:
             There is less shared memory than that, or no room for the header.
         """
         size = size_bytes // PAGE * PAGE
-        if size <= _HEADER_BYTES + PAGE:
+        if size <= HEADER_BYTES + PAGE:
             raise StorageError(
-                f"buffer_bytes is {size_bytes:,}; the ring needs {_HEADER_BYTES + PAGE:,} bytes for its header alone, "
+                f"buffer_bytes is {size_bytes:,}; the ring needs {HEADER_BYTES + PAGE:,} bytes for its header alone, "
                 "then at least two frames"
             )
         _check_room(size)
@@ -162,13 +170,13 @@ class Ring:
     @property
     def room(self) -> int:
         """Bytes for records and blocks."""
-        return self._memory.size - _HEADER_BYTES
+        return self._memory.size - HEADER_BYTES
 
     def lay_out(self, geometry: Geometry) -> None:
         """Place the records and blocks of a geometry that was planned for this ring's room."""
         g = geometry
-        start = _HEADER_BYTES + g.columns_bytes
-        self.records = np.ndarray((g.frames, len(COLUMNS)), np.int64, self._buffer, _HEADER_BYTES)
+        start = HEADER_BYTES + g.columns_bytes
+        self.records = np.ndarray((g.frames, len(COLUMNS)), np.int64, self._buffer, HEADER_BYTES)
         self.blocks = np.ndarray(
             (g.blocks, g.frames_per_block, *g.shape),
             g.dtype,
@@ -203,7 +211,7 @@ class Ring:
 
     def write_record(self, slot: int, values: tuple[int, ...]) -> None:
         """Store the columns of the frame in frame slot ``slot``."""
-        _RECORD.pack_into(self._buffer, _HEADER_BYTES + slot * RECORD_BYTES, *values)
+        _RECORD.pack_into(self._buffer, HEADER_BYTES + slot * RECORD_BYTES, *values)
 
     def block_bytes(self, slot: int, start: int, stop: int) -> memoryview:
         """Return bytes ``start`` to ``stop`` of the block in slot ``slot``, not copied."""

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from ..errors import SpoolClosedError, SpoolError, WriterError
 from .feed import Feed, OnFull
 from .frames import as_frame, check_same, metadata_values
-from .geometry import Geometry, plan
+from .geometry import GROW_FRAMES, Geometry, plan
 from .info import DetectorInfo, to_json
 from .messages import Begin
 from .options import check_options
@@ -90,7 +90,7 @@ class Spool:
         buffer_bytes: int | None = None,
         on_full: OnFull = "wait",
         timeout_s: float = 60.0,
-        grow_frames: int = 100,
+        grow_frames: int = GROW_FRAMES,
         overwrite: bool = False,
         info: DetectorInfo | None = None,
         metadata: Mapping[str, Any] | None = None,

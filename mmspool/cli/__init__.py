@@ -4,6 +4,7 @@ import click
 
 from .._version import __version__
 from .files import info, repair, verify
+from .preflight import preflight
 from .record import record
 
 
@@ -13,5 +14,5 @@ def main() -> None:
     """Record a microscope's camera to one HDF5 file, for as long as the disk has room."""
 
 
-for _command in (record, info, verify, repair):
+for _command in (record, preflight, info, verify, repair):
     main.add_command(_command)

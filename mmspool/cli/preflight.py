@@ -1,0 +1,135 @@
+"""The command ``preflight``."""
+
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from rich.progress import Progress
+
+from ..driver import Camera
+from ..driver.preflight import Demand, judge
+from ..driver.rehearsal import Tell, measure
+from .camera import WAYS, CameraRequest, camera_options
+from .output import EXIT_INCOMPLETE, err, errors_as_messages
+from .preflight_report import facts, print_report
+
+_DEFAULT_SHAPE = (2048, 2048)
+_DEFAULT_DTYPE = "uint16"
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Read width and height as people say them; return ``(Y, X)``."""
+    try:
+        width, height = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not two whole numbers: give width and height as 2048x2048") from None
+    if width < 1 or height < 1:
+        raise click.BadParameter(f"{text!r} has no pixels")
+    return height, width
+
+
+def _dtype(text: str) -> np.dtype[Any]:
+    try:
+        dtype = np.dtype(text)
+    except TypeError:
+        raise click.BadParameter(f"{text!r} is no dtype: give one such as uint8, uint16 or float32") from None
+    if dtype.kind not in "buif":
+        raise click.BadParameter(f"pixels are bool, integers or floats, not {dtype}")
+    return dtype
+
+
+@click.command()
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@camera_options
+@click.option("--size", type=_size, metavar="WIDTHxHEIGHT", help="Without a camera: size of the frames. [2048x2048]")
+@click.option("--dtype", type=_dtype, help="Without a camera: dtype of the frames. [uint16]")
+@click.option(
+    "--fps",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Frames a second. [what the camera makes; without one, the most that is possible]",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="How long to write to the disk; longer sees larger caches.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def preflight(
+    directory: Path,
+    *,
+    size: tuple[int, int] | None,
+    dtype: np.dtype[Any] | None,
+    fps: float | None,
+    seconds: float,
+    as_json: bool,
+    **camera_asked: Any,
+) -> None:
+    """Tell whether a camera can be recorded to the folder DIR, for how long, and with which buffers.
+
+    Runs the camera for some seconds without recording it, and writes to DIR for --seconds, at most a quarter of its
+    free space. Nothing is left there.
+
+    Exit codes: 0 it can be recorded, 1 error, 2 wrong usage, 3 it cannot be recorded, 130 stopped by Ctrl-C.
+    """
+    request = CameraRequest(**camera_asked)
+    _check_usage(request, size, dtype)
+    with errors_as_messages():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with _opened(request) as camera, _progress() as tell:
+            if camera is None:
+                demand = Demand(shape=size or _DEFAULT_SHAPE, dtype=dtype or np.dtype(_DEFAULT_DTYPE), fps=fps)
+            else:
+                demand = _set_up(camera, request, fps)
+            name = "" if camera is None else f"{camera.label}, {camera.exposure_ms:g} ms: "
+            measured = measure(
+                directory, demand, core=None if camera is None else camera.core, seconds=seconds, tell=tell
+            )
+        verdict = judge(measured.demand, measured.figures)
+    if as_json:
+        click.echo(json.dumps(facts(measured, verdict), indent=2))
+    else:
+        print_report(measured, verdict, folder=directory, camera=name, fps_asked=fps is not None)
+    sys.exit(0 if verdict.can else EXIT_INCOMPLETE)
+
+
+def _check_usage(request: CameraRequest, size: tuple[int, int] | None, dtype: np.dtype[Any] | None) -> None:
+    if len(request.ways) > 1:
+        raise click.UsageError(f"say which camera: only one of {WAYS}")
+    if request.ways and (size is not None or dtype is not None):
+        raise click.UsageError("--size and --dtype are for frames without a camera; a camera tells its own")
+    if not request.ways and request.has_settings:
+        raise click.UsageError(f"these settings need a camera: one of {WAYS}")
+
+
+@contextlib.contextmanager
+def _opened(request: CameraRequest) -> Iterator[Camera | None]:
+    if not request.ways:
+        yield None
+        return
+    (open_camera,) = request.ways
+    with open_camera() as camera:
+        yield camera
+
+
+def _set_up(camera: Camera, request: CameraRequest, fps: float | None) -> Demand:
+    request.configure(camera)
+    if request.core_buffer_mb is not None:
+        camera.core.set_buffer_mb(request.core_buffer_mb)
+    image = camera.image_format
+    return Demand(shape=(image.height, image.width), dtype=image.dtype, fps=fps)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Tell]:
+    """Show on the terminal what is being measured."""
+    with Progress(console=err, transient=True) as bar:
+        task = bar.add_task("measuring", total=1.0)
+        yield lambda what, done: bar.update(task, description=f"measuring the {what}", completed=min(1.0, done))

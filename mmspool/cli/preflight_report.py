@@ -1,0 +1,145 @@
+"""What ``preflight`` prints: the figures, then the answers, in words."""
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from ..driver.preflight import Demand, Figures, RingFor, Stage, Verdict
+from ..driver.rehearsal import Measured
+from ..persistence.diskrate import DiskRate
+from .output import print_rows
+
+Rows = list[tuple[str, str | Text]]
+
+_LONG_S = 48 * 3600
+
+
+def print_report(measured: Measured, verdict: Verdict, *, folder: Path, camera: str, fps_asked: bool) -> None:
+    """Print figures, verdict and advice."""
+    demand, figures = measured.demand, measured.figures
+    rows: Rows = [
+        ("disk", _disk_text(measured.disk)),
+        *(("", text) for text in _disk_notes(measured.disk)),
+        ("disk free", f"{figures.disk_free_bytes / 1e9:,.1f} GB in {folder.absolute()}"),
+        ("shared memory", f"room for a ring of {figures.ring_largest_bytes / 1e6:,.0f} MB"),
+        ("copy", _each_text(figures.copy_s, demand)),
+    ]
+    if figures.pop_s is not None:
+        rows.append(("core", f"gives a frame in {_short(figures.pop_s)}; its buffer holds {figures.core_frames:,}"))
+    rows.append(("frames", camera + _frames_text(measured, verdict, fps_asked=fps_asked)))
+    rows.append(("verdict", _verdict_text(demand, verdict)))
+    rows.append(("bottleneck", _bottleneck_text(figures, verdict)))
+    rows.append(("buffers", _buffers_text(figures, verdict)))
+    if figures.core_frames:
+        rows.append(("", _core_text(demand, verdict)))
+    label = "stalls"
+    for ring in verdict.rings:
+        rows.append((label, _ring_text(ring)))
+        label = ""
+    print_rows(rows)
+
+
+def facts(measured: Measured, verdict: Verdict) -> dict[str, Any]:
+    """Return all figures and the verdict; JSON can hold it."""
+    demand = measured.demand
+    return {
+        "frames": {"shape": list(demand.shape), "dtype": demand.dtype.name, "fps": demand.fps},
+        "camera": None if measured.camera is None else asdict(measured.camera),
+        "disk": asdict(measured.disk),
+        "figures": asdict(measured.figures),
+        "verdict": asdict(verdict) | {"lasts_s": verdict.lasts_s if math.isfinite(verdict.lasts_s) else None},
+    }
+
+
+def _disk_text(disk: DiskRate) -> str:
+    how = "past the page cache" if disk.direct else "through the page cache: no direct I/O here"
+    return (
+        f"{disk.bytes_per_s / 1e6:,.0f} MB/s sustained, synced, {how} "
+        f"({disk.size_bytes / 1e9:,.2f} GB in {disk.seconds:.1f} s, longest write {_short(disk.slowest_s)})"
+    )
+
+
+def _disk_notes(disk: DiskRate) -> list[str]:
+    notes = []
+    if disk.cache_bytes is not None and disk.cached_bytes_per_s is not None:
+        first = f"{disk.cached_bytes_per_s / 1e6:,.0f} MB/s"
+        notes.append(f"its first {disk.cache_bytes / 1e9:,.2f} GB went at {first}: a cache, which was not counted")
+    if disk.falling:
+        notes.append("the rate was still falling when the test ended: measure longer, with --seconds 60")
+    return notes
+
+
+def _each_text(seconds: float, demand: Demand) -> str:
+    return f"{demand.frame_bytes / 1e6 / seconds:,.0f} MB/s into shared memory, {_short(seconds)} a frame"
+
+
+def _frames_text(measured: Measured, verdict: Verdict, *, fps_asked: bool) -> str:
+    demand, camera = measured.demand, measured.camera
+    height, width = demand.shape
+    what = f"{width}x{height} {demand.dtype.name}"
+    if demand.fps is None:
+        return what
+    text = f"{what} at {_fps(verdict.fps)}, {verdict.fps * demand.frame_bytes / 1e6:,.0f} MB/s"
+    if camera is not None and camera.fps is None and not fps_asked:
+        text += " (too few frames came to measure the rate: taken as one each exposure; give --fps for a trigger)"
+    return text
+
+
+def _verdict_text(demand: Demand, verdict: Verdict) -> Text:
+    lasts = _duration(verdict.lasts_s)
+    if demand.fps is None:
+        rate = verdict.fps * demand.frame_bytes / 1e6
+        return Text(f"at most {_fps(verdict.fps)} ({rate:,.0f} MB/s) here, for {lasts}: then the disk is full")
+    if verdict.can:
+        return Text(f"can be recorded here, for {lasts}: then the disk is full", "green")
+    if verdict.bottleneck is Stage.SPACE:
+        return Text("cannot be recorded here: the disk is full", "red")
+    return Text(f"cannot be recorded here: after {lasts} the buffers are full and frames are lost", "red")
+
+
+def _bottleneck_text(figures: Figures, verdict: Verdict) -> str:
+    if verdict.bottleneck is Stage.SPACE:
+        return f"{verdict.bottleneck}: there is not even room for the first frames"
+    text = f"{verdict.bottleneck}; it allows {_fps(verdict.max_fps)}, a reserve taken off"
+    if verdict.bottleneck is Stage.CORE and figures.pop_s is not None:
+        text += f" ({_short(figures.pop_s)} a frame)"
+    return text
+
+
+def _buffers_text(figures: Figures, verdict: Verdict) -> str:
+    size = f"{figures.ring_default_bytes / 1e6:,.0f} MB"
+    return f"the ring that `record` makes ({size}) carries a stall of the disk of {_short(verdict.ring_s)}"
+
+
+def _core_text(demand: Demand, verdict: Verdict) -> str:
+    each = math.ceil(verdict.fps * demand.frame_bytes / 2**20)
+    return (
+        f"the core's buffer adds {_short(verdict.core_s)}, and alone carries a script that is held up; "
+        f"each {each:,} of --core-buffer-mb is a second"
+    )
+
+
+def _ring_text(ring: RingFor) -> str:
+    text = f"{ring.stall_s:g} s of a stalled disk: --buffer-mb {math.ceil(ring.buffer_bytes / 1e6)}"
+    return text if ring.fits else f"{text}, for which there is not enough shared memory"
+
+
+def _fps(value: float) -> str:
+    return f"{value:,.0f} frames/s" if value >= 100 else f"{value:.3g} frames/s"
+
+
+def _short(seconds: float) -> str:
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.3g} us"
+    return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:,.1f} s"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:,.1f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:,.0f} minutes"
+    return f"{seconds / 3600:,.1f} hours" if seconds < _LONG_S else f"{seconds / 86400:,.1f} days"
