@@ -35,8 +35,8 @@ class Forecast:
         if not _ring_is_full(stats):  # while it is, the loop that counts what the core has is held up
             self._made.update(stats.frames_received + stats.core_waiting, now)
 
-    def text(self, stats: RecordStats, disk_left_s: float) -> str:
-        """Return a warning such as ``ring full in 12 s``; empty while nothing is near.
+    def text(self, stats: RecordStats, *, disk_left_s: float, end_left_s: float) -> str:
+        """Return a warning such as ``ring full in 12 s``; empty while nothing is near that comes before the end.
 
         Parameters
         ----------
@@ -44,13 +44,15 @@ class Forecast:
             How it stands, the same as `update` was given.
         disk_left_s
             Seconds until the disk is full.
+        end_left_s
+            Seconds until the recording ends.
         """
         spool = stats.spool
         times = {"disk": disk_left_s, "core buffer": self._core_left_s(stats)}
         if not _ring_is_full(stats) and spool.ring_used >= _RELEVANT_FILL * spool.ring_frames:
             times["ring"] = _time(spool.ring_frames - spool.ring_used, self._ring.per_s)
         name, left_s = min(times.items(), key=lambda item: item[1])
-        warning = f"{name} full in {left_s:.0f} s" if left_s <= _RELEVANT_S else ""
+        warning = f"{name} full in {left_s:.0f} s" if left_s <= min(_RELEVANT_S, end_left_s) else ""
         if not _ring_is_full(stats):
             return warning
         return f"ring full, {warning}" if warning else "ring full"

@@ -49,7 +49,8 @@ class ProgressLine:
         self._forecast.update(stats, now)
         spool, free = stats.spool, shutil.disk_usage(self._folder).free
         until_full = free / (self._mbps * 1e6) if self._mbps > 0 else math.inf
-        warning = self._forecast.text(stats, until_full)
+        left = self._left(stats, until_full)
+        warning = self._forecast.text(stats, disk_left_s=until_full, end_left_s=left)
         of = f"/{stats.frames_requested:,}" if stats.frames_requested else ""
         return {
             "frames": f"{stats.frames_received:,}{of}",
@@ -59,7 +60,7 @@ class ProgressLine:
             "core": f"{stats.core_waiting:,}/{stats.core_capacity:,}",
             "lost": f"{spool.frames_lost:,}",
             "disk free": f"{free / 1e9:,.0f} GB",
-            "left": _clock(self._left(stats, until_full)),
+            "left": _clock(left),
         } | ({"forecast": warning} if warning else {})
 
     def fraction(self, stats: RecordStats) -> float | None:

@@ -17,7 +17,8 @@ from .preflight import Demand, Figures
 
 _FRAMES = 10_000  # a finite number: without one some cameras run with other settings
 _LEAST_FRAMES = 20
-_PATIENCE = 5
+_SEQUENCE_S = 2.0
+_PATIENCE = 5  # times as long, until there are some frames
 _IDLE_S = 0.0005
 
 Tell = Callable[[str, float], None]
@@ -91,7 +92,9 @@ def measure(folder: Path, demand: Demand, *, core: CoreAdapter | None, seconds: 
             if interrupt.asked:
                 raise KeyboardInterrupt
 
-        camera = None if core is None else measure_camera(core, lambda done: checked("camera", done))
+        camera = (
+            None if core is None else measure_camera(core, lambda done: checked("camera", done), seconds=_SEQUENCE_S)
+        )
         if core is not None and camera is not None and demand.fps is None:
             demand = replace(demand, fps=camera.fps or _fastest(core))
         checked("copy", 0.0)
@@ -117,7 +120,7 @@ def _fastest(core: CoreAdapter) -> float | None:
     return 1e3 / exposure_ms if exposure_ms > 0 else None
 
 
-def measure_camera(core: CoreAdapter, progress: Callable[[float], None], *, seconds: float = 2.0) -> CameraRate:
+def measure_camera(core: CoreAdapter, progress: Callable[[float], None], *, seconds: float) -> CameraRate:
     """Run the camera for a moment, up to five times as long if frames are rare, and throw its frames away.
 
     Parameters

@@ -3,9 +3,7 @@
 import click
 
 from .._version import __version__
-from .files import info, repair, verify
-from .preflight import preflight
-from .record import record
+from . import files, preflight, record
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -14,5 +12,5 @@ def main() -> None:
     """Record a microscope's camera to one HDF5 file, for as long as the disk has room."""
 
 
-for _command in (record, preflight, info, verify, repair):
+for _command in (record.record, preflight.preflight, files.info, files.verify, files.repair):
     main.add_command(_command)

@@ -25,10 +25,11 @@ def print_report(measured: Measured, verdict: Verdict, *, folder: Path, camera: 
         *(("", text) for text in _disk_notes(measured.disk)),
         ("disk free", f"{figures.disk_free_bytes / 1e9:,.1f} GB in {folder.absolute()}"),
         ("shared memory", f"room for a ring of {figures.ring_largest_bytes / 1e6:,.0f} MB"),
-        ("copy", _each_text(figures.copy_s, demand)),
+        ("copy", f"{_each_text(figures.copy_s, demand)}, into shared memory"),
     ]
     if figures.pop_s is not None:
-        rows.append(("core", f"gives a frame in {_short(figures.pop_s)}; its buffer holds {figures.core_frames:,}"))
+        taken = _each_text(figures.pop_s, demand)
+        rows.append(("core", f"{taken}, out of its buffer, which holds {figures.core_frames:,} frames"))
     rows.append(("frames", camera + _frames_text(measured, verdict, fps_asked=fps_asked)))
     rows.append(("verdict", _verdict_text(demand, verdict)))
     rows.append(("bottleneck", _bottleneck_text(figures, verdict)))
@@ -73,7 +74,7 @@ def _disk_notes(disk: DiskRate) -> list[str]:
 
 
 def _each_text(seconds: float, demand: Demand) -> str:
-    return f"{demand.frame_bytes / 1e6 / seconds:,.0f} MB/s into shared memory, {_short(seconds)} a frame"
+    return f"{demand.frame_bytes / 1e6 / seconds:,.0f} MB/s, {_short(seconds)} a frame"
 
 
 def _frames_text(measured: Measured, verdict: Verdict, *, fps_asked: bool) -> str:

@@ -102,6 +102,18 @@ class TestFields:
         line.fields(stats(0), 0.0)
         assert line.fields(stats(100, written=100), 1.0)["left"] == "24:01:02"
 
+    def test_warns_of_what_is_soon_full(self, tmp_path, disk):
+        """Behind all other fields, so that they stay where they are, and only then."""
+        line = ProgressLine(tmp_path / "run.h5", None)
+        for second in range(10):
+            fields = line.fields(stats(received=100 * second, written=50 * second), float(second))
+            assert ("forecast" in fields) == (second > 1)
+        assert list(fields)[-1] == "forecast"
+        assert fields["forecast"] == "ring full in 11 s"
+        disk.return_value.free = 50 * 10**6 * 4
+        fields = line.fields(stats(received=1000, written=500), 10.0)
+        assert (fields["forecast"], fields["left"]) == ("disk full in 4 s", "0:04")
+
 
 class TestFraction:
     """How much is done."""
