@@ -153,7 +153,9 @@ def _write(file: BlockFile, seconds: float, limit: int, progress: Progress) -> l
             stop = min(limit, size + blocks * _BLOCK_BYTES)
             samples.append(_write_stretch(file, data, size, stop, limit))
             size, spent = stop, spent + samples[-1].seconds
-            blocks = max(1, round(samples[-1].size_bytes / samples[-1].seconds * _STRETCH_S / _BLOCK_BYTES))
+            blocks = min(
+                2 * blocks, max(1, round(samples[-1].size_bytes / samples[-1].seconds * _STRETCH_S / _BLOCK_BYTES))
+            )
             progress(max(spent / seconds, size / limit))
     return samples
 

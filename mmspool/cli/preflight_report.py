@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from ..driver.preflight import Demand, Figures, RingFor, Stage, Verdict
+from ..driver.preflight import DISK_MARGIN, PRODUCER_MARGIN, Demand, Figures, RingFor, Stage, Verdict
 from ..driver.rehearsal import Measured
 from ..persistence.diskrate import DiskRate
 from .output import print_rows
@@ -104,7 +104,8 @@ def _verdict_text(demand: Demand, verdict: Verdict) -> Text:
 def _bottleneck_text(figures: Figures, verdict: Verdict) -> str:
     if verdict.bottleneck is Stage.SPACE:
         return f"{verdict.bottleneck}: there is not even room for the first frames"
-    text = f"{verdict.bottleneck}; it allows {_fps(verdict.max_fps)}, a reserve taken off"
+    reserve = 1 - (DISK_MARGIN if verdict.bottleneck is Stage.DISK else PRODUCER_MARGIN)
+    text = f"{verdict.bottleneck}, which allows {_fps(verdict.max_fps)} with {reserve:.0%} in reserve"
     if verdict.bottleneck is Stage.CORE and figures.pop_s is not None:
         text += f" ({_short(figures.pop_s)} a frame)"
     return text

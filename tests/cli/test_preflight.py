@@ -97,7 +97,7 @@ class TestAnswers:
         assert lines["core"] == "4,194 MB/s, 2 ms a frame, out of its buffer, which holds 128 frames"
         assert lines["frames"] == "Camera, 9.99734 ms: 2048x2048 uint16 at 100 frames/s, 839 MB/s"
         assert lines["verdict"] == "can be recorded here, for 99 minutes: then the disk is full"
-        assert lines["bottleneck"] == "the disk's rate; it allows 215 frames/s, a reserve taken off"
+        assert lines["bottleneck"] == "the disk's rate, which allows 215 frames/s with 10% in reserve"
         assert lines["buffers"].splitlines() == [
             "the ring that `record` makes (1,074 MB) carries a stall of the disk of 1.3 s",
             "the core's buffer adds 1.3 s, and alone carries a script that is held up; "
@@ -116,14 +116,14 @@ class TestAnswers:
         assert result.exit_code == 3
         lines = said(result)
         assert lines["verdict"] == "cannot be recorded here: after 5.5 s the buffers are full and frames are lost"
-        assert lines["bottleneck"] == "the disk's rate; it allows 53.6 frames/s, a reserve taken off"
+        assert lines["bottleneck"] == "the disk's rate, which allows 53.6 frames/s with 10% in reserve"
 
     def test_core_too_slow(self, judged):
         """As the Java bridge is."""
         result = judged("--mock", pop_s=0.025)
         assert result.exit_code == 3
         assert said(result)["bottleneck"] == (
-            "taking frames from the core; it allows 28.8 frames/s, a reserve taken off (25 ms a frame)"
+            "taking frames from the core, which allows 28.8 frames/s with 25% in reserve (25 ms a frame)"
         )
 
     def test_disk_full(self, judged):
