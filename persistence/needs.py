@@ -35,7 +35,8 @@ def ring_bytes(shape: tuple[int, int], dtype: np.dtype[Any], frames: int) -> int
     StorageError
         A frame is larger than an HDF5 chunk can be.
     """
-    size = _least_room(shape, dtype) + HEADER_BYTES
+    wanted = frames * (math.prod(shape) * dtype.itemsize + RECORD_BYTES) + PAGE
+    size = HEADER_BYTES + max(_least_room(shape, dtype), wanted)
     while True:
         g = plan(shape, dtype, size - HEADER_BYTES, GROW_FRAMES)
         missing = frames + 2 * g.frames_per_block - g.frames

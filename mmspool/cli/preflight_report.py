@@ -98,6 +98,8 @@ def _verdict_text(demand: Demand, verdict: Verdict) -> Text:
         return Text(f"can be recorded here, for {lasts}: then the disk is full", "green")
     if verdict.bottleneck is Stage.SPACE:
         return Text("cannot be recorded here: the disk is full", "red")
+    if verdict.bottleneck is not Stage.DISK and not verdict.core_s:
+        return Text("cannot be recorded here: a script cannot put frames so fast", "red")
     return Text(f"cannot be recorded here: after {lasts} the buffers are full and frames are lost", "red")
 
 
@@ -141,7 +143,7 @@ def _short(seconds: float) -> str:
 
 def _duration(seconds: float) -> str:
     if seconds < 120:
-        return f"{seconds:,.1f} s"
+        return _short(seconds)
     if seconds < 7200:
         return f"{seconds / 60:,.0f} minutes"
     return f"{seconds / 3600:,.1f} hours" if seconds < _LONG_S else f"{seconds / 86400:,.1f} days"

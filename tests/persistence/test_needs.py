@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmspool import Spool, StorageError
-from mmspool.persistence.geometry import GROW_FRAMES, plan
+from mmspool.persistence.geometry import GROW_FRAMES, RECORD_BYTES, plan
 from mmspool.persistence.needs import file_bytes, first_growth_bytes, ring_bytes, ring_frames
 from mmspool.persistence.ring import HEADER_BYTES
 
@@ -20,9 +20,8 @@ def test_ring_carries_the_frames(shape, dtype, frames):
     size = ring_bytes(shape, dtype, frames)
     per_block = plan(shape, dtype, size - HEADER_BYTES, GROW_FRAMES).frames_per_block
     assert ring_frames(shape, dtype, size) >= frames + 2 * per_block
-    smaller = 0.9 * size - 3 * (16 << 20) - 20 * shape[0] * shape[1] * dtype.itemsize
-    if smaller > 64 << 20:
-        assert ring_frames(shape, dtype, int(smaller)) < frames + 2 * per_block
+    frame_bytes = shape[0] * shape[1] * dtype.itemsize + RECORD_BYTES
+    assert size <= 1.2 * (frames + 20) * frame_bytes + (64 << 20)
 
 
 @given(shape=SHAPES, dtype=DTYPES, frames=st.integers(1, 10**5), more=st.integers(1, 10**5))
