@@ -130,6 +130,6 @@ def _set_up(camera: Camera, request: CameraRequest, fps: float | None) -> Demand
 @contextlib.contextmanager
 def _progress() -> Iterator[Tell]:
     """Show on the terminal what is being measured."""
-    with Progress(console=err, transient=True) as bar:
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task("measuring", total=1.0)
         yield lambda what, done: bar.update(task, description=f"measuring the {what}", completed=min(1.0, done))

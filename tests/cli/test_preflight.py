@@ -49,6 +49,8 @@ SCMOS = Demand(shape=(2048, 2048), dtype=np.dtype("uint16"), fps=100.0)
 def short(monkeypatch):
     """Measure copies and cameras for a moment."""
     monkeypatch.setattr(measure, "_COPY_S", 1e-9)
+    monkeypatch.setattr(measure, "_COPY_SOURCE_BYTES", 1)
+    monkeypatch.setattr(measure, "_COPY_RING_BYTES", 64 << 20)
     monkeypatch.setattr(rehearsal, "_SEQUENCE_S", 0.05)
 
 
