@@ -98,7 +98,7 @@ def _verdict_text(demand: Demand, verdict: Verdict) -> Text:
         return Text(f"can be recorded here, for {lasts}: then the disk is full", "green")
     if verdict.bottleneck is Stage.SPACE:
         return Text("cannot be recorded here: the disk is full", "red")
-    if verdict.bottleneck is not Stage.DISK and not verdict.core_s:
+    if not verdict.lasts_s:  # no camera, so nothing to wait in before the ring
         return Text("cannot be recorded here: a script cannot put frames so fast", "red")
     return Text(f"cannot be recorded here: after {lasts} the buffers are full and frames are lost", "red")
 

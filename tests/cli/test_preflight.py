@@ -128,9 +128,11 @@ class TestAnswers:
             "taking frames from the core, which allows 28.8 frames/s with 25% in reserve (25 ms a frame)"
         )
 
-    def test_script_too_slow(self, judged):
-        """Without a camera there is no buffer before the ring, and nothing to wait in."""
-        result = judged(demand=replace(SCMOS, fps=1e5), camera=None, pop_s=None, core_frames=0, disk_bytes_per_s=1e15)
+    @pytest.mark.parametrize("disk_mb", [1, 10**9])
+    def test_script_too_slow(self, judged, disk_mb):
+        """Without a camera there is no buffer before the ring to wait in, however fast the disk is."""
+        demand = replace(SCMOS, fps=1e5)
+        result = judged(demand=demand, camera=None, pop_s=None, core_frames=0, disk_bytes_per_s=disk_mb * 1e6)
         assert result.exit_code == 3
         assert said(result)["verdict"] == "cannot be recorded here: a script cannot put frames so fast"
 
