@@ -56,8 +56,8 @@ class BlockFile:
         if self._direct_fd is None:
             self._drop_behind(offset)
 
-    def write(self, data: bytes, offset: int) -> None:
-        """Write a small value through the page cache."""
+    def write(self, data: bytes | memoryview, offset: int) -> None:
+        """Write something small through the page cache."""
         pwrite_all(self._fd, data, offset)
 
     def size(self) -> int:

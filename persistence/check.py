@@ -17,6 +17,7 @@ DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError
 
 _TEXTS = (f"{LEDGER}/state", f"{LEDGER}/end_reason", END_TIME, "/entry/start_time", "/entry/metadata")
 _INFO = f"{DETECTOR}/camera/info"
+_COLUMN_BYTES = 8 * len(COLUMN_PATHS)  # what a frame takes at least, however well its pixels can be compressed
 
 
 def check_is_file(path: Path) -> None:
@@ -50,7 +51,9 @@ def check_structure(file: h5py.File, file_size: Callable[[], int]) -> None:
     size = file_size()  # not before: a file that is written is extended before anything says that it is longer
     if data.ndim != 3 or data.dtype.kind not in "biuf" or not data.chunks or data.chunks[1:] != data.shape[1:]:
         raise ValueError(f"{DATA} holds {data.shape} {data.dtype} in chunks of {data.chunks}, which are no frames")
-    if math.prod(data.shape) * data.dtype.itemsize > size:
+    packed = data.id.get_create_plist().get_nfilters() > 0
+    frame_bytes = math.prod(data.shape[1:]) * data.dtype.itemsize
+    if data.shape[0] * (_COLUMN_BYTES if packed else frame_bytes) > size:
         raise ValueError(f"{DATA} has {data.shape[0]:,} frames, for which the file is too small")
     if len(lengths := {_values(file, f"{LEDGER}/{name}", np.dtype("<i8")) for name in LOSS_COLUMNS}) != 1:
         raise ValueError(f"the columns of the ledger of losses have different lengths {lengths}")

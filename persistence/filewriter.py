@@ -47,6 +47,7 @@ class FileWriter:
         self._no_room: StorageError | None = None
         self._housekeeping = ThreadPoolExecutor(1, "mmspool-housekeeping")
         self._hashing = ThreadPoolExecutor(1, "mmspool-checksums")
+        self._codec = begin.codec()
         self._blocks = BlockFile(begin.path, direct=begin.direct)
         try:
             if begin.resume:
@@ -60,6 +61,7 @@ class FileWriter:
                     begin.start,
                     self._blocks,
                     checksums=begin.checksum,
+                    codec=self._codec,
                 )
         except BaseException:
             self._blocks.close()
@@ -81,9 +83,7 @@ class FileWriter:
             self._make_room(last)
             self._write_ledger()  # first: the frames' sequence numbers tell of losses too
             self._write_block(block, first, last - block * per_block)
-            self._layout.write_count("frames_put", max(last, self._counters[Counter.PUT]))
-            self._layout.write_count("frames_written", last)
-            self._written = self._counters[Counter.WRITTEN] = last
+            self._count(last)
             self._keep_durable()
         self._write_ledger()
         self._keep_durable()
@@ -152,9 +152,18 @@ class FileWriter:
                 self._blocks.write_block(data, self._layout.block_offset(block) + start)
             finally:
                 checksums = hashing.result() if hashing else None
-            took = time.perf_counter_ns() - started
-        self._counters[Counter.SLOWEST_WRITE_NS] = max(self._counters[Counter.SLOWEST_WRITE_NS], took)
+            self._note_time(started)
         self._write_columns(self._written, last - first, checksums)
+
+    def _note_time(self, started_ns: int) -> None:
+        took = time.perf_counter_ns() - started_ns
+        self._counters[Counter.SLOWEST_WRITE_NS] = max(self._counters[Counter.SLOWEST_WRITE_NS], took)
+
+    def _count(self, frames: int) -> None:
+        """Say that so many frames are in the file."""
+        self._layout.write_count("frames_put", max(frames, self._counters[Counter.PUT]))
+        self._layout.write_count("frames_written", frames)
+        self._written = self._counters[Counter.WRITTEN] = frames
 
     def _write_columns(self, first: int, count: int, checksums: npt.NDArray[np.uint64] | None) -> None:
         slot = first % self._geometry.frames  # a block never wraps round the ring's end

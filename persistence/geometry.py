@@ -24,6 +24,7 @@ GROW_FRAMES = 100
 """By how many frames the dataset grows at a time, unless the user says otherwise."""
 
 _BLOCK_BYTES = 8 << 20  # large enough that a write's fixed cost vanishes, small enough that a ring holds many
+PACKED_BLOCK_BYTES = 48 << 10  # so that one that is written again, with more frames, goes through the journal
 _MIN_BLOCKS = 2  # one is filled while the other is written
 _MAX_FRAMES_PER_BLOCK = 1000  # bounds what a column write and the last, partly filled chunk cost with tiny frames
 _MIN_GROWTH_BYTES = 32 << 20  # a growth costs about a millisecond: rarer than 100 times a second at any disk's rate
@@ -93,8 +94,12 @@ class Geometry:
         return self.columns_bytes + self.blocks * self.block_stride
 
 
-def plan(shape: tuple[int, int], dtype: np.dtype[Any], room: int, grow_frames: int) -> Geometry:
+def plan(
+    shape: tuple[int, int], dtype: np.dtype[Any], room: int, grow_frames: int, *, packed: bool = False
+) -> Geometry:
     """Choose the geometry for frames of ``shape`` and ``dtype`` in a ring with ``room`` bytes.
+
+    Blocks that are ``packed`` (compressed) are small: one that is written in parts is written anew each time.
 
     Raises
     ------
@@ -107,7 +112,8 @@ def plan(shape: tuple[int, int], dtype: np.dtype[Any], room: int, grow_frames: i
             f"a frame of {shape[0]}x{shape[1]} {dtype.name} has {frame_bytes:,} bytes; HDF5 stores at most "
             f"{_MAX_CHUNK_BYTES:,} bytes in a chunk: record a smaller region"
         )
-    fitting = min(_BLOCK_BYTES // frame_bytes, room // 8 // (frame_bytes + RECORD_BYTES))
+    block_bytes = PACKED_BLOCK_BYTES if packed else _BLOCK_BYTES
+    fitting = min(block_bytes // frame_bytes, room // 8 // (frame_bytes + RECORD_BYTES))
     frames_per_block = _common_step(min(max(1, fitting), _MAX_FRAMES_PER_BLOCK), grow_frames)
     per_block = round_up(frames_per_block * frame_bytes, PAGE) + frames_per_block * RECORD_BYTES
     blocks = (room - PAGE) // per_block  # a page for rounding up the records

@@ -15,6 +15,7 @@ import numpy as np
 
 from .blockfile import BlockFile
 from .chunkindex import chunk_offsets
+from .codec import Codec, load_filters
 from .fileio import open_file, sync_folder
 from .geometry import MAX_COMMIT_CHUNKS, PAGE, Geometry, round_up
 from .info import DetectorInfo
@@ -38,6 +39,7 @@ from .structure import (
 )
 
 _VALUE_BYTES = 8
+_LEAST_DIRECT_BYTES = 256 << 10  # a smaller chunk is on its way sooner through the page cache
 _SLACK = 4 << 20  # what a growth may add beside chunks: index nodes and one metadata block, with room to spare
 
 
@@ -61,6 +63,8 @@ class Layout:
         self._descriptor = open_file(path, os.O_RDWR)
         self._staged = StagedFile(self._descriptor)
         self._file: h5py.File
+        self._images: h5py.h5d.DatasetID
+        self._packed = False
 
     @classmethod
     def create(
@@ -73,8 +77,9 @@ class Layout:
         blocks: BlockFile,
         *,
         checksums: bool,
+        codec: Codec | None = None,
     ) -> Self:
-        """Make the structure in an empty file, with room for the first frames, synced.
+        """Make the structure in an empty file, with room for the first frames, synced; a codec packs its chunks.
 
         Raises
         ------
@@ -86,7 +91,8 @@ class Layout:
         try:
             blocks.reserve(0, _SLACK)  # a disk without room even for the structure is told as such
             layout._open("w")
-            create(layout._file, path, geometry, info, metadata_json, start, checksums=checksums)
+            create(layout._file, path, geometry, info, metadata_json, start, checksums=checksums, codec=codec)
+            layout._look_at_images()
             layout._file.flush()
             layout._staged.commit()  # without a journal: nobody has put a frame yet
             layout._look_up_values()
@@ -121,8 +127,10 @@ class Layout:
             layout._look_up_values()
             layout._staged.commit()
             layout.capacity = layout._file[DATA].shape[0]
+            layout._look_at_images()
             layout._look_up_columns(layout.capacity, new=False)
-            layout._look_up_blocks(first, layout.capacity)
+            if not layout._packed:
+                layout._look_up_blocks(first, layout.capacity)
         except BaseException:
             layout.close()
             raise
@@ -143,14 +151,14 @@ class Layout:
             column_bytes = _column_chunks(capacity) - _column_chunks(self.capacity)
             column_bytes *= len(COLUMN_PATHS) * COLUMN_CHUNK * _VALUE_BYTES
             chunk_bytes = (capacity - self.capacity) // g.frames_per_block * round_up(g.block_bytes, PAGE)
-            # Each time, for a commit cuts the file to what HDF5 uses.
-            self._blocks.reserve(self._blocks.size(), chunk_bytes + column_bytes + _SLACK)
+            self._set_aside(chunk_bytes + column_bytes + _SLACK)
             for where in COLUMN_PATHS.values():
                 self._file[where].resize((capacity,))
             self._file[DATA].resize(capacity, axis=0)
             self._file.flush()
             self._look_up_columns(capacity, new=True)
-            self._look_up_blocks(self.capacity, capacity)
+            if not self._packed:
+                self._look_up_blocks(self.capacity, capacity)
             self._staged.commit()
             self.capacity = capacity  # not before: a frame must not be counted that the structure has no place for
 
@@ -158,6 +166,29 @@ class Layout:
         """Return where in the file block ``block`` starts; blocks are asked for in order."""
         self._chunk_offsets.pop(block - 1, None)
         return self._chunk_offsets[block]
+
+    def chunks(self) -> int:
+        """Return how many chunks of frames there are."""
+        return int(self._images.get_num_chunks())
+
+    def write_chunk(self, block: int, data: memoryview, filter_mask: int, *, anew: bool) -> None:
+        """Write a chunk that is compressed, or not if ``filter_mask`` says so; `commit` makes it a part of the file.
+
+        One that is written ``anew`` goes through the journal: until then the file has the one before.
+        """
+        start, content = (block * self._geometry.frames_per_block, 0, 0), np.frombuffer(data, np.uint8)
+        if anew:
+            self._images.write_direct_chunk(start, content, filter_mask)
+            return
+        place = self._staged.place_for(data, lambda: self._images.write_direct_chunk(start, content, filter_mask))
+        write = self._blocks.write_block if len(data) >= _LEAST_DIRECT_BYTES else self._blocks.write
+        write(data, place)
+
+    def commit(self) -> None:
+        """Have the device take everything written so far, and HDF5's index of it: all of that or, in a crash, none."""
+        self._file.flush()
+        if not self._staged.commit():
+            self._blocks.sync()
 
     def write_column(self, name: str, first: int, values: np.ndarray[Any, Any]) -> None:
         """Write the 8-byte ``values`` of a column, from frame ``first`` on."""
@@ -197,6 +228,7 @@ class Layout:
             self._file[f"{LEDGER}/{name}"].resize((losses,))
         self._file[DATA].resize(frames, axis=0)
         self._file.close()
+        self._staged.least_size = 0
         self._staged.stage(fixed(reason, REASON_BYTES), self._values["end_reason"])
         self._staged.stage(fixed(end.isoformat(), TIME_BYTES), self._values["end_time"])
         self._staged.stage(fixed(state, STATE_BYTES), self._values["state"])
@@ -221,6 +253,25 @@ class Layout:
 
     def _open(self, mode: str) -> None:
         self._file = h5py.File(self._staged, mode, driver="fileobj", **HDF5_OPTIONS)
+
+    def _set_aside(self, length: int) -> None:
+        """Have the disk set room aside, beyond what HDF5 uses: a commit has cut the file to that.
+
+        Packed chunks get their places as they are written; so the room for those of two growths stays, unpacked ones.
+        """
+        size = self._blocks.size()
+        if self._packed:
+            g = self._geometry
+            length += 2 * g.growth_frames // g.frames_per_block * round_up(g.block_bytes, PAGE)
+            self._staged.least_size = max(size, self._staged.size + length)
+            length = self._staged.least_size - size
+        if length:
+            self._blocks.reserve(size, length)
+
+    def _look_at_images(self) -> None:
+        self._images = self._file[DATA].id
+        self._packed = self._images.get_create_plist().get_nfilters() > 0
+        load_filters(self._images)  # HDF5 itself packs the last chunk again when it cuts it
 
     def _restore_losses(self) -> None:
         """Give the ledger of losses its room back: the writer that is gone may just have trimmed it."""

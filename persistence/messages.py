@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from . import codec
+from .codec import Codec
 from .geometry import Geometry
 from .info import DetectorInfo
 
@@ -21,7 +23,14 @@ class Begin:
     direct: bool
     checksum: bool
     sync_interval_s: float
+    compression: str | None
+    raw_if_slow: bool
     resume: bool = False
+
+    def codec(self) -> Codec | None:
+        """Return what compresses the chunks, if anything does."""
+        g = self.geometry
+        return codec.find(self.compression, g.dtype.itemsize, g.block_bytes) if self.compression else None
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,18 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 
+from . import codec
 from .feed import OnFull
 from .frames import as_frame
 
 
 def check_options(
-    shape: Sequence[int] | None, dtype: npt.DTypeLike | None, on_full: str, timeout_s: float, grow_frames: int
+    shape: Sequence[int] | None,
+    dtype: npt.DTypeLike | None,
+    on_full: str,
+    timeout_s: float,
+    grow_frames: int,
+    compression: str | None,
 ) -> None:
     """Refuse options that make no sense, before anything is made of them."""
     if (shape is None) != (dtype is None):
@@ -24,5 +30,7 @@ def check_options(
         raise ValueError(f"on_full is one of {get_args(OnFull)}, not {on_full!r}")
     if not timeout_s > 0:
         raise ValueError(f"timeout_s is a positive number of seconds, not {timeout_s}")
+    if compression is not None:
+        codec.require(compression)
     if grow_frames < 1:
         raise ValueError(f"grow_frames is at least 1, not {grow_frames}")

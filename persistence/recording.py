@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RecordingError
+from . import codec
 from .check import DAMAGE, check_is_file, check_structure
 from .ring import STAGES, Loss
 from .structure import COLUMN_PATHS, COUNTERS, DATA, DETECTOR, LEDGER, LOSS_COLUMNS
@@ -155,6 +156,7 @@ class Recording:
         return f"<Recording {self.path} {self.shape} {self.dtype} {self.state}, {self.frames_lost} lost>"
 
     def _read(self, key: tuple[Any, ...]) -> npt.NDArray[Any]:
+        codec.load_filters(self._data.id)
         with self._reading():
             return self._data[key]  # type: ignore[no-any-return]
 

@@ -14,6 +14,7 @@ from ..errors import RecordingError
 from . import checksum
 from .blockfile import BlockFile
 from .check import DAMAGE, check_is_file, check_structure, text_attribute
+from .codec import load_filters
 from .fileio import boot, open_file
 from .geometry import Geometry
 from .layout import Layout
@@ -128,10 +129,18 @@ def _whole_frames(file: h5py.File) -> int:
     sequence, checksums = (file[COLUMN_PATHS[name]] for name in ("sequence_number", "checksum"))
     if text_attribute(checksums, "algorithm") == checksum.NO_CHECKSUMS:
         return max(durable, min(counted, capacity)) if text_attribute(ledger, "boot") == boot() else durable
+    load_filters(data.id)
     frames = durable
-    while frames < capacity and sequence[frames] >= 0 and checksum.of_frame(data[frames]) == int(checksums[frames]):
+    while frames < capacity and sequence[frames] >= 0 and _is_whole(data, frames, int(checksums[frames])):
         frames += 1
     return frames
+
+
+def _is_whole(data: h5py.Dataset, index: int, expected: int) -> bool:
+    try:
+        return checksum.of_frame(data[index]) == expected
+    except OSError:  # it was compressed, and not all of it reached the device
+        return False
 
 
 def _agreeing(losses: np.ndarray[Any, Any], sequence: np.ndarray[Any, Any], unwritten: int) -> np.ndarray[Any, Any]:

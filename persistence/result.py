@@ -20,8 +20,10 @@ class SpoolStats:
         Frames in the ledger of losses, wherever they were lost.
     frames_dropped
         Those of them that were lost because the ring was full.
-    bytes_written
-        Of pixels.
+    frames_raw
+        Frames that were stored uncompressed in a compressed recording.
+    bytes_written, bytes_stored
+        Of pixels, and what they take in the file.
     ring_frames, ring_used, ring_peak
         Frames the ring holds, has now, and had at most.
     slowest_write_s
@@ -37,7 +39,9 @@ class SpoolStats:
     frames_durable: int
     frames_lost: int
     frames_dropped: int
+    frames_raw: int
     bytes_written: int
+    bytes_stored: int
     ring_frames: int
     ring_used: int
     ring_peak: int

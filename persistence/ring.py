@@ -60,6 +60,8 @@ class Counter(IntEnum):
     RESTARTS = 7
     STARTED = 8
     CLAIMED = 9
+    RAW = 10
+    BYTES = 11
 
 
 @dataclass(frozen=True, slots=True)

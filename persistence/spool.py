@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import SpoolClosedError, SpoolError, WriterError
+from .codec import Compression
 from .feed import Feed, OnFull
 from .frames import as_frame, check_same, metadata_values
 from .geometry import GROW_FRAMES, Geometry, plan
@@ -73,6 +74,13 @@ class Spool:
         Store a checksum of each frame, for ``mmspool verify``; computed in the persistence process.
     sync_interval_s
         How often the device is told to make durable what it has, seconds; see `durable`.
+    compression
+        Lossless: ``"fast"`` (Blosc, LZ4), ``"small"`` (Blosc, Zstandard) or ``"universal"`` (gzip, which every reader
+        of HDF5 has; the others need its Blosc filter, in Python ``import hdf5plugin``). Needs the extra
+        ``mmspool[compression]``.
+    raw_if_slow
+        Store frames uncompressed while the ring is nearly full, rather than have it overflow; they are counted in
+        ``stats.frames_raw``. False waits for the codec.
 
     Raises
     ------
@@ -97,8 +105,10 @@ class Spool:
         direct: bool = True,
         checksum: bool = True,
         sync_interval_s: float = 1.0,
+        compression: Compression | None = None,
+        raw_if_slow: bool = True,
     ) -> None:
-        check_options(shape, dtype, on_full, timeout_s, grow_frames)
+        check_options(shape, dtype, on_full, timeout_s, grow_frames, compression)
         self.path = Path(path).absolute()
         self._info = info or DetectorInfo()
         self._info.to_json()  # what cannot be stored is refused now, not when the camera runs
@@ -107,6 +117,8 @@ class Spool:
         self._direct = direct
         self._checksum = checksum
         self._sync_interval_s = sync_interval_s
+        self._compression = compression
+        self._raw_if_slow = raw_if_slow
         self._lock = threading.Lock()
         self._state = _State.OPEN
         self._geometry: Geometry | None = None
@@ -258,7 +270,8 @@ class Spool:
         """Fix shape and dtype and have the file made; a failure closes the spool, with nothing recorded."""
         start_ns = time.time_ns()
         try:
-            geometry = plan(shape, dtype, self._feed.room, self._grow_frames)
+            packed = self._compression is not None
+            geometry = plan(shape, dtype, self._feed.room, self._grow_frames, packed=packed)
             self._target.create()
             self._feed.begin(
                 Begin(
@@ -271,6 +284,8 @@ class Spool:
                     direct=self._direct,
                     checksum=self._checksum,
                     sync_interval_s=self._sync_interval_s,
+                    compression=self._compression,
+                    raw_if_slow=self._raw_if_slow,
                 )
             )
         except BaseException:

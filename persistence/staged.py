@@ -13,9 +13,10 @@ that those before it are done with.
 import io
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import xxhash
 
 from .fileio import pread, pwrite_all, sync
@@ -47,6 +48,11 @@ class StagedFile(io.RawIOBase):
     ----------
     descriptor
         The file, open for reading and writing; it stays the caller's.
+
+    Attributes
+    ----------
+    least_size
+        The file's size is at least this, bytes, though HDF5 may not use all of it yet.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -56,6 +62,14 @@ class StagedFile(io.RawIOBase):
         self._staged: list[tuple[int, bytes]] = []
         self._journal: int | None = None
         self._sequence = 0
+        self._elsewhere = 0
+        self._place: int | None = None
+        self.least_size = 0
+
+    @property
+    def size(self) -> int:
+        """The file's size as HDF5 sees it, which it has after the next `commit`, unless ``least_size`` is more."""
+        return self._size
 
     def use_journal(self, offset: int) -> None:
         """Journal each commit from now on, in the two slots at ``offset``."""
@@ -97,14 +111,27 @@ class StagedFile(io.RawIOBase):
         """Have ``data`` written with the next `commit`: with all of it or not at all."""
         self._staged.append((offset, data))
 
-    def commit(self) -> None:
-        """Write what HDF5 has written, all of it or, whatever happens, none."""
-        if self._journal is not None and self._staged:
+    def place_for(self, data: memoryview, write: Callable[[], None]) -> int:
+        """Have HDF5 write ``data`` by ``write``, and return where; the caller writes it there, nobody else does."""
+        self._elsewhere, self._place = _address(data), None
+        try:
+            write()
+        finally:
+            self._elsewhere = 0
+        if self._place is None:
+            raise RuntimeError("HDF5 did not write the chunk it was given")
+        return self._place
+
+    def commit(self) -> bool:
+        """Write what HDF5 has written, all of it or, whatever happens, none; return whether there was a sync."""
+        journalled = self._journal is not None and bool(self._staged)
+        if journalled:
             last = {(offset, len(content)): index for index, (offset, content) in enumerate(self._staged)}
             self._staged = [self._staged[index] for index in sorted(last.values())]  # the same place: the last counts
             self._write_entry(self._staged)
             sync(self._descriptor)
         self._apply()
+        return journalled
 
     def retire_journal(self) -> None:
         """Void the journal, synced: the file is whole, and may be changed by others from now on."""
@@ -147,14 +174,15 @@ class StagedFile(io.RawIOBase):
 
     def write(self, data: memoryview) -> int:  # type: ignore[override]  # h5py passes nothing else
         """Keep a write for `commit`; large ones hold nothing that a crash could tear."""
-        content = bytes(data)
-        if len(content) >= RAW_BYTES:
-            pwrite_all(self._descriptor, content, self._position)
+        if self._elsewhere and _address(data) == self._elsewhere:
+            self._place = self._position
+        elif len(data) >= RAW_BYTES:
+            pwrite_all(self._descriptor, bytes(data), self._position)
         else:
-            self._staged.append((self._position, content))
-        self._position += len(content)
+            self._staged.append((self._position, bytes(data)))
+        self._position += len(data)
         self._size = max(self._size, self._position)
-        return len(content)
+        return len(data)
 
     def truncate(self, size: int | None = None) -> int:
         self._size = self._position if size is None else size
@@ -166,14 +194,18 @@ class StagedFile(io.RawIOBase):
     def _write_entry(self, records: list[tuple[int, bytes]]) -> None:
         if self._journal is not None:
             self._sequence += 1
-            entry = _pack(_Entry(self._sequence, self._size, records))
+            entry = _pack(_Entry(self._sequence, max(self._size, self.least_size), records))
             pwrite_all(self._descriptor, entry, self._journal + self._sequence % 2 * SLOT_BYTES)
 
     def _apply(self) -> None:
         for offset, content in self._staged:
             pwrite_all(self._descriptor, content, offset)
         self._staged.clear()
-        os.truncate(self._descriptor, self._size)
+        os.truncate(self._descriptor, max(self._size, self.least_size))
+
+
+def _address(data: memoryview) -> int:
+    return int(np.frombuffer(data, np.uint8).ctypes.data)
 
 
 def find_journal(descriptor: int) -> int | None:

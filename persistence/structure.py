@@ -11,6 +11,7 @@ import numpy as np
 
 from .._version import __version__
 from .checksum import ALGORITHM, NO_CHECKSUMS
+from .codec import Codec
 from .fileio import boot
 from .geometry import PAGE, Geometry
 from .info import DetectorInfo
@@ -37,7 +38,7 @@ COLUMN_FILLS = {name: np.array(-1, "<i8") for name in COLUMN_PATHS}
 COLUMN_FILLS |= {"start_time": np.array(math.nan, "<f8"), "checksum": np.array(0, "<u8")}
 """What a column holds where no frame is; its dtype is the column's."""
 
-COUNTERS = ("frames_written", "frames_durable", "frames_put", "frames_lost", "writer_restarts")
+COUNTERS = ("frames_written", "frames_durable", "frames_put", "frames_lost", "frames_raw", "writer_restarts")
 LOSS_COLUMNS = ("loss_before_frame", "loss_count", "loss_stage")
 COLUMN_CHUNK = 8192
 """Values in a chunk of a column."""
@@ -77,6 +78,7 @@ def create(
     start: datetime,
     *,
     checksums: bool,
+    codec: Codec | None,
 ) -> None:
     """Write everything a reader expects to find, before the first frame."""
     height, width = g.shape
@@ -97,7 +99,8 @@ def create(
     file[COLUMN_PATHS["start_time"]].attrs.update(units="s", start=start.isoformat())
     for name in ("camera_timestamp", "host_timestamp"):
         file[COLUMN_PATHS[name]].attrs["units"] = "ns"
-    data = _images(detector, "data", 0, (g.frames_per_block, *g.shape), g.dtype)
+    data = _images(detector, "data", 0, (g.frames_per_block, *g.shape), g.dtype, codec)
+    data.attrs["compression"] = np.bytes_(f"{codec.name}: {codec.note}" if codec else "none")
     step_y, step_x = info.sample_pixel_um or (1.0, 1.0)
     data.attrs.update(interpretation="image", units="counts", long_name="camera frames", target=DATA)
     data.attrs["element_size_um"] = np.array([1, step_y, step_x], np.float32)
@@ -126,13 +129,26 @@ def _leave_room_for_index(file: h5py.File) -> None:
 
 
 def _images(
-    parent: h5py.Group, name: str, frames: int, chunk: tuple[int, int, int], dtype: np.dtype[Any]
+    parent: h5py.Group,
+    name: str,
+    frames: int,
+    chunk: tuple[int, int, int],
+    dtype: np.dtype[Any],
+    codec: Codec | None = None,
 ) -> h5py.Dataset:
-    """Create an image dataset ``(T, Y, X)``; its chunks are allocated as it grows and never filled."""
+    """Create an image dataset ``(T, Y, X)``; its chunks are allocated as it grows and never filled.
+
+    Compressed ones are allocated as they are written.
+    """
     create = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     create.set_chunk(chunk)
-    create.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    create.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    if codec is None:
+        create.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        create.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    else:
+        create.set_alloc_time(h5py.h5d.ALLOC_TIME_INCR)
+        for filter_id, values in codec.filters:  # optional: the writer needs no plugin, it compresses by itself
+            create.set_filter(filter_id, h5py.h5z.FLAG_OPTIONAL, values)
     space = h5py.h5s.create_simple((frames, *chunk[1:]), (h5py.h5s.UNLIMITED, *chunk[1:]))
     kind = h5py.h5t.py_create(dtype, logical=True)
     return h5py.Dataset(h5py.h5d.create(parent.id, name.encode(), kind, space, create))

@@ -13,6 +13,7 @@ from typing import Any
 from .check import DAMAGE
 from .filewriter import FileWriter
 from .messages import Begin, Block, End, Ended, Message, Ready
+from .packedwriter import PackedWriter
 from .ring import Counter, Ring
 
 POLL_S = 0.2  # how long frames of a partly filled block wait for the file, and a dead producer goes unnoticed
@@ -59,7 +60,7 @@ def _record(ring: Ring, messages: "Queue[Message]", answers: Connection) -> Ende
         return None
     ring.touch()
     ring.lay_out(begin.geometry)
-    writer = FileWriter(ring, begin)
+    writer = (PackedWriter if begin.compression else FileWriter)(ring, begin)
     try:
         ring.counters[Counter.STARTED] = 1
         _answer(answers, Ready(writer.direct))

@@ -28,6 +28,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[2]))  # a checkout that is not installed
 
 import h5py
+import hdf5plugin  # noqa: F401 - for plain h5py to read what is compressed
 from lab import (
     LIMIT_S,
     Phase,
@@ -75,7 +76,10 @@ PLAIN = replace(
     growth_bytes=1,
     options={**STEPS.options, "direct": False, "checksum": False},
 )
-"""The same through the page cache, without losses and checksums; the steps are taken from both in turn."""
+"""The same through the page cache, without losses and checksums."""
+
+PACKED = replace(STEPS, options={**STEPS.options, "compression": "fast"})
+"""The same compressed; the steps are taken from all three in turn."""
 
 RANDOM = (
     Plan(path="", shape=(8, 8), frames=300_000),
@@ -86,6 +90,8 @@ RANDOM = (
     Plan(path="", shape=(512, 512), frames=200),
     Plan(path="", shape=(1003, 777), frames=80),
     Plan(path="", shape=(1003, 777), frames=60, options={"grow_frames": 7}),
+    Plan(path="", shape=(64, 64), frames=2_000, growth_bytes=512 << 10, options={"compression": "universal"}),
+    Plan(path="", shape=(512, 512), frames=150, options={"compression": "fast"}),
 )
 """Recordings of about half a second, tiny and larger frames, with growths that are rare and frequent."""
 
@@ -216,7 +222,7 @@ def check_left(path: Path, returned: int, ring: int, plan: Plan) -> Tally:
 def kill_at_step(victim: str, role: str, call: str, nth: int, folder: Path) -> Tally:
     """Kill the writer, or with it the producer, when a thread of the writer is about to make its n-th such call."""
     path = folder / "run.h5"
-    plan = (STEPS, PLAIN)[(nth + (victim == "both")) % 2]
+    plan = (STEPS, PLAIN, PACKED)[(nth + (victim == "both")) % 3]
     with Producer(replace(plan, path=str(path))) as producer:
         producer.wait_for_phase(Phase.READY)
         writer = producer.writer

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from mmspool import DetectorInfo, Spool
 from mmspool.persistence.structure import COLUMN_PATHS, COUNTERS, DATA, END_TIME, LEDGER, LOSS_COLUMNS
 
-NAMES = ("closed", "losses", "open", "no-checksums")
+NAMES = ("closed", "losses", "open", "no-checksums", "packed")
 FRAMES = 23
 SHAPE = (24, 32)
 _LIMIT_S = 60
@@ -39,7 +39,14 @@ def make(folder: Path) -> None:
 def _make(path: Path, name: str) -> None:
     copy = path.with_name("copy.h5")
     info = DetectorInfo(description="fuzzed", camera={"properties": {"Gain": "1"}})
-    with Spool(path, buffer_bytes=1 << 20, grow_frames=10, checksum=name != "no-checksums", info=info) as spool:
+    with Spool(
+        path,
+        buffer_bytes=1 << 20,
+        grow_frames=10,
+        checksum=name != "no-checksums",
+        compression="fast" if name == "packed" else None,
+        info=info,
+    ) as spool:
         for index in range(FRAMES):
             if name == "losses" and index % 5 == 3:
                 spool.record_loss(2, "core")

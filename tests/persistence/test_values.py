@@ -1,6 +1,9 @@
 """What goes in comes out: every dtype, byte order and memory layout, to the bit."""
 
+from typing import get_args
+
 import h5py
+import hdf5plugin  # noqa: F401 - for plain h5py to read what is compressed
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +11,7 @@ from hypothesis import strategies as st
 
 import mmspool
 from mmspool import Spool
+from mmspool.persistence.codec import Compression
 
 SIZED = ["i2", "i4", "i8", "u2", "u4", "u8", "f2", "f4", "f8"]
 DTYPES = ["?", "i1", "u1", *(order + kind for kind in SIZED for order in "<>")]
@@ -123,9 +127,20 @@ def test_both_ways_to_the_disk_store_the_same(make_spool, frames, direct):
     direct=st.booleans(),
     checksum=st.booleans(),
     quiet_after=st.integers(0, 400),
+    compression=st.sampled_from((None, None, *get_args(Compression))),
 )
 def test_any_recording_comes_back(
-    tmp_path_factory, wait_until, shape, dtype, count, buffer_bytes, grow_frames, direct, checksum, quiet_after
+    tmp_path_factory,
+    wait_until,
+    shape,
+    dtype,
+    count,
+    buffer_bytes,
+    grow_frames,
+    direct,
+    checksum,
+    quiet_after,
+    compression,
 ):
     """Whatever the frames' shape, dtype and number, the ring and the growth, each frame is in its place.
 
@@ -133,7 +148,15 @@ def test_any_recording_comes_back(
     """
     stack = noise(count, (count, *shape), dtype)
     path = tmp_path_factory.mktemp("any") / "run.h5"
-    with Spool(path, buffer_bytes=buffer_bytes, grow_frames=grow_frames, direct=direct, checksum=checksum) as spool:
+    with Spool(
+        path,
+        buffer_bytes=buffer_bytes,
+        grow_frames=grow_frames,
+        direct=direct,
+        checksum=checksum,
+        compression=compression,
+        sync_interval_s=0.02,
+    ) as spool:
         for index, frame in enumerate(stack):
             assert spool.put(frame)
             if index + 1 == quiet_after:

@@ -29,7 +29,7 @@ def wait(condition):
         time.sleep(0.001)
 
 with Spool(sys.argv[2], buffer_bytes=spec["ring_bytes"], grow_frames=spec["grow_frames"], shape=shape, dtype=dtype,
-           sync_interval_s=spec["sync_s"], checksum=spec["checksum"]) as spool:
+           sync_interval_s=spec["sync_s"], checksum=spec["checksum"], compression=spec["compression"]) as spool:
     for step, count in spec["steps"]:
         if step == "put":
             for index in range(index, index + count):
@@ -57,6 +57,7 @@ class Spec:
     grow_frames: int = 10
     sync_s: float = 0.02
     checksum: bool = True
+    compression: str | None = None
     steps: tuple[tuple[str, int], ...] = ()
     inject: str = ""
     share: float = 1.0
@@ -146,6 +147,20 @@ SPECS = (
             *((("put", 1), ("lose", 1)) * 20),
             ("durable", 0),
         ),
+    ),
+    Spec(
+        name="packed",
+        shape=(128, 512),
+        grow_frames=4,
+        compression="fast",
+        steps=(("put", 9), ("written", 0), ("put", 9)),
+    ),
+    Spec(
+        name="packed-take-over",  # blocks of several frames, written in parts, and some by a second writer
+        shape=(40, 50),
+        grow_frames=10,
+        compression="universal",
+        steps=(("put", 47), ("written", 0), ("kill", 0), ("put", 38), ("lose", 2), ("durable", 0), ("put", 6)),
     ),
     Spec(
         name="several-commits",  # a growth of more chunks than one commit takes

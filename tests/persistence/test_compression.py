@@ -1,0 +1,196 @@
+"""Compressed recordings: the same frames, less room, and no frame lost where the codec is too slow."""
+
+import functools
+import importlib
+from typing import get_args
+
+import h5py
+import hdf5plugin  # noqa: F401 - for plain h5py to read what is compressed
+import numpy as np
+import pytest
+
+import mmspool
+from mmspool import RecordingError, StorageError
+from mmspool.persistence import verify
+from mmspool.persistence.codec import Compression, find, room_for
+
+LEDGER = "entry/instrument/detector/ledger"
+NAMES = get_args(Compression)
+LARGE = (256, 256)  # a chunk of its own
+
+
+@functools.cache
+def exposure(seed, shape):
+    """Return a camera-like frame: offset, read noise and photon noise."""
+    random = np.random.default_rng(seed)
+    electrons = random.poisson(20, shape) + random.normal(0, 1.5, shape)
+    return (100 + electrons / 0.46).round().astype("<u2")
+
+
+@pytest.fixture(scope="session")
+def noisy():
+    """Return a maker of camera-like frames, whose first pixel is their number."""
+
+    def make(index, shape=LARGE):
+        frame = exposure(index % 8, shape).copy()
+        frame[0, 0] = index
+        return frame
+
+    return make
+
+
+def masks(path):
+    """Return the filter mask of each chunk of frames."""
+    with h5py.File(path, "r") as file:
+        data = file["data"].id
+        return [data.get_chunk_info(index).filter_mask for index in range(data.get_num_chunks())]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("shape", [LARGE, (24, 32)], ids=["a frame a chunk", "many frames a chunk"])
+def test_frames_come_back_from_less_room(make_spool, noisy, name, shape):
+    """Every frame is in its place, the file is smaller, says what it is, and is intact."""
+    with make_spool(compression=name, raw_if_slow=False, buffer_bytes=8 << 20) as spool:
+        for index in range(211):
+            spool.put(noisy(index, shape))
+    result = spool.close()
+    assert (result.frames, result.state, result.stats.frames_raw) == (211, "complete", 0)
+    assert result.stats.bytes_stored < 0.6 * result.stats.bytes_written
+    with h5py.File(spool.path, "r") as file:
+        assert file["data"].shape == (211, *shape)
+        for index in range(211):
+            np.testing.assert_array_equal(file["data"][index], noisy(index, shape))
+        assert file["data"].attrs["compression"].decode().startswith(f"{name}: ")
+        assert file[f"{LEDGER}/frames_durable"][()] == 211
+    report = verify(spool.path)
+    assert (report.complete, report.frames_checked) == (True, 211)
+
+
+def test_universal_needs_no_plugin(make_spool, noisy):
+    """The filters are HDF5's own."""
+    with make_spool(compression="universal") as spool:
+        spool.put(noisy(0))
+    with h5py.File(spool.path, "r") as file:
+        assert (file["data"].compression, file["data"].shuffle) == ("gzip", True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("item_bytes", [1, 2, 4, 8])
+def test_noise_fits(name, item_bytes):
+    """What cannot be compressed takes no more room than there is for it."""
+    data = np.random.default_rng(1).bytes(2 << 20)
+    out = bytearray(room_for(len(data)))
+    size = find(name, item_bytes, len(data)).encode(memoryview(data), memoryview(out))
+    assert 0 < size <= len(out)
+
+
+def test_noise_is_stored_as_it_is(make_spool):
+    """A frame that compressing makes larger is stored raw, and counted."""
+    noise = np.random.default_rng(1).integers(0, 2**16, LARGE, np.uint16)
+    with make_spool(compression="fast", buffer_bytes=4 << 20) as spool:
+        for _ in range(7):
+            spool.put(noise)
+    assert spool.stats.frames_raw == 7
+    assert masks(spool.path) == [1] * 7
+    with h5py.File(spool.path, "r") as file:
+        assert file[f"{LEDGER}/frames_raw"][()] == 7
+        assert (file["data"][:] == noise).all()
+
+
+def test_frames_are_stored_raw_rather_than_lost(make_spool, noisy, writer_of):
+    """While the ring is nearly full and the codec is behind, frames are stored as they are, chunk by chunk."""
+    with make_spool(compression="small", shape=LARGE, dtype="<u2", buffer_bytes=64 << 20) as spool:
+        count = spool.stats.ring_frames
+        with writer_of(spool).stopped():
+            for index in range(count):
+                spool.put(noisy(index))
+    result = spool.close()
+    assert (result.frames, result.state) == (count, "complete")
+    assert 0 < result.stats.frames_raw < count
+    assert sum(mask != 0 for mask in masks(spool.path)) == result.stats.frames_raw
+    with h5py.File(spool.path, "r") as file:
+        assert file[f"{LEDGER}/frames_raw"][()] == result.stats.frames_raw
+        for index in range(count):
+            np.testing.assert_array_equal(file["data"][index], noisy(index))
+
+
+def test_waiting_for_the_codec_can_be_chosen(make_spool, noisy, writer_of):
+    """With ``raw_if_slow=False`` every frame is compressed."""
+    with make_spool(compression="small", shape=LARGE, dtype="<u2", buffer_bytes=8 << 20, raw_if_slow=False) as spool:
+        with writer_of(spool).stopped():
+            for index in range(spool.stats.ring_frames):
+                spool.put(noisy(index))
+    assert spool.stats.frames_raw == 0
+    assert not any(masks(spool.path))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_slow_camera_waits_for_no_block(make_spool, frames, wait_until, name):
+    """Frames are readable and durable soon, however few; their block is written again as it fills."""
+    with make_spool(compression=name, sync_interval_s=0.01) as spool:
+        for index in range(90):
+            spool.put(frames(index))
+            if index % 13 == 0:
+                wait_until(lambda put=index + 1: spool.durable == put)
+                with mmspool.open(spool.path) as recording:
+                    np.testing.assert_array_equal(recording[:], frames.stack(index + 1))
+    frames.check(spool.path, 90)
+    assert verify(spool.path).complete
+
+
+def test_a_new_process_takes_over(make_spool, noisy, writer_of, wait_until):
+    """After SIGKILL in mid-recording every frame is in the file once."""
+    with make_spool(compression="fast", shape=LARGE, dtype="<u2", buffer_bytes=4 << 20) as spool:
+        for index in range(300):
+            if index in (50, 150):
+                killed = writer_of(spool)
+                killed.kill()
+                wait_until(killed.ended)
+            spool.put(noisy(index))
+    result = spool.close()
+    assert (result.frames, result.state, result.stats.writer_restarts) == (300, "complete", 2)
+    with h5py.File(spool.path, "r") as file:
+        for index in range(300):
+            np.testing.assert_array_equal(file["data"][index], noisy(index))
+    assert verify(spool.path).complete
+
+
+def test_unknown_name(make_spool, tmp_path):
+    """The message has the names that there are."""
+    with pytest.raises(ValueError, match=r"'fast', 'small', 'universal'.*'zip'"):
+        make_spool(compression="zip")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("name", "package"), [("fast", "hdf5plugin"), ("small", "imagecodecs"), ("universal", "isal")])
+def test_missing_package(make_spool, tmp_path, mocker, name, package):
+    """It is told when the spool is made, with what to install; nothing is left behind."""
+    real = importlib.import_module
+
+    def without(wanted):
+        if wanted.partition(".")[0] == package:
+            raise ImportError(f"No module named {wanted!r}")
+        return real(wanted)
+
+    mocker.patch("importlib.import_module", side_effect=without)
+    with pytest.raises(StorageError, match=rf"needs the package {package}.*pip install 'mmspool\[compression\]'"):
+        make_spool(compression=name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_reading_without_the_plugin(make_spool, noisy, mocker):
+    """What the file tells can be read, and its frames say what they need."""
+    with make_spool(compression="fast") as spool:
+        spool.put(noisy(0))
+    mocker.patch("h5py.h5z.filter_avail", return_value=False)
+    mocker.patch("importlib.import_module", side_effect=ImportError("No module named 'hdf5plugin'"))
+    with mmspool.open(spool.path) as recording:
+        assert recording.state == "complete"
+        with pytest.raises(RecordingError, match=r"pip install 'mmspool\[compression\]'"):
+            recording[0]
+
+
+def test_a_frame_too_large_for_blosc():
+    """The message names the limit, and what takes larger ones."""
+    with pytest.raises(StorageError, match=r"at most 2,147,483,631 bytes.*'universal'"):
+        find("fast", 2, 1 << 31)
