@@ -48,14 +48,15 @@ class ProgressLine:
         self._update_rates(stats, now)
         self._forecast.update(stats, now)
         spool, free = stats.spool, shutil.disk_usage(self._folder).free
-        until_full = free / (self._mbps * 1e6) if self._mbps > 0 else math.inf
+        stored_mbps = self._mbps * (spool.bytes_stored / spool.bytes_written if spool.bytes_written else 1.0)
+        until_full = free / (stored_mbps * 1e6) if stored_mbps > 0 else math.inf
         left = self._left(stats, until_full)
         warning = self._forecast.text(stats, disk_left_s=until_full, end_left_s=left)
         of = f"/{stats.frames_requested:,}" if stats.frames_requested else ""
         return {
             "frames": f"{stats.frames_received:,}{of}",
             "rate": f"{self._fps:,.0f} fps {self._mbps:,.0f} MB/s",
-            "written": f"{spool.bytes_written / 1e9:,.1f} GB",
+            "written": f"{spool.bytes_stored / 1e9:,.1f} GB",
             "queue": f"{spool.ring_used:,}/{spool.ring_frames:,}",
             "core": f"{stats.core_waiting:,}/{stats.core_capacity:,}",
             "lost": f"{spool.frames_lost:,}",

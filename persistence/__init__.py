@@ -1,5 +1,6 @@
 """Frames to one HDF5 file: any 2-D arrays, no camera needed."""
 
+from .codec import Compression
 from .info import DetectorInfo
 from .recording import Recording, open
 from .repair import RepairReport, repair
@@ -9,6 +10,7 @@ from .spool import Spool
 from .verify import VerifyReport, verify
 
 __all__ = [
+    "Compression",
     "DetectorInfo",
     "Loss",
     "Recording",

@@ -99,6 +99,8 @@ class PackedWriter(FileWriter):
 
     def _make_room(self, stop: int) -> None:
         """As for any file, but one after the other: HDF5 is told of chunks as well, from this thread."""
+        if self._no_room is not None and stop > self._layout.capacity:
+            self._commit()  # for the error to tell of all frames that are in the file
         super()._make_room(stop)
         if self._growth is not None:
             wait([self._growth])

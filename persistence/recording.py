@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ..errors import RecordingError
 from . import codec
-from .check import DAMAGE, check_is_file, check_structure
+from .check import DAMAGE, check_is_file, check_structure, text_attribute
 from .ring import STAGES, Loss
 from .structure import COLUMN_PATHS, COUNTERS, DATA, DETECTOR, LEDGER, LOSS_COLUMNS
 
@@ -32,6 +32,15 @@ class Recording:
     ----------
     path
         A file that `Spool` wrote.
+
+    Attributes
+    ----------
+    state, end_reason
+        How it ended, ``"recording"`` if it did not; see docs/format.md.
+    frames_lost, frames_counted
+        Frames in the ledger of losses; frames the file says to have.
+    compression
+        How the frames are compressed, and what other readers need for it; ``"none"`` if they are not.
 
     Raises
     ------
@@ -56,6 +65,7 @@ class Recording:
             self.state: str = ledger["state"].decode()
             self.end_reason: str = ledger["end_reason"].decode()
             self.frames_lost = int(ledger["frames_lost"])
+            self.compression = text_attribute(data, "compression")
             self._losses = np.stack([ledger[name] for name in LOSS_COLUMNS], axis=1)
             self._metadata = self._read_metadata()
         except DAMAGE as exc:

@@ -95,6 +95,7 @@ def _facts(recording: Recording) -> dict[str, Any]:
         "frames": shape[0],
         "shape": f"{shape[0]} x {shape[1]} x {shape[2]} (T, Y, X)",
         "dtype": recording.dtype.str,
+        "compression": recording.compression,
         "lost_frames": recording.frames_lost,
         "missing": [asdict(loss) for loss in recording.gaps],
         "mean_rate_fps": round((shape[0] - 1) / span, 3) if span > 0 else None,

@@ -4,12 +4,13 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from rich.text import Text
 
 from ..driver import Camera, EndReason, RecordResult
+from ..persistence import Compression, SpoolStats
 from .camera import WAYS, CameraRequest, camera_options
 from .output import EXIT_CTRL_C, EXIT_INCOMPLETE, err, errors_as_messages, losses_text, print_rows
 
@@ -20,6 +21,11 @@ from .output import EXIT_CTRL_C, EXIT_INCOMPLETE, err, errors_as_messages, losse
 @click.option("-n", "--frames", type=click.IntRange(min=1), help="End after so many frames.")
 @click.option("-t", "--seconds", type=click.FloatRange(min=0, min_open=True), help="End after so many seconds.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
+@click.option(
+    "--compression",
+    type=click.Choice(get_args(Compression)),
+    help="Compress without loss (needs the extra: mmspool[compression]).",
+)
 @click.option("--buffer-mb", type=click.IntRange(min=1), help="Size of the ring in shared memory, MB of 10^6 bytes.")
 @click.option(
     "--frame-timeout",
@@ -34,6 +40,7 @@ def record(
     frames: int | None,
     seconds: float | None,
     overwrite: bool,
+    compression: Compression | None,
     buffer_mb: int | None,
     frame_timeout: float | None,
     quiet: bool,
@@ -60,6 +67,7 @@ def record(
                 frames=frames,
                 seconds=seconds,
                 overwrite=overwrite,
+                compression=compression,
                 buffer_bytes=None if buffer_mb is None else buffer_mb * 10**6,
                 core_buffer_mb=request.core_buffer_mb,
                 frame_timeout_s=frame_timeout,
@@ -94,12 +102,21 @@ def _summarise(result: RecordResult, file: Path) -> None:
             f"ring at most {spool.ring_peak:,} of {spool.ring_frames:,} frames; "
             f"core at most {result.stats.core_peak:,} of {result.stats.core_capacity:,}",
         ),
+        *((("compression", text),) if (text := _compression_text(spool)) else ()),
         ("file", f"{result.path}  {result.file_bytes / 1e6:,.1f} MB"),
         ("look at it", f"mmspool info {shlex.quote(str(file))}"),
         ("", f'python -c "import mmspool; print(mmspool.open({str(result.path)!r})[0])"'),
         ("", "any HDF5 viewer: silx view, jupyterlab-h5web, napari, Fiji, MATLAB's h5read (dataset /data)"),
     ]
     print_rows(rows)
+
+
+def _compression_text(spool: SpoolStats) -> str:
+    """Say what compression made of the frames; nothing for a recording without."""
+    if spool.bytes_stored == spool.bytes_written:
+        return ""
+    raw = f", {spool.frames_raw:,} frames stored as they are: the codec was too slow" if spool.frames_raw else ""
+    return f"to {spool.bytes_stored / spool.bytes_written:.1%} of the pixels{raw}"
 
 
 def _exit_code(result: RecordResult) -> int:

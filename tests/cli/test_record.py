@@ -1,5 +1,7 @@
 """``mmspool record`` in this process."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from mmspool import Camera, Faults, frame_index
 
 OPTIONS = """
     --demo --mock --connect --headless --frames --seconds --exposure --roi --binning --pixel-type --property
-    --overwrite --buffer-mb --core-buffer-mb --frame-timeout --quiet
+    --overwrite --compression --buffer-mb --core-buffer-mb --frame-timeout --quiet
 """
 
 
@@ -298,3 +300,22 @@ class TestHelp:
     def test_version(self, run):
         """The package's."""
         assert run("--version").stdout.strip().endswith(mmspool.__version__)
+
+
+class TestCompression:
+    """``--compression``."""
+
+    def test_summary_and_info_tell_it(self, record, run, tmp_path):
+        """How much is left of the frames, and what readers need."""
+        result = record("-n", 40, "--compression", "fast")
+        assert result.exit_code == 0, result.output
+        assert re.search(r"^compression +to \d+\.\d% of the pixels$", result.stdout, re.MULTILINE)
+        told = run("info", tmp_path / "run.h5").stdout
+        assert re.search(r"^compression +fast: .*import hdf5plugin", told, re.MULTILINE)
+        assert run("verify", tmp_path / "run.h5").exit_code == 0
+
+    def test_unknown_way(self, record):
+        """The ways that there are."""
+        result = record("-n", 3, "--compression", "zip")
+        assert result.exit_code == 2
+        assert "'fast', 'small', 'universal'" in result.stderr

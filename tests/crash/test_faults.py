@@ -66,17 +66,14 @@ def inject(fault: str) -> tuple[str, ...]:
     return "-f", "-e", f"trace={fault.partition(':')[0]}", "-e", f"inject={fault}"
 
 
-def run_with(producer: Producer, fault: str, *, housekeeping: bool = False) -> dict[str, Any]:
-    """Record with a fault from frame 30 on, in all threads of the writer or those that are not its first one."""
+def run_with(producer: Producer, fault: str, threads: str = "all") -> dict[str, Any]:
+    """Record with a fault from frame 30 on, in ``all`` threads of the writer, its ``first``, or the ``others``."""
     producer.wait_for_phase(Phase.READY)
     producer.order()
     producer.wait_for_phase(Phase.STOPPED)
     producer.wait_for(lambda: producer[Slot.WRITTEN] == 30, "all is written")
-    with (
-        traced(other_threads(producer.writer), *inject(fault)[1:])
-        if housekeeping
-        else traced([producer.writer], *inject(fault))
-    ):
+    victims = other_threads(producer.writer) if threads == "others" else [producer.writer]
+    with traced(victims, *inject(fault)[0 if threads == "all" else 1 :]):
         producer.order()
         return producer.result()
 
@@ -121,12 +118,18 @@ def test_faults_that_pass_are_survived(start: Start, tmp_path: Path, fault: str,
     check_whole(tmp_path / "run.h5")
 
 
+@pytest.mark.parametrize("compression", [None, "fast"], ids=["as it is", "compressed"])
 @pytest.mark.parametrize(("fault", "number"), ENDING.values(), ids=ENDING)
 def test_faults_that_stay_end_the_recording_cleanly(
-    start: Start, tmp_path: Path, fault: str, number: int, strace: str
+    start: Start, tmp_path: Path, fault: str, number: int, compression: str | None, strace: str
 ) -> None:
     """The cause is raised, the file is closed, exact, and says why."""
-    result = run_with(start(**SMALL), fault, housekeeping=not fault.startswith("pwrite64"))
+    producer = start(**{**SMALL, "options": {**SMALL["options"], "compression": compression}})
+    if compression:  # its first thread also does what otherwise only growing needs
+        threads = "first" if fault.startswith(("pwrite64", "fdatasync")) else "others"
+    else:
+        threads = "all" if fault.startswith("pwrite64") else "others"
+    result = run_with(producer, fault, threads)
     frames = check_ended(tmp_path / "run.h5", result, number)
     if "fallocate:error=ENOSPC" in fault:
         assert f"{frames:,} frames were written" in result["message"]

@@ -13,13 +13,14 @@ from mmspool.driver.progress import ProgressLine, follow
 FREE = 50 * 10**9
 
 
-def stats(received=0, *, requested=None, written=0, lost=0, elapsed_s=0.0):
-    """Return figures as they would be after so many frames of 1 MB."""
+def stats(received=0, *, requested=None, written=0, lost=0, elapsed_s=0.0, packed=1.0):
+    """Return figures as they would be after so many frames of 1 MB, of which the file takes ``packed``."""
     figures = dict.fromkeys((field.name for field in fields(SpoolStats)), 0) | {
         "frames_put": received,
         "frames_written": written,
         "frames_lost": lost,
         "bytes_written": written * 10**6,
+        "bytes_stored": int(written * 10**6 * packed),
         "ring_frames": 1000,
         "ring_used": received - written,
         "elapsed_s": elapsed_s,
@@ -94,6 +95,13 @@ class TestFields:
         line = ProgressLine(tmp_path / "run.h5", seconds)
         line.fields(stats(0), 0.0)
         assert line.fields(stats(100, requested=requested, written=100, elapsed_s=10.0), 1.0)["left"] == left
+
+    def test_compressed_frames_take_less_of_the_disk(self, tmp_path):
+        """The rate is the camera's; what is written, and when the disk is full, is the file's."""
+        line = ProgressLine(tmp_path / "run.h5", None)
+        line.fields(stats(0), 0.0)
+        fields = line.fields(stats(100, written=100, packed=0.5), 1.0)
+        assert (fields["rate"], fields["written"], fields["left"]) == ("100 fps 100 MB/s", "0.1 GB", "16:40")
 
     def test_hours_are_hours(self, tmp_path, disk):
         """A recording of a day does not count minutes."""

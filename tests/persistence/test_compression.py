@@ -116,11 +116,11 @@ def test_frames_are_stored_raw_rather_than_lost(make_spool, noisy, writer_of):
 
 def test_waiting_for_the_codec_can_be_chosen(make_spool, noisy, writer_of):
     """With ``raw_if_slow=False`` every frame is compressed."""
-    with make_spool(compression="small", shape=LARGE, dtype="<u2", buffer_bytes=8 << 20, raw_if_slow=False) as spool:
-        with writer_of(spool).stopped():
-            for index in range(spool.stats.ring_frames):
-                spool.put(noisy(index))
-    assert spool.stats.frames_raw == 0
+    spool = make_spool(compression="small", shape=LARGE, dtype="<u2", buffer_bytes=8 << 20, raw_if_slow=False)
+    with writer_of(spool).stopped():
+        for index in range(spool.stats.ring_frames):
+            spool.put(noisy(index))
+    assert spool.close().stats.frames_raw == 0
     assert not any(masks(spool.path))
 
 
