@@ -63,7 +63,7 @@ class StagedFile(io.RawIOBase):
         self._journal: int | None = None
         self._sequence = 0
         self._elsewhere = 0
-        self._place: int | None = None
+        self._places: list[int] = []
         self.least_size = 0
 
     @property
@@ -113,14 +113,14 @@ class StagedFile(io.RawIOBase):
 
     def place_for(self, data: memoryview, write: Callable[[], None]) -> int:
         """Have HDF5 write ``data`` by ``write``, and return where; the caller writes it there, nobody else does."""
-        self._elsewhere, self._place = _address(data), None
+        self._elsewhere = _address(data)
+        self._places.clear()
         try:
             write()
         finally:
             self._elsewhere = 0
-        if self._place is None:
-            raise RuntimeError("HDF5 did not write the chunk it was given")
-        return self._place
+        (place,) = self._places
+        return place
 
     def commit(self) -> bool:
         """Write what HDF5 has written, all of it or, whatever happens, none; return whether there was a sync."""
@@ -175,7 +175,7 @@ class StagedFile(io.RawIOBase):
     def write(self, data: memoryview) -> int:  # type: ignore[override]  # h5py passes nothing else
         """Keep a write for `commit`; large ones hold nothing that a crash could tear."""
         if self._elsewhere and _address(data) == self._elsewhere:
-            self._place = self._position
+            self._places.append(self._position)
         elif len(data) >= RAW_BYTES:
             pwrite_all(self._descriptor, bytes(data), self._position)
         else:
