@@ -12,6 +12,8 @@ from .ledger import CounterWatch
 from .result import EndReason, RecordStats
 
 _IDLE_S = 0.0005  # the core has no event for a new frame; at 1,000 frames/s this polls twice a frame
+_QUIET_S = 0.005  # between two looks while no frame comes: 200 a second cost a fraction of a percent of a core
+_QUIET_SHARE = 0.05  # of the time since the last frame
 _BATCH = 64  # frames taken between two looks at the clock and at requests to stop
 _GRACE_S = 1.0  # for a camera to end by itself once it has made all its frames
 _ENDING_S = 10.0  # for a core to give the rest of its frames and to say that it has stopped
@@ -156,7 +158,12 @@ class Acquisition:
                     f"{self._waiting} wait, and that its sequence {'runs' if running else 'has ended'}"
                 )
             if not got:
-                time.sleep(_IDLE_S)
+                time.sleep(self._pause_s())
+
+    def _pause_s(self) -> float:
+        """Return how long to wait for a frame: the longer none came, the less often the core is asked."""
+        quiet_s = time.monotonic() - self._last_frame
+        return min(_QUIET_S, max(_IDLE_S, quiet_s * _QUIET_SHARE))
 
     def _take(self, count: int) -> int:
         for taken in range(count):

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import threading
 from pathlib import Path
 
 from ..errors import StorageError
@@ -15,7 +16,7 @@ _DROP_BEHIND = 256 << 20  # a page cache this far behind the writer is clean on 
 
 
 class BlockFile:
-    """An open file to which blocks and small values are written at known offsets.
+    """An open file to which blocks and small values are written at known offsets, by several threads.
 
     The part of a block that is made of whole pages goes past the page cache (direct I/O), the rest through it. Where
     direct I/O is refused, everything goes through the page cache and is dropped from it behind the writer.
@@ -26,19 +27,21 @@ class BlockFile:
         An existing file.
     direct
         False keeps to the page cache.
+
+    Attributes
+    ----------
+    direct
+        Whether blocks go past the page cache.
     """
 
     def __init__(self, path: Path, *, direct: bool = True) -> None:
         self._fd = open_file(path, os.O_RDWR)
         lock_shared(self._fd)  # for as long as this process writes, whatever becomes of the producer
         self._direct_fd = _open_direct(path) if direct else None
+        self.direct = self._direct_fd is not None
         self._dropped = 0
+        self._dropping = threading.Lock()
         self._path = path
-
-    @property
-    def direct(self) -> bool:
-        """Whether blocks go past the page cache."""
-        return self._direct_fd is not None
 
     def write_block(self, data: memoryview, offset: int) -> None:
         """Write a run of pages, whose last one may be short, at an offset on a page boundary.
@@ -48,12 +51,12 @@ class BlockFile:
         OSError
             The device refused; how much of the block was written is unknown.
         """
-        pages = len(data) // PAGE * PAGE if self._direct_fd is not None and offset % PAGE == 0 else 0
+        pages = len(data) // PAGE * PAGE if self.direct and offset % PAGE == 0 else 0
         if pages:
             pages = self._write_direct(data[:pages], offset)
         if pages < len(data):
             pwrite_all(self._fd, data[pages:], offset + pages)
-        if self._direct_fd is None:
+        if not self.direct:
             self._drop_behind(offset)
 
     def write(self, data: bytes | memoryview, offset: int) -> None:
@@ -108,8 +111,7 @@ class BlockFile:
             except OSError as exc:
                 if exc.errno != errno.EINVAL:
                     raise
-                os.close(self._direct_fd)
-                self._direct_fd = None
+                self.direct = False
                 break
             done += written
             if not written or done % PAGE:  # a short write that ends inside a page cannot be continued directly
@@ -130,10 +132,11 @@ class BlockFile:
 
     def _drop_behind(self, offset: int) -> None:
         """Let go of the page cache behind the writer, which would otherwise push out everything else."""
-        if hasattr(os, "posix_fadvise") and offset - self._dropped >= 2 * _DROP_BEHIND:
-            length = offset - _DROP_BEHIND - self._dropped
-            os.posix_fadvise(self._fd, self._dropped, length, os.POSIX_FADV_DONTNEED)
-            self._dropped += length
+        with self._dropping:
+            if hasattr(os, "posix_fadvise") and offset - self._dropped >= 2 * _DROP_BEHIND:
+                length = offset - _DROP_BEHIND - self._dropped
+                os.posix_fadvise(self._fd, self._dropped, length, os.POSIX_FADV_DONTNEED)
+                self._dropped += length
 
 
 def _open_direct(path: Path) -> int | None:

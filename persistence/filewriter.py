@@ -1,8 +1,10 @@
 """Moving frames from the ring to the file, in the persistence process."""
 
 import time
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +18,21 @@ from .messages import Begin
 from .result import final_state
 from .ring import Counter, Ring, ended_ledger
 
+_AT_ONCE = 2
+
+
+class _Written(NamedTuple):
+    """A block that is on its way to the device: its checksums, and how long that took, ns."""
+
+    checksums: npt.NDArray[np.uint64] | None
+    took_ns: int
+
 
 class FileWriter:
     """Writes the ring's frames, in order: pixels, then columns, then the count.
 
-    Growing the file and syncing it happen in a thread of their own, checksums in another, beside the write of the
-    block.
+    Two blocks are written at a time, so that the disk has work while columns and counts are written. Growing the file
+    and syncing it happen in a thread of their own.
 
     Parameters
     ----------
@@ -46,7 +57,8 @@ class FileWriter:
         self._sync_failed = False
         self._no_room: StorageError | None = None
         self._housekeeping = ThreadPoolExecutor(1, "mmspool-housekeeping")
-        self._hashing = ThreadPoolExecutor(1, "mmspool-checksums")
+        self._writing = ThreadPoolExecutor(_AT_ONCE, "mmspool-blocks")
+        self._under_way: deque[tuple[int, Future[_Written]]] = deque()
         self._codec = begin.codec()
         self._blocks = BlockFile(begin.path, direct=begin.direct)
         try:
@@ -77,12 +89,24 @@ class FileWriter:
     def write_to(self, stop: int) -> None:
         """Write all frames before ``stop`` that are not in the file yet."""
         per_block = self._geometry.frames_per_block
+        stop = max(stop, self._counters[Counter.PUT] // per_block * per_block)
+        begun = self._written
         while self._written < stop:
-            block, first = divmod(self._written, per_block)
-            last = min(stop, (block + 1) * per_block)
-            self._make_room(last)
+            while begun < stop and len(self._under_way) < _AT_ONCE:
+                block, first = divmod(begun, per_block)
+                last = min(stop, (block + 1) * per_block)
+                if self._under_way and last > self._layout.capacity:
+                    break  # if there is no room for this one, the ones before it are counted first
+                self._make_room(last)
+                offset = self._layout.block_offset(block)
+                frames = first, last - block * per_block
+                self._under_way.append((last, self._writing.submit(self._write_block, block, *frames, offset)))
+                begun = last
+            last, writing = self._under_way.popleft()
+            written = writing.result()
+            self._note_time(written.took_ns)
             self._write_ledger()  # first: the frames' sequence numbers tell of losses too
-            self._write_block(block, first, last - block * per_block)
+            self._write_columns(self._written, last - self._written, written.checksums)
             self._count(last)
             self._keep_durable()
         self._write_ledger()
@@ -96,7 +120,8 @@ class FileWriter:
         tuple
             Frames, lost frames, state and size of the file in bytes.
         """
-        self._housekeeping.shutdown()  # waits for what is under way
+        self._writing.shutdown()  # waits for what is under way
+        self._housekeeping.shutdown()
         self._collect_sync()
         self._write_ledger()
         losses = self._ring.losses()
@@ -113,8 +138,8 @@ class FileWriter:
 
     def close(self) -> None:
         """Let go of the file; idempotent."""
+        self._writing.shutdown()
         self._housekeeping.shutdown()
-        self._hashing.shutdown()
         self._layout.close()
         self._blocks.close()
 
@@ -140,24 +165,22 @@ class FileWriter:
                     self._no_room.filename,
                 ) from self._no_room
 
-    def _write_block(self, block: int, first: int, last: int) -> None:
-        """Write frames ``first`` to ``last`` of a block; the page in which an earlier write ended is written again."""
-        size = self._geometry.frame_bytes
-        slot = block % self._geometry.blocks
-        start = first * size // PAGE * PAGE
-        with self._ring.block_bytes(slot, start, last * size) as data, data[first * size - start :] as frames:
-            hashing = self._hashing.submit(checksum.of_frames, frames, size) if self._checksum else None
-            started = time.perf_counter_ns()
-            try:
-                self._blocks.write_block(data, self._layout.block_offset(block) + start)
-            finally:
-                checksums = hashing.result() if hashing else None
-            self._note_time(started)
-        self._write_columns(self._written, last - first, checksums)
+    def _write_block(self, block: int, first: int, last: int, offset: int) -> _Written:
+        """Write frames ``first`` to ``last`` of a block, at ``offset`` in the file; one of several threads.
 
-    def _note_time(self, started_ns: int) -> None:
-        took = time.perf_counter_ns() - started_ns
-        self._counters[Counter.SLOWEST_WRITE_NS] = max(self._counters[Counter.SLOWEST_WRITE_NS], took)
+        The page in which an earlier write of the block ended is written again.
+        """
+        size = self._geometry.frame_bytes
+        start = first * size // PAGE * PAGE
+        slot = block % self._geometry.blocks
+        with self._ring.block_bytes(slot, start, last * size) as data, data[first * size - start :] as frames:
+            checksums = checksum.of_frames(frames, size) if self._checksum else None
+            started = time.perf_counter_ns()
+            self._blocks.write_block(data, offset + start)
+            return _Written(checksums, time.perf_counter_ns() - started)
+
+    def _note_time(self, took_ns: int) -> None:
+        self._counters[Counter.SLOWEST_WRITE_NS] = max(self._counters[Counter.SLOWEST_WRITE_NS], took_ns)
 
     def _count(self, frames: int) -> None:
         """Say that so many frames are in the file."""

@@ -255,18 +255,17 @@ class Layout:
         self._file = h5py.File(self._staged, mode, driver="fileobj", **HDF5_OPTIONS)
 
     def _set_aside(self, length: int) -> None:
-        """Have the disk set room aside, beyond what HDF5 uses: a commit has cut the file to that.
+        """Have the disk set room aside, beyond what HDF5 uses so far; what it does not need stays for the next time.
 
-        Packed chunks get their places as they are written; so the room for those of two growths stays, unpacked ones.
+        Packed chunks get their places as they are written: there is room for those of two growths, unpacked ones.
         """
-        size = self._blocks.size()
         if self._packed:
             g = self._geometry
             length += 2 * g.growth_frames // g.frames_per_block * round_up(g.block_bytes, PAGE)
-            self._staged.least_size = max(size, self._staged.size + length)
-            length = self._staged.least_size - size
-        if length:
-            self._blocks.reserve(size, length)
+        size, end = self._blocks.size(), self._staged.size + length
+        if end > size:
+            self._blocks.reserve(size, end - size)
+        self._staged.least_size = max(size, end)
 
     def _look_at_images(self) -> None:
         self._images = self._file[DATA].id

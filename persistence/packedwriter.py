@@ -160,7 +160,7 @@ class PackedWriter(FileWriter):
                 raw if size == g.block_bytes and self._may_be_raw else out[:size] as data,
             ):
                 self._layout.write_chunk(block, data, self._codec.all_skipped if data is raw else 0, anew=anew)
-        self._note_time(started)
+        self._note_time(time.perf_counter_ns() - started)
         first = self._stored - block * g.frames_per_block
         checksums = None if encoded.checksums is None else encoded.checksums[first:]
         self._write_columns(self._stored, stop - self._stored, checksums)

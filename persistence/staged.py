@@ -201,7 +201,9 @@ class StagedFile(io.RawIOBase):
         for offset, content in self._staged:
             pwrite_all(self._descriptor, content, offset)
         self._staged.clear()
-        os.truncate(self._descriptor, max(self._size, self.least_size))
+        size = max(self._size, self.least_size)
+        if os.fstat(self._descriptor).st_size != size:  # else it would wait for the writes that are under way
+            os.truncate(self._descriptor, size)
 
 
 def _address(data: memoryview) -> int:

@@ -99,8 +99,7 @@ class TestDisk:
 
 def refuse_direct(file, _data, _offset):
     """Do what `BlockFile` does when a file system takes O_DIRECT and then no such write."""
-    os.close(file._direct_fd)
-    file._direct_fd = None
+    file.direct = False
     return 0
 
 

@@ -80,9 +80,10 @@ def test_an_idle_producer_hears_of_it(make_spool, frames, writer_of, wait_until)
     """The file is closed and exact although nothing is put or asked any more."""
     spool = make_spool(shape=SHAPE, dtype="<u2", buffer_bytes=8 << 20)
     writer = writer_of(spool)
-    writer.limit_files(4 * FRAME_BYTES)
-    for index in range(8):
-        spool.put(frames(index, SHAPE))
+    with writer.stopped():
+        writer.limit_files(4 * FRAME_BYTES)
+        for index in range(8):
+            spool.put(frames(index, SHAPE))
     wait_until(writer.ended)
     written = check_what_is_there(frames, spool.path, "File too large")
     with pytest.raises(WriterError):
@@ -115,9 +116,10 @@ def test_the_producer_learns_of_it_within_a_second(make_spool, frames, writer_of
     """The first frame after the failure raises, however much room the ring still has."""
     spool = make_spool(shape=SHAPE, dtype="<u2", buffer_bytes=8 << 20)
     writer = writer_of(spool)
-    writer.limit_files(5 * FRAME_BYTES)
-    for index in range(10):
-        spool.put(frames(index, SHAPE))
+    with writer.stopped():
+        writer.limit_files(5 * FRAME_BYTES)
+        for index in range(10):
+            spool.put(frames(index, SHAPE))
     wait_until(writer.ended)
     with pytest.raises(WriterError):
         spool.put(frames(10, SHAPE))
