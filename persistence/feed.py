@@ -52,7 +52,8 @@ class Feed:
             try:
                 self._ring.reserve()  # while the process starts
             except BaseException:
-                self._writer.close(kill=True)
+                self._writer.kill()
+                self._writer.close()
                 raise
         except BaseException:
             self._ring.close()
@@ -194,12 +195,14 @@ class Feed:
 
         A process that made no progress is left to empty what it still has of the ring.
         """
-        if kill or not self._stalled:
-            self._writer.close(kill=kill)
-        self._free.close()
+        if kill:
+            self._writer.kill()
         self._blocks = np.empty(0)
-        self._ring.close()
+        self._ring.close()  # this takes a while, and the process ends meanwhile
         self._ring.unlink()
+        if kill or not self._stalled:
+            self._writer.close()
+        self._free.close()
 
     def lose_rest(self) -> None:
         """Enter what is left in the ring into the ledger, unless a process goes on emptying it."""
@@ -248,7 +251,7 @@ class Feed:
                 "the file exact"
             ) from death
         _log.warning("%s; a new one takes over", death)
-        self._writer.close(kill=False)
+        self._writer.close()
         self.counters[Counter.FAILED] = 0
         self.counters[Counter.RESTARTS] += 1
         self._writer = WriterProcess(self._ring)

@@ -88,10 +88,12 @@ class WriterProcess:
             raise answer
         return answer  # type: ignore[no-any-return]  # what a pipe carries has no type
 
-    def close(self, *, kill: bool) -> None:
-        """Wait for the process to end, or end it, and free what it held; idempotent."""
-        if kill:
-            self._process.kill()
+    def kill(self) -> None:
+        """End the process at once."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """Wait for the process to end, and free what it held; idempotent."""
         self._process.join()
         self._answers.close()
         self._messages.close()

@@ -28,7 +28,6 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[2]))  # a checkout that is not installed
 
 import h5py
-import hdf5plugin  # noqa: F401 - for plain h5py to read what is compressed
 from lab import (
     LIMIT_S,
     Phase,

@@ -15,6 +15,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, Self
 
+import hdf5plugin  # noqa: F401 - for plain h5py to read what is compressed
 import numpy as np
 import numpy.typing as npt
 

@@ -50,7 +50,6 @@ ENDING = {
     "setting aside room fails": ("fallocate:error=EIO:when=1", errno.EIO),
     "the disk is full": ("fallocate:error=ENOSPC", errno.ENOSPC),
     "the quota is used up": ("fallocate:error=EDQUOT", errno.EDQUOT),
-    "setting the size fails": ("ftruncate:error=EIO:when=1", errno.EIO),
 }
 
 STUCK = {
@@ -156,6 +155,22 @@ def test_a_dead_disk_leaves_what_was_written(start: Start, tmp_path: Path, fault
     with mmspool.open(path) as recording:
         check_pixels(recording, report.frames)
     assert verify(path).intact
+    assert not repair(path).needed
+
+
+@pytest.mark.parametrize("compression", [None, "fast"], ids=["as it is", "compressed"])
+def test_a_file_that_cannot_be_cut_has_all_frames(
+    start: Start, tmp_path: Path, compression: str | None, strace: str
+) -> None:
+    """Only the room behind the last frame is left, which the error tells of and repair gives back."""
+    path = tmp_path / "run.h5"
+    producer = start(**{**SMALL, "options": {**SMALL["options"], "compression": compression}})
+    result = run_with(producer, "ftruncate:error=EIO:when=1", "first")
+    assert (result["error"], result["cause_errno"], result["lost"]) == ("WriterError", errno.EIO, 0), result
+    size = path.stat().st_size
+    assert repair(path).frames == FRAMES
+    assert path.stat().st_size < size
+    check_whole(path)
     assert not repair(path).needed
 
 
