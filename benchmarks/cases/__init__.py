@@ -1,16 +1,37 @@
-"""What is measured. A new case is a module here with a ``CASE``; a new way to compare is one more entry in its ways."""
+"""What can be measured."""
 
-import sys
-from importlib.util import find_spec
-from pathlib import Path
+from . import (
+    chunks,
+    compression,
+    growth,
+    idle,
+    latency,
+    memory,
+    over_time,
+    reading,
+    real_core,
+    sequence_tester,
+    startup,
+    store,
+)
+from .base import Case, Figure, Record, Setting, Target
 
-if find_spec("mmspool") is None:  # an installed one goes first; without one, the checkout's is measured
-    sys.path.append(str(Path(__file__).resolve().parents[2]))
+CASES: dict[str, Case] = {
+    case.name: case
+    for case in (
+        *store.CASES,
+        over_time.CASE,
+        latency.CASE,
+        real_core.CASE,
+        sequence_tester.CASE,
+        growth.CASE,
+        chunks.CASE,
+        memory.CASE,
+        idle.CASE,
+        startup.CASE,
+        reading.CASE,
+        compression.CASE,
+    )
+}
 
-from . import long, memory, real_core, small, startup, sustained
-from .base import Case, Figure, Record, Target
-
-_MODULES = (sustained, small, long, real_core, memory, startup)
-CASES: dict[str, Case] = {module.CASE.name: module.CASE for module in _MODULES}
-
-__all__ = ["CASES", "Case", "Figure", "Record", "Target"]
+__all__ = ["CASES", "Case", "Figure", "Record", "Setting", "Target"]

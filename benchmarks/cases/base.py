@@ -3,9 +3,41 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-Record = dict[str, float]
-"""What one way measured in one round."""
+from .frames import stack_of
+
+Record = dict[str, Any]
+"""What one way measured in one round: numbers, and lists of numbers for the plots."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """Where and how large a measurement is.
+
+    Parameters
+    ----------
+    folder
+        Empty, on the disk to measure; deleted afterwards.
+    shared
+        For frames, which all measurements of a run have in common.
+    quick
+        Small sizes are enough: whether it works, rather than how fast it is.
+    long
+        Sizes that take minutes and tens of gigabytes.
+    ready
+        To be called when everything is prepared; returns when the machine is in the state that all start from.
+    """
+
+    folder: Path
+    shared: Path
+    quick: bool
+    long: bool = False
+    ready: Callable[[], None] = lambda: None
+
+    def stack(self, shape: tuple[int, int], dtype: Any) -> Any:
+        """Return frames ``(T, Y, X)``, different ones, more than the processor's caches hold."""
+        return stack_of(self.shared, shape, dtype, quick=self.quick)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +72,7 @@ class Figure:
     name, unit
         For the table.
     of
-        Makes it from the round's records, which are named by their ways.
+        Makes it from the round's records, which are named by their ways; KeyError where one is missing.
     target
         What it should be, if there is a target.
     """
@@ -51,29 +83,45 @@ class Figure:
     target: Target | None = None
 
 
+Way = Callable[[Setting], Record]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """Something to measure.
 
     Parameters
     ----------
-    name
-        For the command line and the table.
+    name, about
+        For the command line and the table; what is measured, for the page.
     ways
-        What is measured, in turn in each round, each in a process of its own. Called with an empty folder and whether
-        small sizes are enough.
+        What is measured, in turn in each round, each in a process of its own.
     disk_bytes
-        The most that a way puts on the disk, given whether small sizes are enough.
+        The most that a way puts on the disk.
     figures
-        What is told of it.
+        What is told of it, and what it should be.
+    columns
+        Names and units of values of the records that are told of every way, side by side.
     """
 
     name: str
-    ways: Mapping[str, Callable[[Path, bool], Record]]
-    disk_bytes: Callable[[bool], int]
-    figures: tuple[Figure, ...]
+    about: str
+    ways: Mapping[str, Way]
+    disk_bytes: Callable[[Setting], int]
+    figures: tuple[Figure, ...] = ()
+    columns: Mapping[str, str] | None = None
 
 
 def column(way: str, key: str, unit: str, *, name: str = "", target: Target | None = None) -> Figure:
     """Return the figure that is one value of one way's record."""
-    return Figure(name=name or f"{way}: {key}", unit=unit, of=lambda records: records[way][key], target=target)
+    return Figure(name=name or f"{way}: {key}", unit=unit, of=lambda records: float(records[way][key]), target=target)
+
+
+def ratio(way: str, other: str, key: str, *, name: str = "", target: Target | None = None) -> Figure:
+    """Return the figure that compares one value of two ways."""
+    return Figure(
+        name=name or f"{way} / {other}",
+        unit="",
+        of=lambda records: float(records[way][key] / records[other][key]),
+        target=target,
+    )

@@ -1,18 +1,17 @@
 """Memory of both processes in a short and in a long recording: it must be the same."""
 
-from pathlib import Path
-
 import psutil
 
 from mmspool import Spool
 
-from .base import Case, Figure, Record, Target, column
-from .probe import camera_frames, memory, writer_process
+from .base import Case, Figure, Record, Setting, Target, column
+from .frames import camera_frames
+from .probe import memory, writer_process
 
 SIDE = 512
 FRAME_BYTES = SIDE * SIDE * 2
-SHORT = 1_000
-LONG, QUICK_LONG = 20_000, 5_000
+SHORT, QUICK_SHORT = 1_000, 600
+LONG, QUICK_LONG = 10_000, 1_200
 DISTINCT = 8
 BUFFER_BYTES = 256 << 20  # less than the short recording, so that both use all of it
 LOOKS = 50
@@ -20,10 +19,10 @@ FLAT_MB = 4.0
 ROLES = ("producer", "writer")
 
 
-def _record(folder: Path, count: int) -> Record:
+def _record(setting: Setting, count: int) -> Record:
     """Record, and return the most memory that each process had."""
     frames = camera_frames(DISTINCT, SIDE, SIDE)
-    spool = Spool(folder / "run.h5", shape=(SIDE, SIDE), dtype="u2", buffer_bytes=BUFFER_BYTES)
+    spool = Spool(setting.folder / "run.h5", shape=(SIDE, SIDE), dtype="u2", buffer_bytes=BUFFER_BYTES)
     processes = dict(zip(ROLES, (psutil.Process(), writer_process()), strict=True))
     peaks: Record = {}
     for index in range(count):
@@ -39,14 +38,14 @@ def _record(folder: Path, count: int) -> Record:
     return peaks
 
 
-def short(folder: Path, _quick: bool) -> Record:
+def short(setting: Setting) -> Record:
     """Record a few frames."""
-    return _record(folder, SHORT)
+    return _record(setting, QUICK_SHORT if setting.quick else SHORT)
 
 
-def long(folder: Path, quick: bool) -> Record:
+def long(setting: Setting) -> Record:
     """Record many frames."""
-    return _record(folder, QUICK_LONG if quick else LONG)
+    return _record(setting, QUICK_LONG if setting.quick else LONG)
 
 
 def _growth(role: str) -> Figure:
@@ -71,7 +70,9 @@ def _figures(role: str) -> tuple[Figure, ...]:
 
 CASE = Case(
     name="memory",
+    about="Most memory of each process in a recording of 1,000 and of 10,000 frames of 512x512 uint16. RSS counts the "
+    "ring in both processes, PSS half of it in each, own is without it.",
     ways={"short": short, "long": long},
-    disk_bytes=lambda quick: (QUICK_LONG if quick else LONG) * FRAME_BYTES,
+    disk_bytes=lambda setting: (QUICK_LONG if setting.quick else LONG) * FRAME_BYTES,
     figures=tuple(figure for role in ROLES for figure in _figures(role)),
 )

@@ -1,31 +1,35 @@
-"""A recording that has gone on for long: the file's millionth chunk must cost what its first did.
+"""A recording of many chunks: the last one must cost what the first did.
 
 Frames of a 4-megapixel camera are one chunk each. Small ones in a small ring are too, so that the chunks of minutes
 are made in seconds.
 """
 
 import time
-from pathlib import Path
 
 import h5py
 
 from mmspool import Spool
 
-from .base import Case, Record, Target, column
-from .probe import camera_frames, memory, writer_process
+from .base import Case, Record, Setting, Target, column
+from .frames import camera_frames
+from .probe import memory, writer_process
 
 SIDE = 128
 FRAME_BYTES = SIDE * SIDE * 2
-FRAMES, QUICK_FRAMES = 30_000, 10_000  # 300 s and 100 s of a camera at 100 frames/s
+FRAMES, QUICK_FRAMES = 30_000, 2_000  # 300 s of a camera at 100 frames/s
 PARTS = 10
 DISTINCT = 8
 BUFFER_BYTES = 600_000  # a dozen frames, so that what the writer does is what the producer sees
 
 
-def record(folder: Path, quick: bool) -> Record:
+def _count(setting: Setting) -> int:
+    return QUICK_FRAMES if setting.quick else FRAMES
+
+
+def record(setting: Setting) -> Record:
     """Record; the first and the last tenth are timed."""
-    frames, part = camera_frames(DISTINCT, SIDE, SIDE), (QUICK_FRAMES if quick else FRAMES) // PARTS
-    path = folder / "run.h5"
+    frames, part = camera_frames(DISTINCT, SIDE, SIDE), _count(setting) // PARTS
+    path = setting.folder / "run.h5"
     seconds, own = [], []
     with Spool(path, shape=(SIDE, SIDE), dtype="u2", buffer_bytes=BUFFER_BYTES) as spool:
         for _ in range(PARTS):
@@ -47,9 +51,10 @@ def record(folder: Path, quick: bool) -> Record:
 
 
 CASE = Case(
-    name="long",
+    name="chunks",
+    about="30,000 chunks, as many as five minutes of a fast camera make.",
     ways={"spool": record},
-    disk_bytes=lambda quick: (QUICK_FRAMES if quick else FRAMES) * FRAME_BYTES,
+    disk_bytes=lambda setting: _count(setting) * FRAME_BYTES,
     figures=(
         column("spool", "chunks", ""),
         column("spool", "first tenth", "frames/s"),

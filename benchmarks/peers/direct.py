@@ -1,0 +1,68 @@
+"""The limit for anything that stores frames: direct writes in order, from memory that is in place, nothing copied."""
+
+import mmap
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+_PAGE = 4096
+_BLOCK_BYTES = 8 << 20
+
+
+def block_bytes(frame_bytes: int) -> int:
+    """Return how much is written at once: 8 MiB, or a frame where it is larger, in whole pages."""
+    return max(_BLOCK_BYTES, -(-frame_bytes // _PAGE) * _PAGE)
+
+
+class DirectFile:
+    """A file that is written past the page cache, in blocks, into reserved space; leaving it syncs it.
+
+    Parameters
+    ----------
+    path
+        The file to make.
+    stack
+        The pixels to write, over and over.
+    block
+        Size of a block, whole pages.
+    blocks
+        How many there will be.
+    in_flight
+        Writes that are under way at a time in `write_all`.
+    """
+
+    def __init__(self, path: Path, stack: Any, block: int, blocks: int, *, in_flight: int = 1) -> None:
+        self._block, self._blocks, self._in_flight = block, blocks, in_flight
+        self._held = max(1, stack.nbytes // block)
+        memory = mmap.mmap(-1, self._held * block)  # on a page boundary, as direct I/O needs it
+        flat = stack.reshape(-1).view(np.uint8)[: self._held * block]
+        np.frombuffer(memory, np.uint8)[: flat.size] = flat
+        self._view = memoryview(memory)
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_DIRECT)
+        os.posix_fallocate(self._descriptor, 0, blocks * block)
+
+    def write(self, index: int) -> None:
+        """Write a block."""
+        place = index % self._held * self._block
+        part = self._view[place : place + self._block]
+        if os.pwrite(self._descriptor, part, index * self._block) != self._block:
+            raise AssertionError("a short write")
+
+    def write_all(self) -> None:
+        """Write all blocks."""
+        if self._in_flight == 1:
+            for index in range(self._blocks):
+                self.write(index)
+            return
+        with ThreadPoolExecutor(self._in_flight) as pool:
+            list(pool.map(self.write, range(self._blocks)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.fsync(self._descriptor)
+        os.close(self._descriptor)
