@@ -8,8 +8,8 @@ from report import Summary, by_rate, number
 
 _HEAD = """# Performance
 
-Made by `python benchmarks/run.py --page docs/performance.md`; do not edit. The suite, and how to run it, is described in
-[benchmarks/README.md](../benchmarks/README.md).
+Made by `python benchmarks/run.py --page docs/performance.md`; do not edit. The suite, and how to run it, are described
+in [benchmarks/README.md](../benchmarks/README.md).
 """
 
 _METHOD = """## How it was measured
@@ -22,18 +22,18 @@ _METHOD = """## How it was measured
 - All ways store the same frames: different ones, 128 MiB of them over and over (more than the processor's caches hold),
   with the offset, read noise and photon noise of an sCMOS camera. Nothing is compressed, except in the case about it.
   Afterwards the number of frames, the first, the last and a random one are compared.
-- A way that is slow stores fewer frames: it stops after a given time of putting and writes what it has in hand. Its rate
-  is that of the frames that it stored.
-- The limit is a bare loop of direct `pwrite`s of blocks of 8 MiB (or a frame) into reserved space, from memory that is in
-  place, with `fsync`: nothing is copied, which a camera's frames have to be at least once. *Two at a time* is the same
-  with two threads.
-- CPU is the processor time of all processes of a way, a GB of pixels. What the kernel's own threads use to write back the
-  page cache is in nobody's account, and comes on top for every way that goes through the page cache.
-- Memory is the most that all processes of a way had at once, less what there was before it was opened; what they share
-  counts once. The page cache is not in it.
-- Before each measurement the memory that it may need was in use a moment ago. Without that, a virtual machine that gives
-  free memory back to its host gets it anew at 0.5 GB/s where this was made, and every way that goes through the page cache
-  measures the hypervisor (mmspool, whose ring is there before the first frame, does not care).
+- A way that is slow stores fewer frames: it stops after a given time of putting and writes what it has in hand. Its
+  rate is that of the frames that it stored.
+- The limit is a bare loop of direct `pwrite`s of blocks of 8 MiB (or a frame) into reserved space, from memory that is
+  in place, with `fsync`: nothing is copied, which a camera's frames have to be at least once. *Two at a time* is the
+  same with two threads.
+- CPU is the processor time of all processes of a way, a GB of pixels. What the kernel's own threads use to write back
+  the page cache is in nobody's account, and comes on top for every way that goes through the page cache.
+- Memory is the most that all processes of a way had at once, less what there was before it was opened; what they
+  share counts once. The page cache is not in it.
+- Before each measurement the memory that it may need was in use a moment ago. Without that, a virtual machine that
+  gives free memory back to its host gets it anew at 0.5 GB/s where this was made, and every way that goes through the
+  page cache measures the hypervisor (mmspool, whose ring is there before the first frame, does not care).
 """
 
 _NOT_MEASURED = """## What is not measured
@@ -58,8 +58,9 @@ def _machine(results: Mapping[str, Any]) -> str:
     )
     quick = "\n**Measured with --quick: whether it works, not how fast it is.**\n" if results["quick"] else ""
     return f"""{quick}
-{machine["processor"]}, {machine["cores"]} cores, {machine["memory_bytes"] / 2**30:.0f} GiB of memory; {machine["device"]},
-{machine["file_system"]} ({machine["mount_options"]}); {machine["system"]}; Python {machine["python"]}; {packages}.
+{machine["processor"]}, {machine["cores"]} cores, {machine["memory_bytes"] / 2**30:.0f} GiB of memory;
+{machine["device"]}, {machine["file_system"]} ({machine["mount_options"]}); {machine["system"]};
+Python {machine["python"]}; {packages}.
 mmspool at {machine["commit"]}.
 """
 
@@ -72,7 +73,8 @@ def _targets(summary: Summary) -> Iterator[str]:
         for name, entry in told["figures"].items():
             if "target" in entry:
                 verdict = "met" if entry["met"] else "**missed**"
-                yield f"| {case} | {name} | {_median(entry)} {entry['unit']} | {_range(entry)} | {entry['target']} | {verdict} |"
+                value = f"{_median(entry)} {entry['unit']} | {_range(entry)}"
+                yield f"| {case} | {name} | {value} | {entry['target']} | {verdict} |"
     yield ""
 
 

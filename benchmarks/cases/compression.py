@@ -26,7 +26,11 @@ DISTINCT = 8
 FRAMES, QUICK_FRAMES = 300, 4
 LIMIT_S = 3.0
 PERIOD_S = 0.01
-LIGHTS = {"20 e- flat": 20.0, "spots": None, "200 e- flat": 200.0}
+LIGHTS: dict[str, Callable[[], float | npt.NDArray[np.float64]]] = {
+    "20 e- flat": lambda: 20.0,
+    "spots": lambda: spots(SHAPE),
+    "200 e- flat": lambda: 200.0,
+}
 KINDS = ("fast", "small", "universal")
 _FILE = "run.h5"
 
@@ -119,7 +123,7 @@ def compress(setting: Setting, peer: Peer, light: str, *, paced: bool) -> Record
 def _stack(shared: Path, light: str) -> npt.NDArray[np.uint16]:
     file = shared / f"{light.split()[0]}.npy"
     if not file.exists():
-        electrons = spots(SHAPE) if LIGHTS[light] is None else LIGHTS[light]
+        electrons = LIGHTS[light]()
         random = np.random.default_rng(1)
         np.save(file, np.stack([exposed(electrons, SHAPE, random) for _ in range(DISTINCT)]))
     stack: npt.NDArray[np.uint16] = np.load(file)
@@ -144,8 +148,8 @@ _WAYS = {
 
 CASE = Case(
     name="compression",
-    about="Frames of 2048x2048 uint16 (offset 100, read noise 1.5 e-, 0.46 e-/ADU), flat out and at 100 frames/s; `size` "
-    "is what is stored of the raw bytes.",
+    about="Frames of 2048x2048 uint16 (offset 100, read noise 1.5 e-, 0.46 e-/ADU), flat out and at 100 frames/s; "
+    "`size` is what is stored of the raw bytes.",
     ways=_WAYS,
     disk_bytes=lambda _setting: FRAMES * SIDE * SIDE * 2 + (1 << 30),
     figures=tuple(

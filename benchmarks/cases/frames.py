@@ -16,7 +16,9 @@ _POOL_PIXELS = 10 << 20  # more than the largest frame has
 _STACK_BYTES, _QUICK_STACK_BYTES = 128 << 20, 4 << 20  # four times the last-level cache of this page's machine
 
 
-def exposed(electrons: npt.ArrayLike, shape: tuple[int, ...], random: np.random.Generator) -> npt.NDArray[np.uint16]:
+def exposed(
+    electrons: float | npt.NDArray[np.float64], shape: tuple[int, ...], random: np.random.Generator
+) -> npt.NDArray[np.uint16]:
     """Return pixels of ``shape`` that were lit by so many electrons on average."""
     light = random.poisson(electrons, shape) + random.normal(0.0, READ_NOISE, shape)
     return (OFFSET + light / GAIN).round().clip(0, 65535).astype(np.uint16)

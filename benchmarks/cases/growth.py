@@ -45,8 +45,8 @@ def record(setting: Setting) -> Record:
 
 CASE = Case(
     name="growth",
-    about="A million frames of 32x32 uint16 in one file: its tenths compared. The memory is what both processes have of "
-    "their own, without the ring; the file's structure is held in memory by HDF5 (it grows with the chunks).",
+    about="A million frames of 32x32 uint16 in one file: its tenths compared. The memory is what both processes have "
+    "of their own, without the ring; the file's structure is held in memory by HDF5 (it grows with the chunks).",
     ways={"mmspool": record},
     disk_bytes=lambda setting: _count(setting) * SIDE * SIDE * 2 + (1 << 30),
     figures=(

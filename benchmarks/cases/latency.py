@@ -70,8 +70,8 @@ def _ratio(label: str, target: Target | None = None) -> Figure:
 
 CASE = Case(
     name="latency",
-    about="`put` of 2048x2048 uint16 frames at 100 frames/s, while they are written, beside `np.copyto` of such a frame in "
-    "the same loop; five files of 600 frames.",
+    about="`put` of 2048x2048 uint16 frames at 100 frames/s, while they are written, beside `np.copyto` of such a "
+    "frame in the same loop; five files of 600 frames.",
     ways={"paced": paced},
     disk_bytes=lambda _setting: (FRAMES + 200) * FRAME_BYTES,
     figures=(

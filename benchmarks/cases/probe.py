@@ -13,7 +13,7 @@ def writer_process() -> psutil.Process:
 
 
 def memory(process: psutil.Process | None = None) -> dict[str, float]:
-    """Return a process' memory (by default this one's), MB: resident, what of it is its own, and its share of what it shares (PSS)."""
+    """Return the memory of a process or this one, MB: resident, what is its own, its share of what it shares (PSS)."""
     info: Any = (process or psutil.Process()).memory_full_info()
     return {"RSS": info.rss / 1e6, "own": info.uss / 1e6, "PSS": info.pss / 1e6}
 

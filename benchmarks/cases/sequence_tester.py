@@ -4,7 +4,7 @@ import time
 
 from peers import NotAvailableError
 
-from mmspool import Camera, ConnectError
+from mmspool import Camera, ConnectError, RunningRecording
 from mmspool.adapters import CoreAdapter, sequence_tester
 
 from .base import Case, Figure, Record, Setting, Target, column
@@ -47,15 +47,15 @@ def record(setting: Setting) -> Record:
     """Record; the processor time of the popping thread a frame, which ``until`` is called from."""
     marks: list[tuple[float, int]] = []
     with Camera(_core()) as camera:
-        running = None
+        running: list[RunningRecording] = []
 
         def mark() -> bool:
-            if running is not None:
-                marks.append((time.thread_time(), running.stats.frames_received))
+            if running:
+                marks.append((time.thread_time(), running[0].stats.frames_received))
             return False
 
-        running = camera.start_recording(setting.folder / "run.h5", frames=_count(setting), until=mark)
-        result = running.wait()
+        running.append(camera.start_recording(setting.folder / "run.h5", frames=_count(setting), until=mark))
+        result = running[0].wait()
         assert result is not None
     (first, taken), (last, all_taken) = marks[0], marks[-1]
     return {
@@ -68,8 +68,8 @@ def record(setting: Setting) -> Record:
 
 CASE = Case(
     name="sequence-tester",
-    about="Frames of 64x64 8-bit from the core as fast as it makes them: processor time a frame of the thread that takes "
-    "them, with a bare loop of pops and with `camera.record`.",
+    about="Frames of 64x64 8-bit from the core as fast as it makes them: processor time a frame of the thread that "
+    "takes them, with a bare loop of pops and with `camera.record`.",
     ways={"pops": pops, "record": record},
     disk_bytes=lambda setting: _count(setting) * SIDE * SIDE,
     figures=(

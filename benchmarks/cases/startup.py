@@ -38,8 +38,8 @@ def small_ring(setting: Setting) -> Record:
 
 CASE = Case(
     name="startup",
-    about="A recording of one frame of 2048x2048: `Spool()`, the first `put` (which waits for the new process and makes "
-    "the file), `close`.",
+    about="A recording of one frame of 2048x2048: `Spool()`, the first `put` (which waits for the new process and "
+    "makes the file), `close`.",
     ways={"1 GiB ring": large_ring, "64 MiB ring": small_ring},
     disk_bytes=lambda _setting: DISK_BYTES,
     figures=tuple(column(way, step, "ms") for way in ("1 GiB ring", "64 MiB ring") for step in STEPS),

@@ -1,6 +1,6 @@
 """Other ways to store frames, tuned as their documentation says; each is optional."""
 
-from . import hdf5, ome, plain, tiff, zarr3
+from . import hdf5, ome, tiff, zarr3
 from .base import Frame, Job, NotAvailableError, Peer, Put, Reader, load, sync
 from .direct import DirectFile, block_bytes
 from .plain import PAGE_CACHE, SPOOL

@@ -20,7 +20,7 @@ _BATCH_BYTES = 8 << 20
 
 
 class NotAvailableError(Exception):
-    """This cannot be measured here; the message says why."""
+    """What cannot be measured here; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)

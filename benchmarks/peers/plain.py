@@ -56,7 +56,8 @@ SPOOL = Peer(
 )
 PAGE_CACHE = Peer(
     name="write + fsync",
-    how="`os.write` of each frame (or 8 MiB of frames) through the page cache, `fsync`; not reserved, which is slower on ext4.",
+    how="`os.write` of each frame (or 8 MiB of frames) through the page cache, `fsync`; not into reserved space, which "
+    "is slower on ext4.",
     open=_file,
     read=_mapped,
 )

@@ -11,7 +11,7 @@ _FOLDER = "ndtiff"
 
 
 @contextmanager
-def _tifffile(folder: Path, job: Job) -> Iterator[Put]:
+def _tifffile(folder: Path, _job: Job) -> Iterator[Put]:
     tifffile = load("tifffile")
     with tifffile.TiffWriter(folder / _FILE, bigtiff=True) as file:
         yield lambda frame: file.write(frame, contiguous=True, metadata=None, photometric="minisblack")
@@ -19,6 +19,7 @@ def _tifffile(folder: Path, job: Job) -> Iterator[Put]:
 
 @contextmanager
 def read_tifffile(folder: Path, job: Job, *, name: str = _FILE) -> Iterator[Reader]:
+    """Open a TIFF as a memory map: its frames are contiguous."""
     tifffile = load("tifffile")
     with tifffile.TiffFile(folder / name) as file:
         stack = file.series[0].asarray(out="memmap").reshape(-1, *job.shape)

@@ -103,8 +103,8 @@ PEERS = (
     ),
     Peer(
         name="tensorstore",
-        how="driver zarr3, chunk = frame or 8 MiB of frames, only the bytes codec, 16 asynchronous writes under way that "
-        "refer to the frames, `file_io_sync` off (synced at the end, as everything).",
+        how="driver zarr3, chunk = frame or 8 MiB of frames, only the bytes codec, 16 asynchronous writes under way "
+        "that refer to the frames, `file_io_sync` off (synced at the end, as everything).",
         open=partial(_tensorstore, direct=False),
         read=_read_zarr,
         needs=("tensorstore", "zarr"),
