@@ -25,7 +25,7 @@ _file = click.Path(dir_okay=False, path_type=Path)
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1), help="How often each is measured.")
 @click.option("--cases", "names", metavar="A,B,...", help=f"Only some of: {', '.join(CASES)}.")
-@click.option("--ways", "ways", metavar="A,B,...", help="Only these ways of the cases.")
+@click.option("--way", "ways", multiple=True, metavar="NAME", help="Only this way of the cases; may be repeated.")
 @click.option(
     "--dir",
     "folder",
@@ -44,7 +44,7 @@ def main(
     *,
     rounds: int,
     names: str | None,
-    ways: str | None,
+    ways: tuple[str, ...],
     folder: Path,
     quick: bool,
     long: bool,
@@ -67,7 +67,7 @@ def main(
         if add_file and add_file.exists():
             results = json.loads(add_file.read_text(encoding="utf-8"))
         with runner(folder, quick=quick, long=long) as measuring:
-            fresh = _measure(_choose(names), measuring, rounds, set(ways.split(",")) if ways else None)
+            fresh = _measure(_choose(names), measuring, rounds, ways)
         results |= {"machine": machine.describe(folder), "quick": quick}
         results["cases"] |= fresh
         file = add_file or json_file or RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}.json"
@@ -80,7 +80,7 @@ def main(
     sys.exit(1 if failed else 0)
 
 
-def _measure(cases: list[Case], runner: Runner, rounds: int, only: set[str] | None) -> dict[str, Any]:
+def _measure(cases: list[Case], runner: Runner, rounds: int, only: tuple[str, ...]) -> dict[str, Any]:
     """Measure every way of every case, in turn within each round."""
     measured: dict[str, Any] = {case.name: {"rounds": [], "problems": {}, "long": runner.long} for case in cases}
     for number in range(1, rounds + 1):

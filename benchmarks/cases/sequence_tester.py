@@ -10,7 +10,7 @@ from mmspool.adapters import CoreAdapter, sequence_tester
 from .base import Case, Figure, Record, Setting, Target, column
 
 SIDE = 64
-FRAMES, QUICK_FRAMES = 300_000, 5_000
+FRAMES, QUICK_FRAMES = 300_000, 60_000
 BUFFER_MB = 2048  # none is lost, however far the loop is behind
 
 
