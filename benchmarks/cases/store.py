@@ -27,7 +27,7 @@ COLUMNS = {
     "close": "s",
 }
 _QUICK_BYTES = 12_000_000
-_LOOKS_BYTES = 32 << 20  # between two looks at the clock
+_LOOKS_BYTES, _LOOKS_FRAMES = 32 << 20, 50  # at most, between two looks at the clock
 
 
 def store(setting: Setting, peer: Peer, job: Job, limit_s: float) -> Record:
@@ -72,7 +72,7 @@ def limit(setting: Setting, job: Job, in_flight: int) -> Record:
 
 def _put_all(put: Put, stack: Any, job: Job, limit_s: float) -> int:
     frames = list(stack)
-    run = max(1, min(job.frames, _LOOKS_BYTES // job.frame_bytes))
+    run = max(1, min(_LOOKS_FRAMES, _LOOKS_BYTES // job.frame_bytes))
     done, ends = 0, time.perf_counter() + limit_s
     while done < job.frames and time.perf_counter() < ends:
         for index in range(done, min(done + run, job.frames)):
