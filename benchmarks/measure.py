@@ -4,6 +4,7 @@ It prints "ready" before it starts and goes on when a line comes. A way that is 
 reason as ``missing``.
 """
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -21,14 +22,15 @@ def main() -> None:
     def ready() -> None:
         nonlocal before
         before = resident_bytes("self")
-        print("ready", flush=True)
+        print("ready", file=sys.__stdout__, flush=True)
         sys.stdin.readline()
 
     setting = Setting(
         folder=Path(folder), shared=Path(shared), quick="quick" in sizes, long="long" in sizes, ready=ready
     )
     try:
-        record = CASES[case].ways[way](setting)
+        with contextlib.redirect_stdout(sys.stderr):  # some libraries chatter, more than a pipe holds
+            record = CASES[case].ways[way](setting)
     except NotAvailableError as exc:
         record = {"missing": str(exc)}
     print(json.dumps(record | {"memory before": before / 1e6}))

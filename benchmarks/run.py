@@ -4,6 +4,7 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +67,13 @@ def main(
         results = {"version": 1, "cases": {}}
         if add_file and add_file.exists():
             results = json.loads(add_file.read_text(encoding="utf-8"))
-        with runner(folder, quick=quick, long=long) as measuring:
-            fresh = _measure(_choose(names), measuring, rounds, ways)
-        results |= {"machine": machine.describe(folder), "quick": quick}
-        results["cases"] |= fresh
         file = add_file or json_file or RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(results, indent=1), encoding="utf-8")
+        with runner(folder, quick=quick, long=long) as measuring:
+            results |= {"machine": machine.describe(folder), "quick": quick}
+            for fresh in _measure(_choose(names), measuring, rounds, ways):
+                results["cases"] |= fresh
+                file.write_text(json.dumps(results, indent=1), encoding="utf-8")
     _tell(results, file, page_file, draw=not no_plots)
     failed = any(
         problem["kind"] == "failed" for case in results["cases"].values() for problem in case["problems"].values()
@@ -80,8 +81,8 @@ def main(
     sys.exit(1 if failed else 0)
 
 
-def _measure(cases: list[Case], runner: Runner, rounds: int, only: tuple[str, ...]) -> dict[str, Any]:
-    """Measure every way of every case, in turn within each round."""
+def _measure(cases: list[Case], runner: Runner, rounds: int, only: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """Measure every way of every case, in turn within each round; yield what there is after each case of a round."""
     measured: dict[str, Any] = {case.name: {"rounds": [], "problems": {}, "long": runner.long} for case in cases}
     for number in range(1, rounds + 1):
         for case in cases:
@@ -104,7 +105,7 @@ def _measure(cases: list[Case], runner: Runner, rounds: int, only: tuple[str, ..
                     f"round {number} of {rounds}  {case.name}, {way}: {said} ({took:.1f} s)", style="dim", markup=False
                 )
             into["rounds"].append(records)
-    return measured
+            yield {case.name: into}
 
 
 def _tell(results: dict[str, Any], file: Path, page_file: Path | None, *, draw: bool) -> None:

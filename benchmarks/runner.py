@@ -110,7 +110,7 @@ class Runner:
 
 
 def _answer(process: "subprocess.Popen[str]") -> str:
-    """Return the line with which a measurement says that it is ready, or its record; some libraries chatter before."""
+    """Return the line with which a measurement says that it is ready, or its record; nothing if it failed."""
     assert process.stdout is not None
     for line in process.stdout:
         if line.strip() == "ready" or line.startswith("{"):
