@@ -45,6 +45,7 @@ def read(setting: Setting, peer: Peer) -> Record:
         seen = time.perf_counter()
         if not np.array_equal(stored.get(wanted[-1]), stack[wanted[-1] % len(stack)]):
             raise AssertionError("a frame is not what was stored")
+    del stored  # what is still mapped is not forgotten
     _forget(setting.folder)
     with peer.read(setting.folder, job) as stored:
         passing = time.perf_counter()
@@ -60,7 +61,7 @@ def read(setting: Setting, peer: Peer) -> Record:
 
 def _copy(frame: Frame) -> None:
     """Have the pixels in memory: those of a memory map are only there when they are looked at."""
-    if isinstance(frame, np.memmap) or not frame.flags.owndata:
+    if isinstance(frame, np.memmap):
         np.array(frame)
 
 
