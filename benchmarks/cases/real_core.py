@@ -68,8 +68,8 @@ def _lost(way: str) -> Figure:
 CASE = Case(
     name="real-core",
     about="Frames of 2048x2048 from Micro-Manager's DemoCamera through its real core: moving pictures at the camera's "
-    "own pace, one picture at 100 frames/s, and the same as fast as it comes, which may be more than the disk takes: the core "
-    "overflows where neither the ring nor its own buffer holds the rest.",
+    "own pace, one picture at 100 frames/s, and the same as fast as it comes, which may be more than the disk takes: "
+    "the core overflows where neither the ring nor its own buffer holds the rest.",
     ways={"own pace": own_pace, "sCMOS rate": scmos_rate, "fastest": fastest},
     disk_bytes=lambda setting: _count(setting) * SIDE * SIDE * 2,
     figures=(_lost("own pace"), _lost("sCMOS rate"), column("fastest", "frames/s", "frames/s")),
