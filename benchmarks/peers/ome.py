@@ -36,6 +36,10 @@ def _stream(folder: Path, job: Job, *, backend: str) -> Iterator[Put]:
         yield stream.append
 
 
+def _refused(job: Job, *, backend: str) -> str:
+    return "its OME-TIFF has no float64" if backend == "tifffile" and job.dtype.name == "float64" else ""
+
+
 @contextmanager
 def _read_ome_zarr(folder: Path, _job: Job) -> Iterator[Reader]:
     array = load("zarr").open_array(folder / "frames.ome.zarr" / "0", mode="r")
@@ -49,6 +53,7 @@ PEERS = tuple(
         open=partial(_stream, backend=backend),
         read=partial(read_tifffile, name="frames.ome.tiff") if backend == "tifffile" else _read_ome_zarr,
         needs=("ome_writers", *modules),
+        refuses=partial(_refused, backend=backend),
     )
     for backend, modules in _MODULES.items()
 )
