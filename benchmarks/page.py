@@ -61,7 +61,7 @@ def _machine(results: Mapping[str, Any]) -> str:
 {machine["processor"]}, {machine["cores"]} cores, {machine["memory_bytes"] / 2**30:.0f} GiB of memory;
 {machine["device"]}, {machine["file_system"]} ({machine["mount_options"]}); {machine["system"]};
 Python {machine["python"]}; {packages}.
-mmspool at {machine["commit"]}.
+mmspool at {machine["commit"]}. {results.get("note", "")}
 """
 
 

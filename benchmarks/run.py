@@ -40,6 +40,7 @@ _file = click.Path(dir_okay=False, path_type=Path)
 @click.option("--add", "add_file", type=_file, help="Put the cases into this JSON, instead of what it had of them.")
 @click.option("--from", "from_file", type=_file, help="Measure nothing: table, plots and page from this JSON.")
 @click.option("--page", "page_file", type=_file, help="Write this page, in Markdown.")
+@click.option("--note", help="A sentence about the circumstances, for JSON and page.")
 @click.option("--no-plots", is_flag=True, help="Draw nothing.")
 def main(
     *,
@@ -53,14 +54,16 @@ def main(
     add_file: Path | None,
     from_file: Path | None,
     page_file: Path | None,
+    note: str | None,
     no_plots: bool,
 ) -> None:
     """Measure mmspool, each case in processes of its own, beside other ways to store frames.
 
     Exit code 0 even where a target was missed or a way is not installed; 1 if a measurement failed.
     """
+    noted = {"note": note} if note else {}
     if from_file:
-        results = json.loads(from_file.read_text(encoding="utf-8"))
+        results = json.loads(from_file.read_text(encoding="utf-8")) | noted
         file = from_file
     else:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the big files are removed then too
@@ -70,7 +73,7 @@ def main(
         file = add_file or json_file or RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         with runner(folder, quick=quick, long=long) as measuring:
-            results |= {"machine": machine.describe(folder), "quick": quick}
+            results |= {"machine": machine.describe(folder), "quick": quick} | noted
             for fresh in _measure(_choose(names), measuring, rounds, ways):
                 results["cases"] |= fresh
                 file.write_text(json.dumps(results, indent=1), encoding="utf-8")
