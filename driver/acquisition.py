@@ -12,7 +12,7 @@ from .ledger import CounterWatch
 from .result import EndReason, RecordStats
 
 _IDLE_S = 0.0005  # the core has no event for a new frame; at 1,000 frames/s this polls twice a frame
-_QUIET_S = 0.005  # between two looks while no frame comes: 200 a second cost a fraction of a percent of a core
+_QUIET_S = 0.02  # between two looks while no frame comes: 50 a second cost less than a percent of a core
 _QUIET_SHARE = 0.05  # of the time since the last frame
 _BATCH = 64  # frames taken between two looks at the clock and at requests to stop
 _GRACE_S = 1.0  # for a camera to end by itself once it has made all its frames
