@@ -122,9 +122,10 @@ class Feed:
         if index >= self._limit and not self._wait_for_room(index):
             return False
         counters[Counter.CLAIMED] = index + 1  # before the look at FAILED: a writer that sets it waits for this frame
-        if counters[Counter.FAILED]:
+        while counters[Counter.FAILED]:
             counters[Counter.CLAIMED] = index
             self.check()
+            counters[Counter.CLAIMED] = index + 1
         slot = index % self._frames
         block, place = divmod(slot, self._per_block)
         self._blocks[block, place] = frame
@@ -228,8 +229,13 @@ class Feed:
         """
         if self.counters[Counter.FAILED] or not self._writer.is_alive():
             restarts, deadline = self.counters[Counter.RESTARTS], time.monotonic() + _ANSWER_TIMEOUT_S
-            while self.counters[Counter.RESTARTS] == restarts and time.monotonic() < deadline:
+            while self.counters[Counter.RESTARTS] == restarts:
                 self._receive()
+                if time.monotonic() > deadline:
+                    raise WriterError(
+                        f"the persistence process (pid {self._writer.pid}) failed, and for {_ANSWER_TIMEOUT_S:g} s it "
+                        "has not said why: the disk does not answer"
+                    )
 
     def _receive(self) -> Ready | Ended | None:
         try:

@@ -46,7 +46,8 @@ _SLACK = 4 << 20  # what a growth may add beside chunks: index nodes and one met
 class Layout:
     """The structure of a recording that is being written; `create` and `attach` make it.
 
-    Only one thread may call `grow` and `finish`; the offsets of frames below `capacity` may be asked for by another.
+    What HDF5 is needed for (`grow`, `finish`, `write_chunk`, `commit`, `chunks`, `chunk`) is called one at a time; the
+    offsets of frames below `capacity` may be asked for meanwhile.
 
     Attributes
     ----------
@@ -125,6 +126,7 @@ class Layout:
             layout._open("r+")
             layout._restore_losses()
             layout._look_up_values()
+            layout._staged.stage(fixed("recording", STATE_BYTES), layout._values["state"])  # it may just have ended it
             layout._staged.commit()
             layout.capacity = layout._file[DATA].shape[0]
             layout._look_at_images()
@@ -150,8 +152,9 @@ class Layout:
             capacity = min(target, self.capacity + MAX_COMMIT_CHUNKS * g.frames_per_block)
             column_bytes = _column_chunks(capacity) - _column_chunks(self.capacity)
             column_bytes *= len(COLUMN_PATHS) * COLUMN_CHUNK * _VALUE_BYTES
-            chunk_bytes = (capacity - self.capacity) // g.frames_per_block * round_up(g.block_bytes, PAGE)
-            self._set_aside(chunk_bytes + column_bytes + _SLACK)
+            # Packed chunks get their places as they are written: there is room for all that may have none yet.
+            frames = min(capacity, 2 * g.growth_frames) if self._packed else capacity - self.capacity
+            self._set_aside(frames // g.frames_per_block * round_up(g.block_bytes, PAGE) + column_bytes + _SLACK)
             for where in COLUMN_PATHS.values():
                 self._file[where].resize((capacity,))
             self._file[DATA].resize(capacity, axis=0)
@@ -183,6 +186,11 @@ class Layout:
         place = self._staged.place_for(data, lambda: self._images.write_direct_chunk(start, content, filter_mask))
         write = self._blocks.write_block if len(data) >= _LEAST_DIRECT_BYTES else self._blocks.write
         write(data, place)
+
+    def chunk(self, block: int) -> tuple[int, bool]:
+        """Return how many bytes a chunk takes in a packed file, and whether it is stored as it is."""
+        info = self._images.get_chunk_info_by_coord((block * self._geometry.frames_per_block, 0, 0))
+        return info.size, bool(info.filter_mask)
 
     def commit(self) -> None:
         """Have the device take everything written so far, and HDF5's index of it: all of that or, in a crash, none."""
@@ -255,13 +263,7 @@ class Layout:
         self._file = h5py.File(self._staged, mode, driver="fileobj", **HDF5_OPTIONS)
 
     def _set_aside(self, length: int) -> None:
-        """Have the disk set room aside, beyond what HDF5 uses so far; what it does not need stays for the next time.
-
-        Packed chunks get their places as they are written: there is room for those of two growths, unpacked ones.
-        """
-        if self._packed:
-            g = self._geometry
-            length += 2 * g.growth_frames // g.frames_per_block * round_up(g.block_bytes, PAGE)
+        """Have the disk set room aside, beyond what HDF5 uses so far; what it does not need stays for the next time."""
         size, end = self._blocks.size(), self._staged.size + length
         if end > size:
             self._blocks.reserve(size, end - size)

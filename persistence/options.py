@@ -18,6 +18,7 @@ def check_options(
     timeout_s: float,
     grow_frames: int,
     compression: str | None,
+    sync_interval_s: float,
 ) -> None:
     """Refuse options that make no sense, before anything is made of them."""
     if (shape is None) != (dtype is None):
@@ -30,6 +31,8 @@ def check_options(
         raise ValueError(f"on_full is one of {get_args(OnFull)}, not {on_full!r}")
     if not timeout_s > 0:
         raise ValueError(f"timeout_s is a positive number of seconds, not {timeout_s}")
+    if not sync_interval_s >= 0:
+        raise ValueError(f"sync_interval_s is a number of seconds, 0 or more, not {sync_interval_s}")
     if compression is not None:
         codec.require(compression)
     if grow_frames < 1:

@@ -19,7 +19,7 @@ from .ring import Counter, Ring
 _MAX_THREADS = 8  # more would compress faster than any disk writes
 _COMMIT_S = 0.2  # how long frames wait for being counted
 _COMMIT_CHUNKS = 500  # the index entries of so many fit in the journal's slot
-_COMMIT_RING = 8  # part of the ring that may wait for being counted
+_RING_SHARE = 8  # such a part of the ring may wait for being counted
 _NEARLY_FULL = 0.75  # of the ring; from there on frames are stored as they are, if that is faster
 
 
@@ -52,17 +52,21 @@ class PackedWriter(FileWriter):
 
     def __init__(self, ring: Ring, begin: Begin) -> None:
         super().__init__(ring, begin)
-        g, threads = self._geometry, min(_MAX_THREADS, os.cpu_count() or 1)
+        g = self._geometry
+        threads = min(_MAX_THREADS, os.cpu_count() or 1, max(1, g.blocks // _RING_SHARE))  # what they fill is bounded
         self._may_be_raw = g.frames_per_block == 1
         self._raw_if_slow = begin.raw_if_slow and self._may_be_raw
         self._stored = self._written
-        self._chunks = self._layout.chunks()  # a writer that died may not have counted all of them
+        self._chunks = self._layout.chunks()
+        # A writer that died had written these whole, but perhaps not counted them.
+        self._whole = self._chunks if self._may_be_raw else max(0, self._chunks - 1)
         self._encoded = self._stored // g.frames_per_block
         self._ahead: deque[Future[_Encoded]] = deque()
         self._outs = [mmap.mmap(-1, room_for(g.block_bytes)) for _ in range(2 * threads)]
         self._encoding = ThreadPoolExecutor(threads, "mmspool-codec")
         self._part_since = 0.0
-        self._part_bytes = 0
+        part = self._stored % g.frames_per_block and self._stored // g.frames_per_block >= self._whole
+        self._part_bytes = self._layout.chunk(self._chunks - 1)[0] if part else 0
         self._committed = time.monotonic()
         self._raw = self._bytes = 0  # since then
 
@@ -116,7 +120,7 @@ class PackedWriter(FileWriter):
         self._store(block, self._ahead.popleft().result(), (block + 1) * per_block)
         self._part_bytes, self._part_since = 0, 0.0
         waiting = self._stored - self._written
-        if waiting >= max(per_block, min(_COMMIT_CHUNKS * per_block, self._geometry.frames // _COMMIT_RING)):
+        if waiting >= max(per_block, min(_COMMIT_CHUNKS * per_block, self._geometry.frames // _RING_SHARE)):
             self._commit()
 
     def _encode(self, block: int) -> Future[_Encoded]:
@@ -149,17 +153,19 @@ class PackedWriter(FileWriter):
     def _store(self, block: int, encoded: _Encoded, stop: int) -> None:
         """Write a block, now with all frames before ``stop``."""
         g, started = self._geometry, time.perf_counter_ns()
-        anew, size = block < self._chunks, encoded.size
-        if self._may_be_raw and not 0 < size < g.block_bytes:
-            size = g.block_bytes
-            self._raw += 1
-        if not (anew and self._may_be_raw):  # or a writer that died had written it, and not counted
+        anew = self._whole <= block < self._chunks
+        if block < self._whole:
+            size, as_it_is = self._layout.chunk(block)
+        else:
+            as_it_is = self._may_be_raw and not 0 < encoded.size < g.block_bytes
+            size = g.block_bytes if as_it_is else encoded.size
             with (
                 self._ring.block_bytes(block % g.blocks, 0, g.block_bytes) as raw,
                 memoryview(encoded.out) as out,
-                raw if size == g.block_bytes and self._may_be_raw else out[:size] as data,
+                raw if as_it_is else out[:size] as data,
             ):
-                self._layout.write_chunk(block, data, self._codec.all_skipped if data is raw else 0, anew=anew)
+                self._layout.write_chunk(block, data, self._codec.all_skipped if as_it_is else 0, anew=anew)
+        self._raw += as_it_is
         self._note_time(time.perf_counter_ns() - started)
         first = self._stored - block * g.frames_per_block
         checksums = None if encoded.checksums is None else encoded.checksums[first:]
@@ -167,6 +173,8 @@ class PackedWriter(FileWriter):
         self._bytes += size - self._part_bytes
         self._part_bytes = size
         self._stored, self._chunks = stop, max(self._chunks, block + 1)
+        if anew:
+            self._commit()  # before another chunk gets the place of the one before, to which the file still refers
 
     def _commit(self) -> None:
         """Make what was stored a part of the file, and count it."""

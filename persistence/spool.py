@@ -108,7 +108,7 @@ class Spool:
         compression: Compression | None = None,
         raw_if_slow: bool = True,
     ) -> None:
-        check_options(shape, dtype, on_full, timeout_s, grow_frames, compression)
+        check_options(shape, dtype, on_full, timeout_s, grow_frames, compression, sync_interval_s)
         self.path = Path(path).absolute()
         self._info = info or DetectorInfo()
         self._info.to_json()  # what cannot be stored is refused now, not when the camera runs

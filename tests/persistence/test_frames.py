@@ -183,6 +183,8 @@ class TestAnnouncedFormat:
             {"timeout_s": 0},
             {"timeout_s": float("nan")},
             {"grow_frames": 0},
+            {"sync_interval_s": float("nan")},
+            {"compression": "zip"},
             {"metadata": {"when": {1, 2}}},
             {"metadata": {"what": object}},
         ],
