@@ -11,7 +11,7 @@ from .probe import memory, writer_process
 SIDE = 512
 FRAME_BYTES = SIDE * SIDE * 2
 SHORT, QUICK_SHORT = 1_000, 600
-LONG, QUICK_LONG = 10_000, 1_200
+LONG, QUICK_LONG = 20_000, 1_200
 DISTINCT = 8
 BUFFER_BYTES = 256 << 20  # less than the short recording, so that both use all of it
 LOOKS = 50
@@ -70,7 +70,7 @@ def _figures(role: str) -> tuple[Figure, ...]:
 
 CASE = Case(
     name="memory",
-    about="Most memory of each process in a recording of 1,000 and of 10,000 frames of 512x512 uint16. RSS counts the "
+    about="Most memory of each process in a recording of 1,000 and of 20,000 frames of 512x512 uint16. RSS counts the "
     "ring in both processes, PSS half of it in each, own is without it.",
     ways={"short": short, "long": long},
     disk_bytes=lambda setting: (QUICK_LONG if setting.quick else LONG) * FRAME_BYTES,
