@@ -78,9 +78,6 @@ class FileWriter:
         except BaseException:
             self._blocks.close()
             raise
-        if begin.resume:
-            self._layout.stage_losses(ring.losses())  # the writer that is gone may have entered what was in the ring
-            self._layout.commit()
         self._layout.write_count("writer_restarts", self._counters[Counter.RESTARTS])
         self._written = self._counters[Counter.WRITTEN]
 

@@ -126,7 +126,6 @@ class Layout:
             layout._open("r+")
             layout._restore_losses()
             layout._look_up_values()
-            layout._staged.stage(fixed("recording", STATE_BYTES), layout._values["state"])  # it may just have ended it
             layout._staged.commit()
             layout.capacity = layout._file[DATA].shape[0]
             layout._look_at_images()
