@@ -80,8 +80,7 @@ def work(path: Path, frames: int, *, width: int = SIDE, interval_s: float = 60.0
         calls[name] += 1
         if name.startswith("pwrite"):
             (direct if descriptor in direct_fds else buffered).append(int(result))
-    if not direct_fds:
-        pytest.skip("this file system has no direct I/O")
+    assert direct_fds, f"the file system of {path.parent} has no direct I/O: choose another with --basetemp"
     return Work(calls, direct, buffered)
 
 
