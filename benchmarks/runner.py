@@ -21,7 +21,7 @@ from tree import tree_bytes
 HERE = Path(__file__).resolve().parent
 
 _SPARE_BYTES = 2 * 10**9  # a disk filled to the brim is slow, and somebody else may need it
-_WARM_BYTES = 4 << 30
+_WARM_BYTES = 3 << 30  # beside what the case puts on the disk, which the page cache may hold
 _LIMIT_S = 1200.0
 _LOOK_S = 0.02
 
@@ -43,12 +43,13 @@ class WarmMemory:
     the measurements and let go of when one starts.
     """
 
-    size: int
+    most: int
     _held: Any = field(default=None, repr=False)
 
-    def take(self) -> None:
-        """Use it."""
-        self._held = np.ones(self.size, np.uint8)
+    def take(self, size: int) -> None:
+        """Use ``size`` bytes, or the most that it may."""
+        self.release()
+        self._held = np.ones(min(size, self.most), np.uint8)
 
     def release(self) -> None:
         """Let go of it."""
@@ -79,8 +80,8 @@ class Runner:
             if free < needed:
                 raise MeasurementError(f"{self.folder} has {free:,} bytes free, and {needed:,} are needed")
             os.sync()  # what came before is not to be paid for here
+            self.warm.take(case.disk_bytes(setting) + _WARM_BYTES)
             record = self._run(case, way, place)
-        self.warm.take()  # at once, while what the file had in the page cache is still warm
         if "missing" in record:
             raise MissingError(record["missing"])
         return record
@@ -153,6 +154,5 @@ def runner(folder: Path, *, quick: bool, long: bool) -> Iterator[Runner]:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="mmspool-benchmark-", dir=folder) as shared:
         available = int(psutil.virtual_memory().available)
-        warm = WarmMemory(0 if quick else min(_WARM_BYTES, available // 4))
-        warm.take()
+        warm = WarmMemory(0 if quick else available * 3 // 4)
         yield Runner(folder=folder, quick=quick, long=long, shared=Path(shared), warm=warm)

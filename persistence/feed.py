@@ -192,18 +192,24 @@ class Feed:
         )
 
     def free(self, *, kill: bool) -> None:
-        """Give back the ring and the process, which has ended or is ended now with ``kill``.
+        """End `wait_for_death`; with ``kill`` the process as well. What both hold is for `give_back`."""
+        try:
+            if kill:
+                self._writer.kill()
+                self._writer.close()
+            self._ring.unlink()
+        finally:
+            self._free.close()
+
+    def give_back(self) -> None:
+        """Unmap the ring and wait for the process to end, after `free`: a fifth of a second for a ring of 1 GiB.
 
         A process that made no progress is left to empty what it still has of the ring.
         """
-        if kill:
-            self._writer.kill()
         self._blocks = np.empty(0)
-        self._ring.close()  # this takes a while, and the process ends meanwhile
-        self._ring.unlink()
-        if kill or not self._stalled:
+        self._ring.close()
+        if not self._stalled:
             self._writer.close()
-        self._free.close()
 
     def lose_rest(self) -> None:
         """Enter what is left in the ring into the ledger, unless a process goes on emptying it."""

@@ -29,7 +29,10 @@ from .result import SpoolResult, SpoolStats, final_state
 from .ring import STAGES, Counter, default_buffer_bytes
 from .target import Target
 
+_GIVE_BACK_S = 10.0  # for the memory of the spool before; more only if its process hangs on a dead disk
+
 _open_spools: "weakref.WeakSet[Spool]" = weakref.WeakSet()
+_giving_back: "weakref.WeakSet[threading.Thread]" = weakref.WeakSet()
 
 
 class _State(Enum):
@@ -128,6 +131,8 @@ class Spool:
         self._result: SpoolResult | None = None
         self._stats: SpoolStats | None = None
         self._target = Target(self.path, overwrite=overwrite)
+        for thread in tuple(_giving_back):
+            thread.join(_GIVE_BACK_S)
         try:
             size = default_buffer_bytes() if buffer_bytes is None else buffer_bytes
             self._feed = Feed(size, on_full=on_full, timeout_s=timeout_s)
@@ -136,7 +141,8 @@ class Spool:
             raise
         atexit.register(self._close_at_exit)
         _open_spools.add(self)
-        threading.Thread(target=self._watch, name="mmspool-watch", daemon=True).start()
+        self._watching = threading.Thread(target=self._watch, name="mmspool-watch", daemon=True)
+        self._watching.start()
         if shape is not None:
             self._begin((int(shape[0]), int(shape[1])), np.dtype(dtype))
 
@@ -226,6 +232,9 @@ class Spool:
 
     def close(self, *, interrupted: bool = False, reason: str = "closed") -> SpoolResult:
         """Write what the ring holds, trim the file to the exact count, sync it; idempotent.
+
+        The file is whole and closed when this returns. The ring's memory and the persistence process are given back
+        within a fraction of a second after that; the next spool waits for it.
 
         Parameters
         ----------
@@ -336,6 +345,7 @@ class Spool:
     def _release(self, state: _State, *, kill: bool, remove: bool) -> None:
         self._stats = self.stats
         self._state = state
+        _giving_back.add(self._watching)
         self._feed.free(kill=kill)
         self._target.release(remove=remove)
         atexit.unregister(self._close_at_exit)
@@ -348,15 +358,19 @@ class Spool:
         return SpoolClosedError(f"the spool to {self.path} is closed: nothing more can be put into it")
 
     def _watch(self) -> None:
-        """Have a persistence process that dies replaced at once, even while nothing is put."""
+        """Have a persistence process that dies replaced at once, even while nothing is put; at the end give back all.
+
+        Nobody needs to wait for that but the next spool, for which there would be less memory.
+        """
         while self._feed.wait_for_death():
             with self._lock:
                 if self._state is not _State.OPEN:
-                    return
+                    continue
                 try:
                     self._feed.check()
                 except WriterError as exc:
                     self._fail(exc)
+        self._feed.give_back()
 
     def _close_at_exit(self) -> None:
         if self._state is _State.OPEN:

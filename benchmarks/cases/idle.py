@@ -1,16 +1,19 @@
 """A recording to which no frame comes: what both processes use meanwhile."""
 
 import time
+from collections.abc import Mapping
 
 import numpy as np
+from peers import NotAvailableError
 
-from mmspool import Spool
+from mmspool import ConnectError, Spool, adapters
 
-from .base import Case, Record, Setting, Target, column
+from .base import Case, Figure, Record, Setting, Target, column
 from .probe import cpu_s, writer_process
 from .real_core import demo
 
 SECONDS, QUICK_SECONDS = 6.0, 0.3
+ALONE = "camera, not recorded"
 LONG_EXPOSURE_MS = 10_000.0  # the most that DemoCamera takes; the watch is over before
 
 
@@ -43,15 +46,40 @@ def camera(setting: Setting) -> Record:
         return record
 
 
+def camera_alone(setting: Setting) -> Record:
+    """Wait for the same camera while nothing records: what the simulated camera's own thread uses."""
+    try:
+        core = adapters.demo(width=512, height=512, buffer_mb=64)
+    except ConnectError as exc:
+        raise NotAvailableError(f"{exc}") from exc
+    core.set_exposure_ms(LONG_EXPOSURE_MS)
+    core.start_sequence(10)
+    time.sleep(1.5)
+    seconds = QUICK_SECONDS if setting.quick else SECONDS
+    started, own = time.perf_counter(), cpu_s()
+    time.sleep(seconds)
+    used = (cpu_s() - own) / (time.perf_counter() - started) * 100
+    core.stop_sequence()
+    core.close()
+    return {"producer": used}
+
+
+def _added(records: Mapping[str, Record]) -> float:
+    return float(records["camera"]["producer"] - records[ALONE]["producer"])
+
+
 CASE = Case(
     name="idle",
     about="No frame comes: processor time of both processes, of one core, for a spool and for a recording of a camera "
-    "(whose driver has to ask the core for frames).",
-    ways={"spool": spool, "camera": camera},
+    "(whose driver has to ask the core for frames). "
+    "DemoCamera's own thread looks at the clock a thousand times a second; `not recorded` is that alone.",
+    ways={"spool": spool, "camera": camera, ALONE: camera_alone},
     disk_bytes=lambda _setting: 1 << 30,
-    figures=tuple(
-        column(way, role, "% of a core", target=Target(at_most=1))
-        for way in ("spool", "camera")
-        for role in ("producer", "writer")
+    figures=(
+        *(column("spool", role, "% of a core", target=Target(at_most=1)) for role in ("producer", "writer")),
+        column("camera", "producer", "% of a core"),
+        column(ALONE, "producer", "% of a core"),
+        Figure(name="camera: producer, added by recording", unit="% of a core", of=_added, target=Target(at_most=1)),
+        column("camera", "writer", "% of a core", target=Target(at_most=1)),
     ),
 )

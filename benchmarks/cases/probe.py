@@ -1,10 +1,13 @@
 """What the cases have in common: the resources that processes use."""
 
 import resource
+import threading
 import time
 from typing import Any, Self
 
 import psutil
+
+_ENDS_S = 60.0
 
 
 def writer_process() -> psutil.Process:
@@ -41,9 +44,10 @@ class Stopwatch:
         return cls(time.perf_counter(), _used(resource.RUSAGE_SELF), others)
 
     def stop(self, pixels_bytes: int) -> dict[str, float]:
-        """Return what was used for so many bytes of pixels; the children have ended."""
+        """Return what was used for so many bytes of pixels, with what the children use until they have ended."""
         wall = time.perf_counter() - self._wall
         gigabytes = pixels_bytes / 1e9
+        _wait_for_children()
         own = _used(resource.RUSAGE_SELF) - self._own
         others = max(0.0, _used(resource.RUSAGE_CHILDREN) - self._others)
         return {
@@ -53,6 +57,16 @@ class Stopwatch:
             "writer CPU": others / gigabytes,
             "CPU": (own + others) / gigabytes,
         }
+
+
+def _wait_for_children() -> None:
+    """Return when the children have ended: mmspool's gives its memory back after the spool was closed."""
+    children = [child for child in psutil.Process().children() if "resource_tracker" not in " ".join(child.cmdline())]
+    for child in children:
+        child.wait(_ENDS_S)
+    for thread in threading.enumerate():  # one that waits for a child has the sum of what it used
+        if thread.name == "mmspool-watch":
+            thread.join(_ENDS_S)
 
 
 def _used(who: int) -> float:

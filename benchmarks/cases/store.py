@@ -150,7 +150,7 @@ _CPU = (
 )
 
 CASES = (
-    case("sustained", (2048, 2048), "u2", gigabytes=12.0, limit_s=60.0, peers={}, figures=_CPU),
+    case("sustained", (2048, 2048), "u2", gigabytes=12.0, limit_s=6.0, lead=1.2, figures=_CPU),
     case("2048x2048", (2048, 2048), "u2", gigabytes=3.0, limit_s=2.0, lead=1.2, figures=_CPU),
     case("2304x2304", (2304, 2304), "u2"),
     case("4096x2304", (2304, 4096), "u2"),

@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,27 +12,55 @@ import pytest
 
 from mmspool import StorageError
 from mmspool.persistence import ring as rings
+from mmspool.persistence import spool as spools
+from mmspool.persistence.feed import Feed
 
 
 def mapped_rings():
-    """Return the sizes of the shared memory that this process has mapped, as the system has them, bytes."""
+    """Return the places of the shared memory that this process has mapped."""
     places = {each.path for each in psutil.Process().memory_maps() if each.path.startswith("/dev/shm/")}
-    return [Path(place).stat().st_size for place in places if "sem." not in place]
+    return [Path(place) for place in places if "sem." not in place]
 
 
 @pytest.mark.parametrize("buffer_bytes", [300_000, 1 << 20, 5_000_001])
-def test_the_ring_is_never_larger_than_asked_for(make_spool, frames, buffer_bytes):
+def test_the_ring_is_never_larger_than_asked_for(make_spool, frames, wait_until, buffer_bytes):
     """Before, during and after the first frame there is one ring, of at most `buffer_bytes`."""
     with make_spool(buffer_bytes=buffer_bytes) as spool:
-        (before,) = mapped_rings()
+        (ring,) = mapped_rings()
+        before = ring.stat().st_size
         for index in range(200):
             spool.put(frames(index))
-        assert mapped_rings() == [before]
+        assert mapped_rings() == [ring]
+        assert ring.stat().st_size == before
         assert buffer_bytes - 4096 < before <= buffer_bytes
         stats = spool.stats
         assert stats.ring_frames * 24 * 32 * 2 < buffer_bytes
         assert stats.ring_peak <= stats.ring_frames
-    assert mapped_rings() == []
+    assert not ring.exists()
+    wait_until(lambda: not mapped_rings())
+
+
+def test_the_next_ring_waits_for_the_memory_of_the_one_before(make_spool, frames, mocker):
+    """What a closed spool held is given back behind its caller's back, but before another spool takes memory."""
+    happened, next_begins = [], threading.Event()
+    give_back, new_ring = Feed.give_back, rings.Ring.create
+
+    def late(feed):
+        next_begins.wait()
+        give_back(feed)
+        happened.append("given back")
+
+    def create(size):
+        happened.append("new ring")
+        return new_ring(size)
+
+    mocker.patch.object(Feed, "give_back", late)
+    mocker.patch.object(rings.Ring, "create", create)
+    with make_spool("first.h5") as spool:
+        spool.put(frames(0))
+    mocker.patch.object(spools, "check_options", side_effect=lambda *_: next_begins.set())
+    with make_spool("second.h5"):
+        assert happened == ["new ring", "given back", "new ring"]
 
 
 def test_too_small_for_two_frames(make_spool, tmp_path):
@@ -96,8 +125,8 @@ def test_shared_memory_that_the_system_refuses(make_spool, tmp_path):
 def test_the_default_fits_beside_what_is_there(make_spool, frames):
     """Without a size the ring takes a share of what is free."""
     with make_spool(buffer_bytes=None) as spool:
-        (size,) = mapped_rings()
-        assert size <= min(1 << 30, psutil.virtual_memory().total // 4)
+        (ring,) = mapped_rings()
+        assert ring.stat().st_size <= min(1 << 30, psutil.virtual_memory().total // 4)
         spool.put(frames(0))
     frames.check(spool.path, 1)
 
