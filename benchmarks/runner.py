@@ -39,8 +39,8 @@ class WarmMemory:
     """Memory that was in use a moment ago, for whoever starts next.
 
     A virtual machine that gives free memory back to its host gets it anew page by page, at 0.5 GB/s where this was
-    measured: whatever goes through the page cache then measures the hypervisor. So the memory is kept in use between
-    the measurements and let go of when one starts.
+    measured: whatever goes through the page cache then measures the hypervisor. So as much memory as a
+    measurement may need is used before it, and let go of when it starts.
     """
 
     most: int

@@ -208,7 +208,7 @@ class Ring:
                 ) from exc
         try:
             cast("mmap.mmap", self._buffer.obj).madvise(_POPULATE_WRITE)  # 0.25 s a GiB, where a look takes 0.6 s
-        except (AttributeError, OSError, ValueError):  # not Linux, or an older one
+        except (AttributeError, OSError):  # not Linux, or an older one
             self.touch()
 
     def touch(self) -> None:

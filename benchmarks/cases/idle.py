@@ -1,9 +1,11 @@
 """A recording to which no frame comes: what both processes use meanwhile."""
 
+import contextlib
 import time
 from collections.abc import Mapping
 
 import numpy as np
+import psutil
 from peers import NotAvailableError
 
 from mmspool import ConnectError, Spool, adapters
@@ -17,13 +19,12 @@ ALONE = "camera, not recorded"
 LONG_EXPOSURE_MS = 10_000.0  # the most that DemoCamera takes; the watch is over before
 
 
-def _watch(setting: Setting) -> Record:
-    seconds = QUICK_SECONDS if setting.quick else SECONDS
-    writer = writer_process()
-    started, own, its = time.perf_counter(), cpu_s(), cpu_s(writer)
-    time.sleep(seconds)
+def _watch(setting: Setting, **processes: psutil.Process | None) -> Record:
+    """Return what processes, None being this one, use of a core while nothing happens, %."""
+    started, before = time.perf_counter(), {role: cpu_s(process) for role, process in processes.items()}
+    time.sleep(QUICK_SECONDS if setting.quick else SECONDS)
     wall = time.perf_counter() - started
-    return {"producer": (cpu_s() - own) / wall * 100, "writer": (cpu_s(writer) - its) / wall * 100}
+    return {role: (cpu_s(process) - before[role]) / wall * 100 for role, process in processes.items()}
 
 
 def spool(setting: Setting) -> Record:
@@ -31,7 +32,7 @@ def spool(setting: Setting) -> Record:
     with Spool(setting.folder / "run.h5") as spool:
         spool.put(np.zeros((2048, 2048), np.uint16))
         time.sleep(1.5)  # it has been synced
-        return _watch(setting)
+        return _watch(setting, producer=None, writer=writer_process())
 
 
 def camera(setting: Setting) -> Record:
@@ -40,7 +41,7 @@ def camera(setting: Setting) -> Record:
         camera.exposure_ms = LONG_EXPOSURE_MS
         running = camera.start_recording(setting.folder / "run.h5", frames=10)
         time.sleep(1.5)
-        record = _watch(setting)
+        record = _watch(setting, producer=None, writer=writer_process())
         running.stop()
         running.wait(30.0)
         return record
@@ -52,16 +53,13 @@ def camera_alone(setting: Setting) -> Record:
         core = adapters.demo(width=512, height=512, buffer_mb=64)
     except ConnectError as exc:
         raise NotAvailableError(f"{exc}") from exc
-    core.set_exposure_ms(LONG_EXPOSURE_MS)
-    core.start_sequence(10)
-    time.sleep(1.5)
-    seconds = QUICK_SECONDS if setting.quick else SECONDS
-    started, own = time.perf_counter(), cpu_s()
-    time.sleep(seconds)
-    used = (cpu_s() - own) / (time.perf_counter() - started) * 100
-    core.stop_sequence()
-    core.close()
-    return {"producer": used}
+    with contextlib.closing(core):
+        core.set_exposure_ms(LONG_EXPOSURE_MS)
+        core.start_sequence(10)
+        time.sleep(1.5)
+        record = _watch(setting, producer=None)
+        core.stop_sequence()
+        return record
 
 
 def _added(records: Mapping[str, Record]) -> float:
@@ -71,8 +69,7 @@ def _added(records: Mapping[str, Record]) -> float:
 CASE = Case(
     name="idle",
     about="No frame comes: processor time of both processes, of one core, for a spool and for a recording of a camera "
-    "(whose driver has to ask the core for frames). "
-    "DemoCamera's own thread looks at the clock a thousand times a second; `not recorded` is that alone.",
+    "(whose driver has to ask the core for frames). `not recorded` is what DemoCamera uses by itself.",
     ways={"spool": spool, "camera": camera, ALONE: camera_alone},
     disk_bytes=lambda _setting: 1 << 30,
     figures=(

@@ -47,7 +47,7 @@ class Stopwatch:
         """Return what was used for so many bytes of pixels, with what the children use until they have ended."""
         wall = time.perf_counter() - self._wall
         gigabytes = pixels_bytes / 1e9
-        _wait_for_children()
+        _wait_for_spools()
         own = _used(resource.RUSAGE_SELF) - self._own
         others = max(0.0, _used(resource.RUSAGE_CHILDREN) - self._others)
         return {
@@ -59,14 +59,13 @@ class Stopwatch:
         }
 
 
-def _wait_for_children() -> None:
-    """Return when the children have ended: mmspool's gives its memory back after the spool was closed."""
-    children = [child for child in psutil.Process().children() if "resource_tracker" not in " ".join(child.cmdline())]
-    for child in children:
-        child.wait(_ENDS_S)
-    for thread in threading.enumerate():  # one that waits for a child has the sum of what it used
+def _wait_for_spools() -> None:
+    """Return when closed spools have given everything back, which they do after `close`, their processes last."""
+    for thread in threading.enumerate():
         if thread.name == "mmspool-watch":
             thread.join(_ENDS_S)
+            if thread.is_alive():
+                raise AssertionError(f"a spool has not given back its memory in {_ENDS_S:g} s")
 
 
 def _used(who: int) -> float:

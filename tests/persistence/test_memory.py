@@ -46,7 +46,7 @@ def test_the_next_ring_waits_for_the_memory_of_the_one_before(make_spool, frames
     give_back, new_ring = Feed.give_back, rings.Ring.create
 
     def late(feed):
-        next_begins.wait()
+        next_begins.wait(20.0)
         give_back(feed)
         happened.append("given back")
 
@@ -61,6 +61,16 @@ def test_the_next_ring_waits_for_the_memory_of_the_one_before(make_spool, frames
     mocker.patch.object(spools, "check_options", side_effect=lambda *_: next_begins.set())
     with make_spool("second.h5"):
         assert happened == ["new ring", "given back", "new ring"]
+
+
+def test_a_system_that_cannot_map_pages_ahead(make_spool, frames, mocker):
+    """Where the kernel does not know how to populate a mapping, every page is looked at instead."""
+    mocker.patch.object(rings, "_POPULATE_WRITE", 9999)
+    touch = mocker.spy(rings.Ring, "touch")
+    with make_spool() as spool:
+        assert touch.call_count == 1
+        spool.put(frames(0))
+    frames.check(spool.path, 1)
 
 
 def test_too_small_for_two_frames(make_spool, tmp_path):
