@@ -227,7 +227,9 @@ class Spool:
         """How it stands, as a snapshot that does not change any more."""
         if self._stats is None:
             with contextlib.suppress(ValueError):  # the ring was given back meanwhile
-                return self._feed.stats()
+                now = self._feed.stats()
+                if self._stats is None:  # otherwise it was closed meanwhile, and what it ended with stays
+                    return now
         return cast("SpoolStats", self._stats)
 
     def close(self, *, interrupted: bool = False, reason: str = "closed") -> SpoolResult:

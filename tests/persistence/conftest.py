@@ -120,7 +120,10 @@ class Writer:
 
     def ended(self) -> bool:
         """Tell whether it is gone."""
-        return not self.process.is_running() or self.process.status() == psutil.STATUS_ZOMBIE
+        try:
+            return self.process.status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
 
 
 @pytest.fixture(scope="session")

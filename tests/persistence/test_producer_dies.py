@@ -18,7 +18,10 @@ def frame(index):
 
 def gone(pid):
     """Tell whether a process is gone."""
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def check_interrupted(path, frames, reason, count=None):
