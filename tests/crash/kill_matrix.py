@@ -118,6 +118,15 @@ class Case:
     kills: int = 1
 
 
+@dataclass(frozen=True)
+class Killed:
+    """A file that was not closed, how many frames were put, and how many are lost once it is repaired."""
+
+    path: Path
+    returned: int
+    lost: int
+
+
 # What must hold afterwards.
 
 
@@ -206,7 +215,7 @@ def check_left(path: Path, returned: int, ring: int, plan: Plan) -> Tally:
     tally.frames, tally.lost, tally.said = done.frames, max(0, returned - done.frames), done.frames_unwritten
     assert tally.lost <= ring, f"{tally.lost} frames lost, more than the ring's {ring}"
     assert done.frames + done.frames_unwritten <= returned + 1
-    was_ended = state != "recording"  # then the frames of the ring, if any, were entered before the kill
+    was_ended = done.state != "recording"  # then the frames of the ring, if any, were entered before the kill
     with mmspool.open(path) as recording:
         lost, state = recording.frames_lost, recording.state
     possible = {3 * count + done.frames_unwritten for count in range(len(plan.losses) + 1)}
@@ -330,10 +339,11 @@ def kill_again_and_again(seed: str, folder: Path) -> Tally:
     return tally
 
 
-def kill_repair(source: Path, returned: int, call: str, nth: int, folder: Path) -> Tally:
+def kill_repair(killed: list[Killed], call: str, nth: int, folder: Path) -> Tally:
     """Kill a repair when it is about to make its n-th such call; another one must be able to do it all."""
     path = folder / "run.h5"
-    shutil.copy(source, path)
+    source = killed[nth % len(killed)]
+    shutil.copy(source.path, path)
     code = f"import sys; from mmspool.persistence import repair; print(flush=True); input(); repair({str(path)!r})"
     command = [sys.executable, "-c", code]
     environment = {"PYTHONPATH": str(Path(mmspool.__file__).parents[1])}
@@ -345,7 +355,9 @@ def kill_repair(source: Path, returned: int, call: str, nth: int, folder: Path) 
             process.stdin.write(b"\n")
             process.stdin.close()
             code_ = process.wait(LIMIT_S)
-    tally = check_left(path, returned, 1 << 20, STEPS)
+    tally = check_left(path, source.returned, 1 << 20, STEPS)
+    with mmspool.open(path) as recording:
+        assert recording.frames_lost == source.lost, f"{recording.frames_lost} lost, {source.lost} without the kill"
     tally.kills = int(code_ != 0)
     return tally
 
@@ -404,8 +416,8 @@ def count_steps(folder: Path) -> Iterator[tuple[str, str, int]]:
     path.unlink()
 
 
-def make_killed_file(folder: Path) -> tuple[Path, int]:
-    """Make a file whose writer was killed with frames to be found and a ring to be lost; return it and what was put."""
+def make_killed_files(folder: Path) -> list[Killed]:
+    """Make files whose writer was killed with a ring to be lost: as it comes, and where the file knows of the ring."""
     path = folder / "killed.h5"
     with Producer(replace(STEPS, path=str(path), stop=38, hold=True)) as producer:
         producer.wait_for_phase(Phase.READY)
@@ -413,7 +425,20 @@ def make_killed_file(folder: Path) -> tuple[Path, int]:
         producer.wait_for_phase(Phase.STOPPED)
         producer.kill_all()
         producer.process.wait(LIMIT_S)
-        return path, producer[Slot.RETURNED]
+        returned = producer[Slot.RETURNED]
+    knowing = Path(shutil.copy(path, folder / "knowing.h5"))
+    with h5py.File(knowing, "r") as file:
+        place = file[LEDGER]["frames_put"].id.get_offset()
+    with knowing.open("r+b") as raw:
+        raw.seek(place)
+        raw.write(returned.to_bytes(8, "little"))
+    killed = []
+    for source in (path, knowing):
+        repaired = shutil.copy(source, folder / "repaired.h5")
+        repair(repaired)
+        with mmspool.open(repaired) as recording:
+            killed.append(Killed(source, returned, recording.frames_lost))
+    return killed
 
 
 def all_cases(folder: Path, seed: int, kills: int) -> list[Case]:
@@ -424,10 +449,10 @@ def all_cases(folder: Path, seed: int, kills: int) -> list[Case]:
         for nth in range(1, count + 1)
         for victim in ("writer", "both")
     ]
-    killed, returned = make_killed_file(folder)
+    killed = make_killed_files(folder)
     for call, count in (("pwrite64", 45), ("fdatasync", 6), ("ftruncate", 4)):
         steps += [
-            Case("repair", f"repair at {call} {nth}", partial(kill_repair, killed, returned, call, nth))
+            Case("repair", f"repair at {call} {nth}", partial(kill_repair, killed, call, nth))
             for nth in range(1, count + 1)
         ]
     for call, count in (("write", 20), ("mmap", 4), ("futex", 40)):
