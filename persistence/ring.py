@@ -8,7 +8,6 @@ write.
 
 import contextlib
 import logging
-import mmap
 import os
 import secrets
 import shutil
@@ -26,6 +25,7 @@ import psutil
 from ..errors import StorageError
 from .fileio import open_file
 from .geometry import COLUMNS, PAGE, RECORD_BYTES, Geometry, round_up
+from .hugepages import AlignedMap
 from .target import is_locked, lock_shared
 
 _log = logging.getLogger("mmspool")
@@ -42,7 +42,6 @@ HEADER_BYTES = PAGE + MAX_LOSSES * _LOSS_FIELDS * 8
 
 _DEFAULT_BYTES = 1 << 30  # 1.3 s at 840 MB/s, and a second to set aside; the core's own buffer comes on top
 _LEAST_DEFAULT_BYTES = 64 << 20  # below that blocks of small frames would shrink
-_POPULATE_WRITE = 23  # Linux 5.14: MADV_POPULATE_WRITE, which Python's mmap has no name for
 _SHM = Path("/dev/shm")  # noqa: S108 - the place of POSIX shared memory on Linux
 _PREFIX = "mmspool-"
 _RECORD = struct.Struct(f"{len(COLUMNS)}q")
@@ -133,9 +132,15 @@ class Ring:
 
     def __init__(self, memory: SharedMemory) -> None:
         self._memory = memory
-        self._buffer = cast("memoryview[int]", memory.buf)  # None only after it was closed
-        self.counters = self._buffer[:PAGE].cast("q")
         self._lock = _hold(memory.name)
+        self._map: AlignedMap | None = None
+        if self._lock is None:
+            self._buffer = cast("memoryview[int]", memory.buf)  # None only after it was closed
+        else:
+            memory.close()  # its mapping, which is not where huge pages can be
+            self._map = AlignedMap(self._lock, memory.size)
+            self._buffer = self._map.view
+        self.counters = self._buffer[:PAGE].cast("q")
         self._losses = np.frombuffer(self._buffer, np.int64, MAX_LOSSES * _LOSS_FIELDS, PAGE).reshape(-1, _LOSS_FIELDS)
 
     @classmethod
@@ -198,17 +203,18 @@ class Ring:
         StorageError
             Shared memory has no room for it.
         """
-        if self._lock is not None and hasattr(os, "posix_fallocate"):
-            try:
-                os.posix_fallocate(self._lock, 0, self._memory.size)
-            except OSError as exc:
-                raise StorageError(
-                    f"shared memory has no room for a ring of {self._memory.size:,} bytes ({exc}): "
-                    "give a smaller buffer_bytes or enlarge /dev/shm"
-                ) from exc
+        if self._lock is None or self._map is None:
+            self.touch()
+            return
+        self._map.use_huge_pages()
         try:
-            cast("mmap.mmap", self._buffer.obj).madvise(_POPULATE_WRITE)  # 0.25 s a GiB, where a look takes 0.6 s
-        except (AttributeError, OSError):  # not Linux, or an older one
+            os.posix_fallocate(self._lock, 0, self._memory.size)
+        except OSError as exc:
+            raise StorageError(
+                f"shared memory has no room for a ring of {self._memory.size:,} bytes ({exc}): "
+                "give a smaller buffer_bytes or enlarge /dev/shm"
+            ) from exc
+        if not self._map.populate():
             self.touch()
 
     def touch(self) -> None:
@@ -248,6 +254,8 @@ class Ring:
             if view is not None:
                 view.release()
         self._memory.close()
+        if self._map is not None:
+            self._map.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

@@ -1,0 +1,105 @@
+"""Shared memory in huge pages, which Linux 6.1 gives to anybody who asks after the fact: no privilege, no setting.
+
+A direct write of 8 MiB from pages of 4 KiB is 2,048 pieces, of which a disk's driver takes a few hundred at a time; from
+huge pages it is five. What that is worth is in docs/decisions/0013.
+"""
+
+import contextlib
+import ctypes
+import mmap
+import os
+import sys
+
+import numpy as np
+
+HUGE_PAGE = 2 << 20
+_PAGE = 4096
+_PROT_NONE, _MAP_FIXED = 0, 0x10
+_POPULATE_WRITE, _COLLAPSE = 23, 25  # MADV_..., Linux 5.14 and 6.1
+
+if sys.platform == "linux":
+    _libc = ctypes.CDLL(None, use_errno=True)
+    _libc.mmap.restype = ctypes.c_void_p
+    _libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long)
+    _libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+    _libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+
+
+class AlignedMap:
+    """A file in shared memory, mapped on a huge page's boundary: only there it can have some. For Linux.
+
+    Python's own `mmap` does not let one choose the address.
+
+    Parameters
+    ----------
+    descriptor
+        The file.
+    size
+        How many bytes of it, from its start.
+
+    Attributes
+    ----------
+    view
+        The bytes. Everything made from it is to be gone before `close`.
+
+    Raises
+    ------
+    OSError
+        It could not be mapped.
+    """
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        self._descriptor, self._size = descriptor, size
+        # More addresses than needed, of which the file takes those from a boundary on.
+        self._base: int | None = _map(None, size + HUGE_PAGE, _PROT_NONE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1)
+        self._start = -(-self._base // HUGE_PAGE) * HUGE_PAGE
+        try:
+            _map(self._start, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED | _MAP_FIXED, descriptor)
+        except OSError:
+            self.close()
+            raise
+        self.view = np.frombuffer((ctypes.c_ubyte * size).from_address(self._start), np.uint8).data
+
+    def use_huge_pages(self) -> None:
+        """Back it with huge pages, as many as there are; the rest is left as it was.
+
+        Each gets one small page first: a huge page is made from what is there, and touching one that cannot be had
+        would be the process's end.
+        """
+        with contextlib.suppress(OSError):  # no room for them, or a kernel that has none
+            for start in range(0, self._size - HUGE_PAGE + 1, HUGE_PAGE):
+                os.posix_fallocate(self._descriptor, start, _PAGE)
+            self._advise(_COLLAPSE)
+
+    def populate(self) -> bool:
+        """Map all pages into this process, writable; False where the system cannot do that at once."""
+        try:
+            self._advise(_POPULATE_WRITE)
+        except OSError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Unmap it; idempotent.
+
+        Raises
+        ------
+        BufferError
+            Something made from `view` is still there.
+        """
+        if self._base is not None:
+            if "view" in self.__dict__:
+                self.view.release()
+            base, self._base = self._base, None
+            _libc.munmap(base, self._size + HUGE_PAGE)
+
+    def _advise(self, advice: int) -> None:
+        if _libc.madvise(self._start, self._size, advice):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def _map(address: int | None, size: int, protection: int, flags: int, descriptor: int) -> int:
+    place: int | None = _libc.mmap(address, size, protection, flags, descriptor, 0)
+    if place is None or place == ctypes.c_void_p(-1).value:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return place
