@@ -37,7 +37,9 @@ class DirectFile:
     def __init__(self, path: Path, stack: Any, block: int, blocks: int, *, in_flight: int = 1) -> None:
         self._block, self._blocks, self._in_flight = block, blocks, in_flight
         self._held = max(1, stack.nbytes // block)
-        memory = mmap.mmap(-1, self._held * block)  # on a page boundary, as direct I/O needs it
+        # On a page boundary, as direct I/O needs it, and in few pieces for the disk's driver.
+        memory = mmap.mmap(-1, self._held * block, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        memory.madvise(mmap.MADV_HUGEPAGE)
         flat = stack.reshape(-1).view(np.uint8)[: self._held * block]
         np.frombuffer(memory, np.uint8)[: flat.size] = flat
         self._view = memoryview(memory)
