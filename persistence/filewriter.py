@@ -4,7 +4,6 @@ import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,21 +17,15 @@ from .messages import Begin
 from .result import final_state
 from .ring import Counter, Ring, ended_ledger
 
-_AT_ONCE = 2
-
-
-class _Written(NamedTuple):
-    """A block that is on its way to the device: its checksums, and how long that took, ns."""
-
-    checksums: npt.NDArray[np.uint64] | None
-    took_ns: int
+_QUEUED = 2  # blocks handed to the thread that writes them: one is written, one is next
+_COUNT_S = 0.05  # how long written frames wait for being counted, on a disk that is busy
+_RING_SHARE = 4  # such a part of the ring may wait for it
 
 
 class FileWriter:
     """Writes the ring's frames, in order: pixels, then columns, then the count.
 
-    Two blocks are written at a time, so that the disk has work while columns and counts are written. Growing the file
-    and syncing it happen in a thread of their own.
+    Blocks are written by a thread of their own, so that the disk always has work; another grows and syncs the file.
 
     Parameters
     ----------
@@ -57,8 +50,7 @@ class FileWriter:
         self._sync_failed = False
         self._no_room: StorageError | None = None
         self._housekeeping = ThreadPoolExecutor(1, "mmspool-housekeeping")
-        self._writing = ThreadPoolExecutor(_AT_ONCE, "mmspool-blocks")
-        self._under_way: deque[tuple[int, Future[_Written]]] = deque()
+        self._writing = ThreadPoolExecutor(1, "mmspool-blocks")
         self._codec = begin.codec()
         self._blocks = BlockFile(begin.path, direct=begin.direct)
         try:
@@ -90,24 +82,9 @@ class FileWriter:
         """Write all frames before ``stop`` that are not in the file yet."""
         per_block = self._geometry.frames_per_block
         stop = max(stop, self._counters[Counter.PUT] // per_block * per_block)
-        begun = self._written
         while self._written < stop:
-            while begun < stop and len(self._under_way) < _AT_ONCE:
-                block, first = divmod(begun, per_block)
-                last = min(stop, (block + 1) * per_block)
-                if self._under_way and last > self._layout.capacity:
-                    break  # if there is no room for this one, the ones before it are counted first
-                self._make_room(last)
-                offset = self._layout.block_offset(block)
-                frames = first, last - block * per_block
-                self._under_way.append((last, self._writing.submit(self._write_block, block, *frames, offset)))
-                begun = last
-            last, writing = self._under_way.popleft()
-            written = writing.result()
-            self._note_time(written.took_ns)
-            self._write_ledger()  # first: the frames' sequence numbers tell of losses too
-            self._write_columns(self._written, last - self._written, written.checksums)
-            self._count(last)
+            self._make_room(min(stop, (self._written // per_block + 1) * per_block))
+            self._write_blocks(min(stop, self._layout.capacity))
             self._keep_durable()
         self._write_ledger()
         self._keep_durable()
@@ -165,19 +142,64 @@ class FileWriter:
                     self._no_room.filename,
                 ) from self._no_room
 
-    def _write_block(self, block: int, first: int, last: int, offset: int) -> _Written:
-        """Write frames ``first`` to ``last`` of a block, at ``offset`` in the file; one of several threads.
+    def _write_blocks(self, stop: int) -> None:
+        """Write and count frames before ``stop``, at least a block of them and no more than `_COUNT_S` allows.
 
-        The page in which an earlier write of the block ended is written again.
+        Several blocks are counted at once: a small write, through the page cache, waits until no direct one is under
+        way, and meanwhile none is begun.
         """
-        size = self._geometry.frame_bytes
-        start = first * size // PAGE * PAGE
-        slot = block % self._geometry.blocks
-        with self._ring.block_bytes(slot, start, last * size) as data, data[first * size - start :] as frames:
-            checksums = checksum.of_frames(frames, size) if self._checksum else None
+        g = self._geometry
+        share = max(1, g.blocks // _RING_SHARE) * g.frames_per_block
+        ring_end = (self._written // g.frames + 1) * g.frames  # columns are written in one piece
+        stop = min(stop, ring_end, (self._written // g.frames_per_block) * g.frames_per_block + share)
+        begun = done = self._written
+        checksums: list[npt.NDArray[np.uint64]] = []
+        under_way: deque[tuple[int, Future[int]]] = deque()
+        ends = time.monotonic() + _COUNT_S
+        try:
+            while begun < stop or under_way:
+                while begun < stop and len(under_way) < _QUEUED:
+                    last = min(stop, (begun // g.frames_per_block + 1) * g.frames_per_block)
+                    offset = self._layout.block_offset(begun // g.frames_per_block)
+                    under_way.append((last, self._writing.submit(self._write_block, begun, last, offset)))
+                    begun = last
+                last, writing = under_way.popleft()
+                if self._checksum:
+                    checksums.append(self._checksums(done, last))  # while they are written
+                self._note_time(writing.result())
+                done = last
+                if time.monotonic() > ends:
+                    stop = begun
+        finally:  # if one fails, those before it count
+            self._write_ledger()  # first: the frames' sequence numbers tell of losses too
+            if done > self._written:
+                self._write_columns(self._written, done - self._written, checksums)
+                self._count(done)
+
+    def _write_block(self, first: int, stop: int, offset: int) -> int:
+        """Write frames ``first`` to ``stop`` of a block, which is at ``offset`` in the file; return how long it took.
+
+        The page in which an earlier write of the block ended is written again. Called by the thread that writes.
+        """
+        with self._block_bytes(first, stop, page=True) as data:
+            start = offset + (first % self._geometry.frames_per_block) * self._geometry.frame_bytes // PAGE * PAGE
             started = time.perf_counter_ns()
-            self._blocks.write_block(data, offset + start)
-            return _Written(checksums, time.perf_counter_ns() - started)
+            self._blocks.write_block(data, start)
+            return time.perf_counter_ns() - started
+
+    def _checksums(self, first: int, stop: int) -> npt.NDArray[np.uint64]:
+        """Return the checksums of frames of a block."""
+        with self._block_bytes(first, stop) as frames:
+            return checksum.of_frames(frames, self._geometry.frame_bytes)
+
+    def _block_bytes(self, first: int, stop: int, *, page: bool = False) -> memoryview:
+        """Return frames ``first`` to ``stop`` of a block in the ring, or those from the start of their first page."""
+        g = self._geometry
+        block, place = divmod(first, g.frames_per_block)
+        start = place * g.frame_bytes
+        if page:
+            start = start // PAGE * PAGE
+        return self._ring.block_bytes(block % g.blocks, start, (stop - block * g.frames_per_block) * g.frame_bytes)
 
     def _note_time(self, took_ns: int) -> None:
         self._counters[Counter.SLOWEST_WRITE_NS] = max(self._counters[Counter.SLOWEST_WRITE_NS], took_ns)
@@ -188,15 +210,15 @@ class FileWriter:
         self._layout.write_count("frames_written", frames)
         self._written = self._counters[Counter.WRITTEN] = frames
 
-    def _write_columns(self, first: int, count: int, checksums: npt.NDArray[np.uint64] | None) -> None:
-        slot = first % self._geometry.frames  # a block never wraps round the ring's end
+    def _write_columns(self, first: int, count: int, checksums: list[npt.NDArray[np.uint64]]) -> None:
+        slot = first % self._geometry.frames  # they never wrap round the ring's end
         records = self._ring.records[slot : slot + count]
         for column, name in enumerate(COLUMNS):
             self._layout.write_column(name, first, records[:, column])
         host = records[:, COLUMNS.index("host_timestamp")]
         self._layout.write_column("start_time", first, (host - self._start_ns) / 1e9)
-        if checksums is not None:
-            self._layout.write_column("checksum", first, checksums)
+        if checksums:
+            self._layout.write_column("checksum", first, np.concatenate(checksums)[:count])
 
     def _keep_durable(self) -> None:
         """Have the device take what was written, every ``sync_interval_s``, and then say so."""

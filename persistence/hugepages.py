@@ -1,7 +1,7 @@
 """Shared memory in huge pages, which Linux 6.1 gives to anybody who asks after the fact: no privilege, no setting.
 
-A direct write of 8 MiB from pages of 4 KiB is 2,048 pieces, of which a disk's driver takes a few hundred at a time; from
-huge pages it is five. What that is worth is in docs/decisions/0013.
+A direct write of 8 MiB from pages of 4 KiB is 2,048 pieces, of which a disk's driver takes a few hundred at a time;
+from huge pages it is five. What that is worth is in docs/decisions/0013.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import ctypes
 import mmap
 import os
 import sys
+import weakref
 
 import numpy as np
 
@@ -58,7 +59,9 @@ class AlignedMap:
         except OSError:
             self.close()
             raise
-        self.view = np.frombuffer((ctypes.c_ubyte * size).from_address(self._start), np.uint8).data
+        mapped = (ctypes.c_ubyte * size).from_address(self._start)
+        self._seen = weakref.ref(mapped)
+        self.view = np.frombuffer(mapped, np.uint8).data
 
     def use_huge_pages(self) -> None:
         """Back it with huge pages, as many as there are; the rest is left as it was.
@@ -66,7 +69,7 @@ class AlignedMap:
         Each gets one small page first: a huge page is made from what is there, and touching one that cannot be had
         would be the process's end.
         """
-        with contextlib.suppress(OSError):  # no room for them, or a kernel that has none
+        with contextlib.suppress(AttributeError, OSError):  # no room for them, or a system that has none
             for start in range(0, self._size - HUGE_PAGE + 1, HUGE_PAGE):
                 os.posix_fallocate(self._descriptor, start, _PAGE)
             self._advise(_COLLAPSE)
@@ -90,6 +93,8 @@ class AlignedMap:
         if self._base is not None:
             if "view" in self.__dict__:
                 self.view.release()
+                if self._seen() is not None:
+                    raise BufferError("shared memory cannot be unmapped while something made from it is still there")
             base, self._base = self._base, None
             _libc.munmap(base, self._size + HUGE_PAGE)
 

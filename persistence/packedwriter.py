@@ -168,7 +168,7 @@ class PackedWriter(FileWriter):
         self._raw += as_it_is
         self._note_time(time.perf_counter_ns() - started)
         first = self._stored - block * g.frames_per_block
-        checksums = None if encoded.checksums is None else encoded.checksums[first:]
+        checksums = [] if encoded.checksums is None else [encoded.checksums[first:]]
         self._write_columns(self._stored, stop - self._stored, checksums)
         self._bytes += size - self._part_bytes
         self._part_bytes = size

@@ -138,7 +138,11 @@ class Ring:
             self._buffer = cast("memoryview[int]", memory.buf)  # None only after it was closed
         else:
             memory.close()  # its mapping, which is not where huge pages can be
-            self._map = AlignedMap(self._lock, memory.size)
+            try:
+                self._map = AlignedMap(self._lock, memory.size)
+            except OSError:
+                os.close(self._lock)
+                raise
             self._buffer = self._map.view
         self.counters = self._buffer[:PAGE].cast("q")
         self._losses = np.frombuffer(self._buffer, np.int64, MAX_LOSSES * _LOSS_FIELDS, PAGE).reshape(-1, _LOSS_FIELDS)
@@ -161,7 +165,12 @@ class Ring:
         _check_room(size)
         _remove_stale()
         try:
-            return cls(SharedMemory(f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}", create=True, size=size))
+            memory = SharedMemory(f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}", create=True, size=size)
+            try:
+                return cls(memory)
+            except BaseException:
+                memory.unlink()
+                raise
         except OSError as exc:
             raise StorageError(f"cannot make a ring of {size:,} bytes in shared memory: {exc}") from exc
 
@@ -208,7 +217,8 @@ class Ring:
             return
         self._map.use_huge_pages()
         try:
-            os.posix_fallocate(self._lock, 0, self._memory.size)
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(self._lock, 0, self._memory.size)
         except OSError as exc:
             raise StorageError(
                 f"shared memory has no room for a ring of {self._memory.size:,} bytes ({exc}): "

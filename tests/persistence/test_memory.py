@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from mmspool import StorageError
+from mmspool.persistence import hugepages
 from mmspool.persistence import ring as rings
 from mmspool.persistence import spool as spools
 from mmspool.persistence.feed import Feed
@@ -65,12 +66,22 @@ def test_the_next_ring_waits_for_the_memory_of_the_one_before(make_spool, frames
 
 def test_a_system_that_cannot_map_pages_ahead(make_spool, frames, mocker):
     """Where the kernel does not know how to populate a mapping, every page is looked at instead."""
-    mocker.patch.object(rings, "_POPULATE_WRITE", 9999)
+    mocker.patch.object(hugepages, "_POPULATE_WRITE", 9999)
     touch = mocker.spy(rings.Ring, "touch")
     with make_spool() as spool:
         assert touch.call_count == 1
         spool.put(frames(0))
     frames.check(spool.path, 1)
+
+
+def test_memory_that_cannot_be_mapped(make_spool, tmp_path, mocker):
+    """A ring that cannot be mapped is an error that tells why, and its memory is given back."""
+    before = set(Path("/dev/shm").glob("mmspool-*"))
+    mocker.patch.object(rings, "AlignedMap", side_effect=OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)))
+    with pytest.raises(StorageError, match=r"cannot make a ring of 1,048,576 bytes.*Cannot allocate memory"):
+        make_spool(buffer_bytes=1 << 20)
+    assert set(Path("/dev/shm").glob("mmspool-*")) <= before
+    assert not list(tmp_path.iterdir())
 
 
 def test_too_small_for_two_frames(make_spool, tmp_path):

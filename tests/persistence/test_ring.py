@@ -89,7 +89,7 @@ def ring():
 class TestMemory:
     """The block of shared memory."""
 
-    @pytest.mark.parametrize("size", [1 << 18, (1 << 18) + 1, (1 << 18) + PAGE - 1, 1_000_000])
+    @pytest.mark.parametrize("size", [1 << 18, (1 << 18) + 1, (1 << 18) + PAGE - 1, 1_000_000, 11 << 20, 12_345_678])
     def test_it_is_never_larger_than_asked_for(self, size):
         """The block has at most the size asked for, in whole pages."""
         ring = Ring.create(size)
