@@ -24,9 +24,9 @@ _METHOD = """## How it was measured
   Afterwards the number of frames, the first, the last and a random one are compared.
 - A way that is slow stores fewer frames: it stops after a given time of putting and writes what it has in hand. Its
   rate is that of the frames that it stored.
-- The limit is a bare loop of direct `pwrite`s of blocks of 8 MiB (or a frame) into reserved space, from memory that is
-  in place, with `fsync`: nothing is copied, which a camera's frames have to be at least once. *Two at a time* is the
-  same with two threads.
+- The limit is a bare loop of direct `pwrite`s of blocks of 8 MiB (or a frame) into reserved space, from huge pages that
+  are in place, with `fsync`: nothing is copied, which a camera's frames have to be at least once. *From 4 KiB pages* is
+  the same from the memory that every program gets: the disk's driver takes fewer of them at a time.
 - CPU is the processor time of all processes of a way, a GB of pixels. What the kernel's own threads use to write back
   the page cache is in nobody's account, and comes on top for every way that goes through the page cache.
 - Memory is the most that all processes of a way had at once, less what there was before it was opened; what they

@@ -26,6 +26,16 @@ if sys.platform == "linux":
     _libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
+def private_memory(size: int) -> mmap.mmap:
+    """Return memory of this process alone, on a page's boundary, in huge pages where the system gives them."""
+    if not hasattr(mmap, "MADV_HUGEPAGE"):
+        return mmap.mmap(-1, size)
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # a kernel that has none
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
+
+
 class AlignedMap:
     """A file in shared memory, mapped on a huge page's boundary: only there it can have some. For Linux.
 

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import math
-import mmap
 import os
 import secrets
 import shutil
@@ -18,6 +17,7 @@ from ..errors import StorageError
 from .blockfile import BlockFile
 from .diskrate import DiskRate, Sample, judge_disk
 from .geometry import COLUMNS, GROW_FRAMES, plan
+from .hugepages import private_memory
 from .ring import Ring, default_buffer_bytes
 from .target import Target
 
@@ -177,6 +177,6 @@ def _write_stretch(file: BlockFile, data: memoryview, start: int, stop: int, lim
 @contextlib.contextmanager
 def _random_blocks() -> Iterator[memoryview]:
     """Yield blocks of random bytes that begin on a page, as direct I/O wants them."""
-    with mmap.mmap(-1, _BLOCKS * _BLOCK_BYTES) as memory, memoryview(memory) as view:
+    with private_memory(_BLOCKS * _BLOCK_BYTES) as memory, memoryview(memory) as view:
         view[:] = np.random.default_rng().bytes(len(view))
         yield view

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from . import checksum
 from .codec import Codec, room_for
 from .filewriter import FileWriter
+from .hugepages import private_memory
 from .messages import Begin
 from .ring import Counter, Ring
 
@@ -62,7 +63,7 @@ class PackedWriter(FileWriter):
         self._whole = self._chunks if self._may_be_raw else max(0, self._chunks - 1)
         self._encoded = self._stored // g.frames_per_block
         self._ahead: deque[Future[_Encoded]] = deque()
-        self._outs = [mmap.mmap(-1, room_for(g.block_bytes)) for _ in range(2 * threads)]
+        self._outs = [private_memory(room_for(g.block_bytes)) for _ in range(2 * threads)]
         self._encoding = ThreadPoolExecutor(threads, "mmspool-codec")
         self._part_since = 0.0
         part = self._stored % g.frames_per_block and self._stored // g.frames_per_block >= self._whole

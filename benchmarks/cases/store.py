@@ -14,7 +14,7 @@ from peers import PEERS, SPOOL, DirectFile, Job, Peer, Put, block_bytes, sync
 from .base import Case, Figure, Record, Setting, Target, column, ratio
 from .probe import Stopwatch
 
-LIMIT, TWO = "O_DIRECT, the limit", "O_DIRECT, two at a time"
+LIMIT, SMALL_PAGES = "O_DIRECT, the limit", "O_DIRECT, from 4 KiB pages"
 MMSPOOL = SPOOL.name
 COLUMNS = {
     "MB/s": "MB/s",
@@ -50,11 +50,11 @@ def store(setting: Setting, peer: Peer, job: Job, limit_s: float) -> Record:
     return record | {"frames": count, "frames/s": count / record["seconds"], "open": opening, "close": closing}
 
 
-def limit(setting: Setting, job: Job, in_flight: int) -> Record:
+def limit(setting: Setting, job: Job, *, huge_pages: bool) -> Record:
     """Write as many bytes past the page cache, in order."""
     stack, block = setting.stack(job.shape, job.dtype), block_bytes(job.frame_bytes)
     blocks = max(1, job.frames * job.frame_bytes // block)
-    with DirectFile(setting.folder / "frames", stack, block, blocks, in_flight=in_flight) as file:
+    with DirectFile(setting.folder / "frames", stack, block, blocks, huge_pages=huge_pages) as file:
         setting.ready()
         started, cpu = time.perf_counter(), time.process_time()
         file.write_all()
@@ -121,10 +121,14 @@ def case(
     def way(setting: Setting, peer: Peer, of: tuple[int, int] = shape) -> Record:
         return store(setting, peer, job(setting, of), limit_s)
 
-    def direct(setting: Setting, in_flight: int) -> Record:
-        return limit(setting, job(setting), in_flight)
+    def direct(setting: Setting, *, huge_pages: bool) -> Record:
+        return limit(setting, job(setting), huge_pages=huge_pages)
 
-    ways = {LIMIT: partial(direct, in_flight=1), TWO: partial(direct, in_flight=2), MMSPOOL: partial(way, peer=SPOOL)}
+    ways = {
+        LIMIT: partial(direct, huge_pages=True),
+        SMALL_PAGES: partial(direct, huge_pages=False),
+        MMSPOOL: partial(way, peer=SPOOL),
+    }
     ways |= {peer.name: partial(way, peer=peer) for peer in peers.values()}
     told = [column(MMSPOOL, "MB/s", "MB/s"), ratio(MMSPOOL, LIMIT, "MB/s", target=Target(at_least=0.97))]
     if peers:

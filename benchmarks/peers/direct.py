@@ -2,7 +2,6 @@
 
 import mmap
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,16 +29,16 @@ class DirectFile:
         Size of a block, whole pages.
     blocks
         How many there will be.
-    in_flight
-        Writes that are under way at a time in `write_all`.
+    huge_pages
+        Write from huge pages, which are fewer pieces for the disk's driver.
     """
 
-    def __init__(self, path: Path, stack: Any, block: int, blocks: int, *, in_flight: int = 1) -> None:
-        self._block, self._blocks, self._in_flight = block, blocks, in_flight
+    def __init__(self, path: Path, stack: Any, block: int, blocks: int, *, huge_pages: bool = True) -> None:
+        self._block, self._blocks = block, blocks
         self._held = max(1, stack.nbytes // block)
-        # On a page boundary, as direct I/O needs it, and in few pieces for the disk's driver.
+        # On a page boundary, as direct I/O needs it.
         memory = mmap.mmap(-1, self._held * block, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        memory.madvise(mmap.MADV_HUGEPAGE)
+        memory.madvise(mmap.MADV_HUGEPAGE if huge_pages else mmap.MADV_NOHUGEPAGE)
         flat = stack.reshape(-1).view(np.uint8)[: self._held * block]
         np.frombuffer(memory, np.uint8)[: flat.size] = flat
         self._view = memoryview(memory)
@@ -55,12 +54,8 @@ class DirectFile:
 
     def write_all(self) -> None:
         """Write all blocks."""
-        if self._in_flight == 1:
-            for index in range(self._blocks):
-                self.write(index)
-            return
-        with ThreadPoolExecutor(self._in_flight) as pool:
-            list(pool.map(self.write, range(self._blocks)))
+        for index in range(self._blocks):
+            self.write(index)
 
     def __enter__(self) -> Self:
         return self
