@@ -16,6 +16,10 @@ import numpy.typing as npt
 import psutil
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from writer_bench import Bench
+
 import mmspool
 from mmspool import RecordingError, Spool
 
@@ -223,3 +227,17 @@ def state_of() -> Callable[[Path], str]:
             return ""
 
     return read
+
+
+@pytest.fixture
+def make_bench(tmp_path: Path) -> Iterator[Callable[[str | None], Bench]]:
+    """Return a function that makes a ring and its writer in this process; the ring is gone afterwards."""
+    with contextlib.ExitStack() as made:
+
+        def make(compression: str | None = None) -> Bench:
+            bench = Bench(tmp_path / "run.h5", compression)
+            made.callback(bench.ring.unlink)
+            made.callback(bench.ring.close)
+            return bench
+
+        yield make

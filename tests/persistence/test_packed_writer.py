@@ -1,84 +1,18 @@
 """Compressed recordings whose writer dies at the worst moment: in this process, where it can be chosen."""
 
 import shutil
-from collections.abc import Iterator
-from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pytest
 
 import mmspool
-from mmspool import DetectorInfo
-from mmspool.persistence import repair, verify
-from mmspool.persistence.geometry import plan
-from mmspool.persistence.messages import Begin
-from mmspool.persistence.packedwriter import PackedWriter
-from mmspool.persistence.ring import Counter, Ring
-
-SHAPE = (24, 32)
-
-
-def noise(index: int) -> npt.NDArray[np.uint16]:
-    """Make frame ``index``, which cannot be compressed."""
-    return np.random.default_rng(index).integers(0, 2**16, SHAPE, np.uint16)
-
-
-class Bench:
-    """A ring and what its writer is told, without processes."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.ring = Ring.create(8 << 20)
-        geometry = plan(SHAPE, np.dtype("<u2"), self.ring.room, 100, packed=True)
-        self.ring.lay_out(geometry)
-        self.per_block = geometry.frames_per_block
-        self.begin = Begin(
-            path=path,
-            geometry=geometry,
-            info=DetectorInfo(),
-            metadata_json="{}",
-            start=datetime.now(UTC),
-            start_ns=0,
-            direct=True,
-            checksum=True,
-            sync_interval_s=0.0,
-            compression="fast",
-            raw_if_slow=True,
-        )
-        path.touch()
-
-    def put(self, count: int) -> int:
-        """Put so many frames; return how many there are."""
-        counters = self.ring.counters
-        for index in range(counters[Counter.PUT], counters[Counter.PUT] + count):
-            block, place = divmod(index, self.per_block)
-            self.ring.blocks[block, place] = noise(index)
-            self.ring.write_record(index, (index, -1, -1, -1, index))
-            counters[Counter.PUT] = index + 1
-        return counters[Counter.PUT]
-
-    def writer(self, *, resume: bool = False) -> PackedWriter:
-        """Return a new writer."""
-        return PackedWriter(self.ring, replace(self.begin, resume=resume))
-
-    def check(self, path: Path, count: int) -> None:
-        """Look at a file that holds so many frames."""
-        with mmspool.open(path) as recording:
-            assert len(recording) == count
-            assert (recording[:] == np.stack([noise(index) for index in range(count)])).all()
-        assert verify(path).intact
+from mmspool.persistence import repair
+from mmspool.persistence.ring import Counter
 
 
 @pytest.fixture
-def bench(tmp_path) -> Iterator[Bench]:
-    """Return a bench whose ring is gone afterwards."""
-    made = Bench(tmp_path / "run.h5")
-    yield made
-    made.ring.close()
-    made.ring.unlink()
+def bench(make_bench):
+    """Return a bench for compressed chunks."""
+    return make_bench("fast")
 
 
 def test_chunks_that_were_not_counted_are_taken_over(bench, mocker):

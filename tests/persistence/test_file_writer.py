@@ -1,0 +1,63 @@
+"""How the writer goes through the ring: in this process, where what the disk does can be chosen."""
+
+import errno
+
+import pytest
+
+from mmspool.persistence import filewriter
+from mmspool.persistence.blockfile import BlockFile
+from mmspool.persistence.ring import Counter
+
+
+@pytest.fixture
+def bench(make_bench):
+    """Return a bench for blocks as they are."""
+    return make_bench()
+
+
+@pytest.mark.parametrize(("share", "at_most_s", "blocks"), [(4, 1e9, 2), (1, 1e9, 8), (1, 0.0, 2)])
+def test_blocks_are_counted_together(bench, mocker, share, at_most_s, blocks):
+    """A share of the ring is counted at once, or what is under way when it has waited long enough."""
+    assert bench.blocks == 8
+    mocker.patch.object(filewriter, "_RING_SHARE", share)
+    mocker.patch.object(filewriter, "_COUNT_S", at_most_s)
+    writer = bench.writer()
+    count = mocker.spy(writer, "_count")
+    writer.write_to(frames := bench.put(bench.frames))
+    assert [call.args[0] for call in count.call_args_list] == [
+        first + blocks * bench.per_block for first in range(0, frames, blocks * bench.per_block)
+    ]
+    assert writer.finish(interrupted=False, reason="closed")[:3] == (frames, 0, "complete")
+    bench.check(bench.path, frames)
+
+
+def test_what_was_written_before_a_failure_counts(bench, mocker):
+    """When a block of several fails, those before it are in the file, and the error is the disk's."""
+    mocker.patch.object(filewriter, "_RING_SHARE", 1)
+    writer = bench.writer()
+    write, written = BlockFile.write_block, []
+
+    def fail(file, data, offset):
+        if len(written) == 3:
+            raise OSError(errno.EIO, "the disk failed")
+        written.append(offset)
+        write(file, data, offset)
+
+    mocker.patch.object(BlockFile, "write_block", fail)
+    with pytest.raises(OSError, match="the disk failed"):
+        writer.write_to(bench.put(bench.frames))
+    kept = 3 * bench.per_block
+    assert bench.ring.counters[Counter.WRITTEN] == kept
+    lost = bench.frames - kept
+    assert writer.finish(interrupted=True, reason="it failed")[:3] == (kept, lost, "interrupted")
+    bench.check(bench.path, kept)
+
+
+def test_the_ring_goes_round(bench):
+    """Blocks on both sides of the ring's end, and parts of blocks, are where they belong."""
+    writer = bench.writer()
+    for count in (5 * bench.per_block + 7, 3 * bench.per_block - 7, 1, 6 * bench.per_block, 11):
+        writer.write_to(frames := bench.put(count))
+    assert writer.finish(interrupted=False, reason="closed")[:3] == (frames, 0, "complete")
+    assert frames > bench.frames
+    bench.check(bench.path, frames)

@@ -1,0 +1,71 @@
+"""A ring and its writer in this process, without others, so that a test chooses what happens when."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+import mmspool
+from mmspool import DetectorInfo
+from mmspool.persistence import verify
+from mmspool.persistence.filewriter import FileWriter
+from mmspool.persistence.geometry import plan
+from mmspool.persistence.messages import Begin
+from mmspool.persistence.packedwriter import PackedWriter
+from mmspool.persistence.ring import Counter, Ring
+
+SHAPE = (24, 32)
+
+
+def noise(index: int) -> npt.NDArray[np.uint16]:
+    """Make frame ``index``, which cannot be compressed."""
+    return np.random.default_rng(index).integers(0, 2**16, SHAPE, np.uint16)
+
+
+class Bench:
+    """A ring and what its writer is told, without processes."""
+
+    def __init__(self, path: Path, compression: str | None) -> None:
+        self.path = path
+        self.ring = Ring.create(8 << 20)
+        geometry = plan(SHAPE, np.dtype("<u2"), self.ring.room, 100, packed=compression is not None)
+        self.ring.lay_out(geometry)
+        self.per_block, self.blocks, self.frames = geometry.frames_per_block, geometry.blocks, geometry.frames
+        self.begin = Begin(
+            path=path,
+            geometry=geometry,
+            info=DetectorInfo(),
+            metadata_json="{}",
+            start=datetime.now(UTC),
+            start_ns=0,
+            direct=True,
+            checksum=True,
+            sync_interval_s=0.0,
+            compression=compression,
+            raw_if_slow=True,
+        )
+        path.touch()
+
+    def put(self, count: int) -> int:
+        """Put so many frames; return how many there are."""
+        counters = self.ring.counters
+        for index in range(counters[Counter.PUT], counters[Counter.PUT] + count):
+            slot = index % self.frames
+            block, place = divmod(slot, self.per_block)
+            self.ring.blocks[block, place] = noise(index)
+            self.ring.write_record(slot, (index, -1, -1, -1, index))
+            counters[Counter.PUT] = index + 1
+        return counters[Counter.PUT]
+
+    def writer(self, *, resume: bool = False) -> FileWriter:
+        """Return a new writer."""
+        return (PackedWriter if self.begin.compression else FileWriter)(self.ring, replace(self.begin, resume=resume))
+
+    def check(self, path: Path, count: int) -> None:
+        """Look at a file that holds so many frames."""
+        with mmspool.open(path) as recording:
+            assert len(recording) == count
+            assert (recording[:] == np.stack([noise(index) for index in range(count)])).all()
+        assert verify(path).intact
