@@ -10,11 +10,13 @@ import mmap
 import os
 import sys
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 HUGE_PAGE = 2 << 20
 _PAGE = 4096
+_THREADS = min(4, os.cpu_count() or 1)
 _PROT_NONE, _MAP_FIXED = 0, 0x10
 _POPULATE_WRITE, _COLLAPSE = 23, 25  # MADV_..., Linux 5.14 and 6.1
 
@@ -79,15 +81,20 @@ class AlignedMap:
         Each gets one small page first: a huge page is made from what is there, and touching one that cannot be had
         would be the process's end.
         """
-        with contextlib.suppress(AttributeError, OSError):  # no room for them, or a system that has none
-            for start in range(0, self._size - HUGE_PAGE + 1, HUGE_PAGE):
+        starts = range(0, self._size - HUGE_PAGE + 1, HUGE_PAGE)
+        with (
+            contextlib.suppress(AttributeError, OSError),  # no room for them, or a system that has none
+            ThreadPoolExecutor(_THREADS) as pool,  # a virtual machine may have to ask its host for each page
+        ):
+            for start in starts:
                 os.posix_fallocate(self._descriptor, start, _PAGE)
-            self._advise(_COLLAPSE)
+            for part in [pool.submit(self._collapse, starts[first::_THREADS]) for first in range(_THREADS)]:
+                part.result()
 
     def populate(self) -> bool:
         """Map all pages into this process, writable; False where the system cannot do that at once."""
         try:
-            self._advise(_POPULATE_WRITE)
+            self._advise(_POPULATE_WRITE, 0, self._size)
         except OSError:
             return False
         return True
@@ -108,8 +115,12 @@ class AlignedMap:
             base, self._base = self._base, None
             _libc.munmap(base, self._size + HUGE_PAGE)
 
-    def _advise(self, advice: int) -> None:
-        if _libc.madvise(self._start, self._size, advice):
+    def _collapse(self, starts: range) -> None:
+        for start in starts:
+            self._advise(_COLLAPSE, start, HUGE_PAGE)
+
+    def _advise(self, advice: int, start: int, size: int) -> None:
+        if _libc.madvise(self._start + start, size, advice):
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
