@@ -73,7 +73,7 @@ class AlignedMap:
             raise
         mapped = (ctypes.c_ubyte * size).from_address(self._start)
         self._seen = weakref.ref(mapped)
-        self.view = np.frombuffer(mapped, np.uint8).data
+        self.view = np.ctypeslib.as_array(mapped).data
 
     def use_huge_pages(self) -> None:
         """Back it with huge pages, as many as there are; the rest is left as it was.
