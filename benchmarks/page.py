@@ -25,8 +25,11 @@ _METHOD = """## How it was measured
 - A way that is slow stores fewer frames: it stops after a given time of putting and writes what it has in hand. Its
   rate is that of the frames that it stored.
 - The limit is a bare loop of direct `pwrite`s of blocks of 8 MiB (or a frame) into reserved space, from huge pages that
-  are in place, with `fsync`: nothing is copied, which a camera's frames have to be at least once. *From 4 KiB pages* is
-  the same from the memory that every program gets: the disk's driver takes fewer of them at a time.
+  are in place, with `fsync`: nothing is copied. *Beside a copy* is the same loop while another process copies as many
+  bytes from memory to memory, at the loop's pace and with no other work: once is the least for whoever takes frames
+  from a camera, and the copy takes of the bandwidth that the disk's transfers need. *From 4 KiB pages* is the loop with
+  the memory that every program gets, of which the disk's driver takes fewer bytes at a time (how many fewer depends on
+  how the pages happen to lie).
 - CPU is the processor time of all processes of a way, a GB of pixels. What the kernel's own threads use to write back
   the page cache is in nobody's account, and comes on top for every way that goes through the page cache.
 - Memory is the most that all processes of a way had at once, less what there was before it was opened; what they

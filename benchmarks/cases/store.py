@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from peers import PEERS, SPOOL, DirectFile, Job, Peer, Put, block_bytes, sync
+from peers import PEERS, SPOOL, DirectFile, Job, Peer, Put, block_bytes, copier, sync
 
 from .base import Case, Figure, Record, Setting, Target, column, ratio
 from .probe import Stopwatch
 
-LIMIT, SMALL_PAGES = "O_DIRECT, the limit", "O_DIRECT, from 4 KiB pages"
+LIMIT, SMALL_PAGES, COPIED = "O_DIRECT, the limit", "O_DIRECT, from 4 KiB pages", "O_DIRECT, beside a copy"
 MMSPOOL = SPOOL.name
 COLUMNS = {
     "MB/s": "MB/s",
@@ -50,14 +50,16 @@ def store(setting: Setting, peer: Peer, job: Job, limit_s: float) -> Record:
     return record | {"frames": count, "frames/s": count / record["seconds"], "open": opening, "close": closing}
 
 
-def limit(setting: Setting, job: Job, *, huge_pages: bool) -> Record:
-    """Write as many bytes past the page cache, in order."""
+def limit(setting: Setting, job: Job, *, huge_pages: bool = True, copied: bool = False) -> Record:
+    """Write as many bytes past the page cache, in order; with ``copied`` another process copies as many meanwhile."""
     stack, block = setting.stack(job.shape, job.dtype), block_bytes(job.frame_bytes)
     blocks = max(1, job.frames * job.frame_bytes // block)
-    with DirectFile(setting.folder / "frames", stack, block, blocks, huge_pages=huge_pages) as file:
+    with ExitStack() as opened:
+        copy = [opened.enter_context(copier(stack, block))] if copied else []  # first: forking splits huge pages
+        file = opened.enter_context(DirectFile(setting.folder / "frames", stack, block, blocks, huge_pages=huge_pages))
         setting.ready()
         started, cpu = time.perf_counter(), time.process_time()
-        file.write_all()
+        file.write_all(*copy)
     seconds, written = time.perf_counter() - started, blocks * block
     used = (time.process_time() - cpu) / (written / 1e9)
     frames = written / job.frame_bytes
@@ -121,16 +123,18 @@ def case(
     def way(setting: Setting, peer: Peer, of: tuple[int, int] = shape) -> Record:
         return store(setting, peer, job(setting, of), limit_s)
 
-    def direct(setting: Setting, *, huge_pages: bool) -> Record:
-        return limit(setting, job(setting), huge_pages=huge_pages)
+    def direct(setting: Setting, **how: bool) -> Record:
+        return limit(setting, job(setting), **how)
 
     ways = {
-        LIMIT: partial(direct, huge_pages=True),
+        LIMIT: direct,
+        COPIED: partial(direct, copied=True),
         SMALL_PAGES: partial(direct, huge_pages=False),
         MMSPOOL: partial(way, peer=SPOOL),
     }
     ways |= {peer.name: partial(way, peer=peer) for peer in peers.values()}
     told = [column(MMSPOOL, "MB/s", "MB/s"), ratio(MMSPOOL, LIMIT, "MB/s", target=Target(at_least=0.97))]
+    told += [ratio(MMSPOOL, of, "MB/s") for of in (COPIED, SMALL_PAGES)]
     if peers:
         told.append(Figure(name="mmspool / fastest peer", unit="", of=_fastest_peer, target=Target(at_least=lead)))
     if beside:

@@ -2,7 +2,7 @@
 
 from . import hdf5, ome, tiff, zarr3
 from .base import Frame, Job, NotAvailableError, Peer, Put, Reader, load, sync
-from .direct import DirectFile, block_bytes
+from .direct import DirectFile, block_bytes, copier
 from .plain import PAGE_CACHE, SPOOL
 
 PEERS = {peer.name: peer for peer in (PAGE_CACHE, *hdf5.PEERS, *tiff.PEERS, *zarr3.PEERS, *ome.PEERS)}
@@ -19,6 +19,7 @@ __all__ = [
     "Put",
     "Reader",
     "block_bytes",
+    "copier",
     "load",
     "sync",
 ]
