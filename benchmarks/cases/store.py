@@ -111,9 +111,13 @@ def case(
     peers: Mapping[str, Peer] = PEERS,
     beside: tuple[int, int] | None = None,
     lead: float = 1.0,
+    of_limit: Target | None = None,
     figures: tuple[Figure, ...] = (),
 ) -> Case:
-    """Return the case of frames of ``shape`` ``(Y, X)``; mmspool stores frames of the shape ``beside`` too."""
+    """Return the case of frames of ``shape`` ``(Y, X)``; mmspool stores frames of the shape ``beside`` too.
+
+    ``lead`` is the target against the fastest peer, ``of_limit`` that against the limit.
+    """
 
     def job(setting: Setting, of: tuple[int, int] = shape) -> Job:
         size = of[0] * of[1] * np.dtype(dtype).itemsize
@@ -133,7 +137,7 @@ def case(
         MMSPOOL: partial(way, peer=SPOOL),
     }
     ways |= {peer.name: partial(way, peer=peer) for peer in peers.values()}
-    told = [column(MMSPOOL, "MB/s", "MB/s"), ratio(MMSPOOL, LIMIT, "MB/s", target=Target(at_least=0.97))]
+    told = [column(MMSPOOL, "MB/s", "MB/s"), ratio(MMSPOOL, LIMIT, "MB/s", target=of_limit)]
     told += [ratio(MMSPOOL, of, "MB/s") for of in (COPIED, SMALL_PAGES)]
     if peers:
         told.append(Figure(name="mmspool / fastest peer", unit="", of=_fastest_peer, target=Target(at_least=lead)))
@@ -158,8 +162,17 @@ _CPU = (
 )
 
 CASES = (
-    case("sustained", (2048, 2048), "u2", gigabytes=12.0, limit_s=6.0, lead=1.2, figures=_CPU),
-    case("2048x2048", (2048, 2048), "u2", gigabytes=3.0, limit_s=2.0, lead=1.2, figures=_CPU),
+    case(
+        "sustained",
+        (2048, 2048),
+        "u2",
+        gigabytes=12.0,
+        limit_s=6.0,
+        lead=1.2,
+        of_limit=Target(at_least=0.97),
+        figures=_CPU,
+    ),
+    case("2048x2048", (2048, 2048), "u2", gigabytes=3.0, limit_s=2.0, figures=_CPU),
     case("2304x2304", (2304, 2304), "u2"),
     case("4096x2304", (2304, 4096), "u2"),
     case("3200x3200-8bit", (3200, 3200), "u1"),
