@@ -149,7 +149,7 @@ class FileWriter:
         way, and meanwhile none is begun.
         """
         g = self._geometry
-        share = max(1, g.blocks // _RING_SHARE) * g.frames_per_block
+        share = max(min(_QUEUED, g.blocks // 2), g.blocks // _RING_SHARE) * g.frames_per_block
         ring_end = (self._written // g.frames + 1) * g.frames  # columns are written in one piece
         stop = min(stop, ring_end, (self._written // g.frames_per_block) * g.frames_per_block + share)
         begun = done = self._written

@@ -53,7 +53,7 @@ class AlignedMap:
     Attributes
     ----------
     view
-        The bytes. Everything made from it is to be gone before `close`.
+        The bytes. They are unmapped when it and everything made from it is gone.
 
     Raises
     ------
@@ -64,15 +64,11 @@ class AlignedMap:
     def __init__(self, descriptor: int, size: int) -> None:
         self._descriptor, self._size = descriptor, size
         # More addresses than needed, of which the file takes those from a boundary on.
-        self._base: int | None = _map(None, size + HUGE_PAGE, _PROT_NONE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1)
-        self._start = -(-self._base // HUGE_PAGE) * HUGE_PAGE
-        try:
-            _map(self._start, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED | _MAP_FIXED, descriptor)
-        except OSError:
-            self.close()
-            raise
+        base = _map(None, size + HUGE_PAGE, _PROT_NONE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1)
+        self._start = -(-base // HUGE_PAGE) * HUGE_PAGE
         mapped = (ctypes.c_ubyte * size).from_address(self._start)
-        self._seen = weakref.ref(mapped)
+        weakref.finalize(mapped, _libc.munmap, base, size + HUGE_PAGE).atexit = False
+        _map(self._start, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED | _MAP_FIXED, descriptor)
         self.view = np.ctypeslib.as_array(mapped).data
 
     def use_huge_pages(self) -> None:
@@ -81,15 +77,17 @@ class AlignedMap:
         Each gets one small page first: a huge page is made from what is there, and touching one that cannot be had
         would be the process's end.
         """
-        starts = range(0, self._size - HUGE_PAGE + 1, HUGE_PAGE)
+        pages = self._size // HUGE_PAGE
+        part = (pages // _THREADS + 1) * HUGE_PAGE
         with (
-            contextlib.suppress(AttributeError, OSError),  # no room for them, or a system that has none
+            # No room for them, a system that has none, or no threads: they run out, or the interpreter ends.
+            contextlib.suppress(AttributeError, OSError, RuntimeError),
             ThreadPoolExecutor(_THREADS) as pool,  # a virtual machine may have to ask its host for each page
         ):
-            for start in starts:
-                os.posix_fallocate(self._descriptor, start, _PAGE)
-            for part in [pool.submit(self._collapse, starts[first::_THREADS]) for first in range(_THREADS)]:
-                part.result()
+            for page in range(pages):
+                os.posix_fallocate(self._descriptor, page * HUGE_PAGE, _PAGE)
+            starts = range(0, pages * HUGE_PAGE, part)
+            list(pool.map(lambda start: self._advise(_COLLAPSE, start, min(part, pages * HUGE_PAGE - start)), starts))
 
     def populate(self) -> bool:
         """Map all pages into this process, writable; False where the system cannot do that at once."""
@@ -98,26 +96,6 @@ class AlignedMap:
         except OSError:
             return False
         return True
-
-    def close(self) -> None:
-        """Unmap it; idempotent.
-
-        Raises
-        ------
-        BufferError
-            Something made from `view` is still there.
-        """
-        if self._base is not None:
-            if "view" in self.__dict__:
-                self.view.release()
-                if self._seen() is not None:
-                    raise BufferError("shared memory cannot be unmapped while something made from it is still there")
-            base, self._base = self._base, None
-            _libc.munmap(base, self._size + HUGE_PAGE)
-
-    def _collapse(self, starts: range) -> None:
-        for start in starts:
-            self._advise(_COLLAPSE, start, HUGE_PAGE)
 
     def _advise(self, advice: int, start: int, size: int) -> None:
         if _libc.madvise(self._start + start, size, advice):

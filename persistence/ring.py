@@ -229,7 +229,7 @@ class Ring:
 
     def touch(self) -> None:
         """Map every page, which has memory already, into this process, so that no frame pays for it."""
-        np.frombuffer(self._buffer, np.uint8)[::PAGE].max()
+        self._buffer[::PAGE].tobytes()
 
     def write_record(self, slot: int, values: tuple[int, ...]) -> None:
         """Store the columns of the frame in frame slot ``slot``."""
@@ -257,15 +257,14 @@ class Ring:
 
     def close(self) -> None:
         """Unmap the ring from this process; idempotent."""
-        for name in ("records", "blocks", "_losses"):
+        for name in ("records", "blocks", "_losses", "_map"):
             self.__dict__.pop(name, None)
         for name in ("_blocks_bytes", "counters", "_buffer"):
             view = self.__dict__.pop(name, None)
             if view is not None:
-                view.release()
+                with contextlib.suppress(BufferError):  # an array of the ring, in a traceback perhaps, still needs it
+                    view.release()
         self._memory.close()
-        if self._map is not None:
-            self._map.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

@@ -56,7 +56,7 @@ def test_what_was_written_before_a_failure_counts(bench, mocker):
 def test_the_ring_goes_round(bench):
     """Blocks on both sides of the ring's end, and parts of blocks, are where they belong."""
     writer = bench.writer()
-    for count in (5 * bench.per_block + 7, 3 * bench.per_block - 7, 1, 6 * bench.per_block, 11):
+    for count in (5 * bench.per_block + 7, 6 * bench.per_block, 1, 7 * bench.per_block - 8, 11):
         writer.write_to(frames := bench.put(count))
     assert writer.finish(interrupted=False, reason="closed")[:3] == (frames, 0, "complete")
     assert frames > bench.frames

@@ -1,6 +1,7 @@
 """Shared memory on a huge page's boundary, in huge pages where the kernel has them for anybody."""
 
 import errno
+import gc
 import os
 import platform
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from mmspool.persistence import hugepages
 from mmspool.persistence.hugepages import HUGE_PAGE, AlignedMap
+from mmspool.persistence.ring import Ring
 
 SIZE = 5 * HUGE_PAGE + 12_288
 
@@ -26,10 +28,8 @@ def shared_file():
 
 @pytest.fixture
 def mapped(shared_file):
-    """Yield the file, mapped."""
-    made = AlignedMap(shared_file, SIZE)
-    yield made
-    made.close()
+    """Return the file, mapped."""
+    return AlignedMap(shared_file, SIZE)
 
 
 def address(view):
@@ -46,6 +46,12 @@ def kilobytes_in_huge_pages(view):
     raise AssertionError("the mapping is not there")
 
 
+def kernel_has_them():
+    """Return whether this kernel makes huge pages of shared memory for anybody who asks."""
+    denied = "[deny]" in Path("/sys/kernel/mm/transparent_hugepage/shmem_enabled").read_text()
+    return tuple(int(part) for part in platform.release().split(".")[:2]) >= (6, 1) and not denied
+
+
 def test_it_starts_on_a_boundary_and_is_the_file(mapped, shared_file):
     """All bytes are the file's own, on the boundary, wherever the system would have put them."""
     others = [AlignedMap(shared_file, SIZE) for _ in range(5)]
@@ -55,8 +61,7 @@ def test_it_starts_on_a_boundary_and_is_the_file(mapped, shared_file):
         assert address(each.view) % HUGE_PAGE == 0
         assert (len(each.view), each.view.format, each.view.readonly) == (SIZE, "B", False)
         assert (bytes(each.view[:5]), bytes(each.view[-3:])) == (b"start", b"end")
-    for each in others:
-        each.close()
+    del each, others
     assert bytes(mapped.view[:5]) == b"start"
 
 
@@ -66,20 +71,30 @@ def test_huge_pages(mapped, shared_file):
     mapped.use_huge_pages()
     os.posix_fallocate(shared_file, 0, SIZE)
     assert mapped.populate()
-    has_them = tuple(int(part) for part in platform.release().split(".")[:2]) >= (6, 1)
-    assert kilobytes_in_huge_pages(mapped.view) == (SIZE // HUGE_PAGE * HUGE_PAGE // 1024 if has_them else 0)
+    assert kilobytes_in_huge_pages(mapped.view) == (SIZE // HUGE_PAGE * HUGE_PAGE // 1024 if kernel_has_them() else 0)
     assert bytes(mapped.view[:7]) == b"content"
     assert not np.frombuffer(mapped.view, np.uint8)[7:].any()
     assert os.fstat(shared_file).st_blocks * 512 == SIZE
 
 
-@pytest.mark.parametrize("lacking", ["room", "kernel"])
+def test_a_ring_is_in_them(request):
+    """So is a ring, as soon as it has its memory."""
+    ring = Ring.create(3 * HUGE_PAGE)
+    request.addfinalizer(ring.unlink)
+    request.addfinalizer(ring.close)
+    ring.reserve()
+    assert kilobytes_in_huge_pages(ring.counters) == (3 * HUGE_PAGE // 1024 if kernel_has_them() else 0)
+
+
+@pytest.mark.parametrize("lacking", ["room", "kernel", "threads"])
 def test_without_huge_pages_it_works_as_well(mapped, shared_file, mocker, lacking):
-    """No room for them, or a kernel that has none: nothing is raised, and the memory is as it was."""
+    """No room for them, a kernel that has none, no threads: nothing is raised, and the memory is as it was."""
     if lacking == "room":
         mocker.patch.object(os, "posix_fallocate", side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
-    else:
+    elif lacking == "kernel":
         mocker.patch.object(hugepages, "_COLLAPSE", 9999)
+    else:
+        mocker.patch.object(hugepages.ThreadPoolExecutor, "submit", side_effect=RuntimeError("no more threads"))
     mapped.view[:7] = b"content"
     mapped.use_huge_pages()
     mocker.stopall()
@@ -100,23 +115,25 @@ def test_what_cannot_be_mapped_leaves_nothing(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(bytes(4096))
     descriptor = os.open(path, os.O_RDONLY)
-    before = len(psutil.Process().memory_maps(grouped=False))
+    before = psutil.Process().memory_info().vms
     try:
         for _ in range(20):
             with pytest.raises(PermissionError):
-                AlignedMap(descriptor, 4096)
+                AlignedMap(descriptor, 64 << 20)
     finally:
         os.close(descriptor)
-    assert len(psutil.Process().memory_maps(grouped=False)) < before + 20
+    gc.collect()  # the errors, and with them the last of what was mapped
+    assert psutil.Process().memory_info().vms < before + 5 * (64 << 20)
 
 
-def test_close_is_refused_while_somebody_looks(shared_file):
-    """An array that is still there would read what is gone: that is an error, and close works once it is gone."""
+def test_it_is_there_as_long_as_somebody_looks(shared_file):
+    """An array that was made of it keeps it mapped; when the last is gone, so are the addresses."""
     made = AlignedMap(shared_file, SIZE)
-    array = np.frombuffer(made.view, np.uint8)
-    with pytest.raises(BufferError):
-        made.close()
-    assert not array[SIZE - 1]
+    start = f"{address(made.view):x}-"
+    array = np.frombuffer(made.view, np.uint8)[SIZE - 1 :]
+    del made
+    os.pwrite(shared_file, b"!", SIZE - 1)
+    assert bytes(array) == b"!"
+    assert start in Path("/proc/self/maps").read_text()
     del array
-    made.close()
-    made.close()
+    assert start not in Path("/proc/self/maps").read_text()
