@@ -121,7 +121,10 @@ class FileWriter:
         self._blocks.close()
 
     def _make_room(self, stop: int) -> None:
-        """Keep the file one increment ahead; a disk too full for that matters only when a frame has no place."""
+        """Keep the file one increment ahead, or as many as the frames in the ring need.
+
+        A disk too full for that matters only when a frame has no place.
+        """
         growth = self._geometry.growth_frames
         while True:
             if self._growth is not None and (self._growth.done() or stop > self._layout.capacity):
@@ -131,7 +134,8 @@ class FileWriter:
                 except StorageError as exc:
                     self._no_room = exc
             if self._growth is None and self._no_room is None and stop > self._layout.capacity - growth:
-                self._growth = self._housekeeping.submit(self._layout.grow)
+                waiting = self._counters[Counter.PUT] - self._layout.capacity
+                self._growth = self._housekeeping.submit(self._layout.grow, waiting)
             if stop <= self._layout.capacity:
                 return
             if self._no_room is not None:

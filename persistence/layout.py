@@ -13,6 +13,7 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
+from ..errors import StorageError
 from .blockfile import BlockFile
 from .chunkindex import chunk_offsets
 from .codec import Codec, load_filters
@@ -97,7 +98,7 @@ class Layout:
             layout._file.flush()
             layout._staged.commit()  # without a journal: nobody has put a frame yet
             layout._look_up_values()
-            layout.grow()
+            layout.grow(1)
             sync_folder(path.parent)  # the name too must survive
         except BaseException:
             layout.close()
@@ -137,23 +138,32 @@ class Layout:
             raise
         return layout
 
-    def grow(self) -> None:
-        """Add one increment of frames: room on the disk first, so that a reader never sees a file that is cut short.
+    def grow(self, frames: int) -> None:
+        """Add increments for so many frames, at least one: room on the disk first, so that no reader sees a cut file.
+
+        Where there is no room for all of them, one is added.
 
         Raises
         ------
         StorageError
-            The disk has no room for it, or for the rest of it; the file is whole.
+            The disk has no room for one, or for the rest of it; the file is whole.
         """
         g = self._geometry
-        target = self.capacity + g.growth_frames
+        target = self.capacity + max(1, math.ceil(frames / g.growth_frames)) * g.growth_frames
         while self.capacity < target:
             capacity = min(target, self.capacity + MAX_COMMIT_CHUNKS * g.frames_per_block)
             column_bytes = _column_chunks(capacity) - _column_chunks(self.capacity)
             column_bytes *= len(COLUMN_PATHS) * COLUMN_CHUNK * _VALUE_BYTES
             # Packed chunks get their places as they are written: there is room for all that may have none yet.
-            frames = min(capacity, 2 * g.growth_frames) if self._packed else capacity - self.capacity
-            self._set_aside(frames // g.frames_per_block * round_up(g.block_bytes, PAGE) + column_bytes + _SLACK)
+            new = capacity - self.capacity
+            placed = min(capacity, new + g.growth_frames) if self._packed else new
+            try:
+                self._set_aside(placed // g.frames_per_block * round_up(g.block_bytes, PAGE) + column_bytes + _SLACK)
+            except StorageError:
+                if new <= g.growth_frames:
+                    raise
+                target = self.capacity + g.growth_frames
+                continue
             for where in COLUMN_PATHS.values():
                 self._file[where].resize((capacity,))
             self._file[DATA].resize(capacity, axis=0)

@@ -63,7 +63,7 @@ class Spool:
     timeout_s
         How long `put` waits for room, and `close` for a writer that makes no progress, seconds.
     grow_frames
-        The dataset grows by so many frames at a time, or by a multiple of it where frames are tiny.
+        The dataset grows by so many frames at a time, or by a multiple where they are tiny or more of them wait.
     overwrite
         Replace an existing file. It is removed at the first frame (here, if ``shape`` is given), before the new one is
         known to fit on the disk.

@@ -4,8 +4,10 @@ import errno
 
 import pytest
 
-from mmspool.persistence import filewriter
+from mmspool import StorageError
+from mmspool.persistence import filewriter, geometry, layout
 from mmspool.persistence.blockfile import BlockFile
+from mmspool.persistence.layout import Layout
 from mmspool.persistence.ring import Counter
 
 
@@ -61,3 +63,43 @@ def test_the_ring_goes_round(bench):
     assert writer.finish(interrupted=False, reason="closed")[:3] == (frames, 0, "complete")
     assert frames > bench.frames
     bench.check(bench.path, frames)
+
+
+@pytest.fixture
+def small_increments(mocker, make_bench):
+    """Return a bench whose file grows by 100 frames, of which its ring holds many times as many."""
+    mocker.patch.object(geometry, "_MIN_GROWTH_BYTES", 1)
+    bench = make_bench()
+    assert bench.begin.geometry.growth_frames == bench.per_block < bench.frames // 4
+    return bench
+
+
+def test_it_grows_by_what_waits_in_the_ring(small_increments, mocker):
+    """Frames that came faster than they were written get room all at once, then the file is one increment ahead."""
+    bench = small_increments
+    writer = bench.writer()
+    grow = mocker.spy(Layout, "grow")
+    writer.write_to(frames := bench.put(bench.frames))
+    assert 1 <= grow.call_count <= 2, "each growth holds up the writes"
+    assert writer.finish(interrupted=False, reason="closed")[:3] == (frames, 0, "complete")
+    bench.check(bench.path, frames)
+
+
+def test_a_disk_without_room_for_all_of_them_takes_some(small_increments, mocker):
+    """Where there is no room for all frames that wait, the file grows increment by increment, until it is full."""
+    bench = small_increments
+    reserve, room = BlockFile.reserve, 5 * bench.per_block * bench.begin.geometry.frame_bytes + layout._SLACK
+
+    def reserve_some(file, start, length):
+        if start + length > room:
+            raise StorageError(errno.ENOSPC, "no room", str(bench.path))
+        reserve(file, start, length)
+
+    writer = bench.writer()
+    mocker.patch.object(BlockFile, "reserve", reserve_some)
+    with pytest.raises(StorageError, match="the disk is full"):
+        writer.write_to(bench.put(bench.frames))
+    kept = bench.ring.counters[Counter.WRITTEN]
+    assert 3 * bench.per_block <= kept <= 5 * bench.per_block
+    assert writer.finish(interrupted=True, reason="full")[:3] == (kept, bench.frames - kept, "interrupted")
+    bench.check(bench.path, kept)
