@@ -12,6 +12,7 @@ from ..errors import FrameError
 METADATA_KEYS = ("image_number", "camera_frame_number", "camera_timestamp", "host_timestamp")
 """What `Spool.put` takes as a frame's metadata: whole numbers, time stamps in ns."""
 
+_KNOWN = frozenset(METADATA_KEYS)
 _MAX_FLOAT_BYTES = 8  # longer ones differ between machines and most readers of HDF5 cannot read them
 
 
@@ -72,17 +73,17 @@ def metadata_values(metadata: Mapping[str, Any] | None, host_ns: int) -> tuple[i
     """
     if not metadata:
         return -1, -1, -1, host_ns
-    if not metadata.keys() <= set(METADATA_KEYS):
+    if not metadata.keys() <= _KNOWN:
         raise FrameError(
-            f"unknown metadata {sorted(metadata.keys() - set(METADATA_KEYS))}: a frame's metadata may have "
+            f"unknown metadata {sorted(metadata.keys() - _KNOWN)}: a frame's metadata may have "
             f"{', '.join(METADATA_KEYS)} (mmspool.frame_metadata makes it from Micro-Manager's tags)"
         )
     try:
-        number, counter, stamp, host = (operator.index(metadata.get(key, -1)) for key in METADATA_KEYS)
+        number, counter, stamp, host = map(operator.index, map(metadata.get, METADATA_KEYS, (-1, -1, -1, host_ns)))
     except TypeError as exc:
         raise FrameError(f"metadata {dict(metadata)} has a value that is not a whole number ({exc})") from exc
-    values = number, counter, stamp, host if "host_timestamp" in metadata else host_ns
-    if any(not -(2**63) <= value < 2**63 for value in values):
+    values = number, counter, stamp, host
+    if min(values) < -(2**63) or max(values) >= 2**63:
         raise FrameError(f"metadata {dict(metadata)} has a value that does not fit in 64 bits")
     return values
 

@@ -16,6 +16,9 @@ _MODULES = {
     "tifffile": ("tifffile",),
 }
 
+_HOW = "`create_stream(AcquisitionSettings(...)).append`, chunk = frame or 8 MiB of frames (Zarr)."
+_OF_TIFF = " Its end waits 5 s for the thread that writes; what has not been written by then is missing."
+
 
 @contextmanager
 def _stream(folder: Path, job: Job, *, backend: str) -> Iterator[Put]:
@@ -49,7 +52,7 @@ def _read_ome_zarr(folder: Path, _job: Job) -> Iterator[Reader]:
 PEERS = tuple(
     Peer(
         name=f"ome-writers, {backend}",
-        how="`create_stream(AcquisitionSettings(...)).append`, chunk = frame or 8 MiB of frames (Zarr).",
+        how=_HOW + _OF_TIFF * (backend == "tifffile"),
         open=partial(_stream, backend=backend),
         read=partial(read_tifffile, name="frames.ome.tiff") if backend == "tifffile" else _read_ome_zarr,
         needs=("ome_writers", *modules),
