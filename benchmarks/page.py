@@ -1,4 +1,4 @@
-"""The page docs/performance.md, made of a run's results."""
+"""A page like docs/performance.md, made of a run's results."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,8 +8,8 @@ from report import Summary, by_rate, number
 
 _HEAD = """# Performance
 
-Made by `python benchmarks/run.py --page docs/performance.md`; do not edit. The suite, and how to run it, are described
-in [benchmarks/README.md](../benchmarks/README.md).
+Made by `python benchmarks/run.py --page FILE`; do not edit. The suite, and how to run it, are described in
+[benchmarks/README.md](../benchmarks/README.md).
 """
 
 _METHOD = """## How it was measured
