@@ -41,7 +41,10 @@ def kill_everything(producer: Producer, semaphores: list[Path]) -> None:
     """Kill a run and its resource tracker, so that nobody is left to clean up."""
     os.kill(producer.pid, signal.SIGSTOP)
     maps = Path(f"/proc/{producer.pid}/maps").read_text(encoding="ascii")
-    semaphores += {Path(name) for name in re.findall(r"/dev/shm/sem\.\S+", maps)}
+    # By their inodes: what is mapped has the name under which the C library made it.
+    inodes = {int(inode) for inode in re.findall(r" (\d+) +/dev/shm/sem\.", maps)}
+    semaphores += [Path(entry.path) for entry in os.scandir(SHM) if entry.inode() in inodes]
+    assert len(semaphores) == 3  # of a Queue
     tasks = Path(f"/proc/{producer.pid}/task").iterdir()
     children = [int(child) for task in tasks for child in (task / "children").read_text(encoding="ascii").split()]
     kill(*children, producer.pid)
