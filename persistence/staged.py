@@ -80,9 +80,10 @@ class StagedFile(io.RawIOBase):
         self._sequence = max((entry.sequence for entry in entries), default=0)
 
     def recover(self) -> int:
-        """Stage what the journal holds, oldest record first; return how many records that were.
+        """Stage what the journal holds and the file does not; return how many records the journal holds.
 
-        Doing it again does no harm, nor does doing it to a file in which the records had been applied.
+        Each place is staged as the last record has it: an older one may long be applied, and the file must not go back
+        to it, where whole frames have no place yet, for as long as it takes to write the next.
         """
         self._journal = find_journal(self._descriptor)
         entries = [] if self._journal is None else _entries(self._descriptor, self._journal)
@@ -91,6 +92,10 @@ class StagedFile(io.RawIOBase):
         for entry in pending:
             self._staged.extend(entry.records)
             self._size = entry.size
+        latest = [(offset, self._at(offset, len(content))) for offset, content in self._staged]
+        self._staged = [
+            (offset, content) for offset, content in latest if content != pread(self._descriptor, len(content), offset)
+        ]
         return len(pending)
 
     def replay(self) -> None:
@@ -190,6 +195,13 @@ class StagedFile(io.RawIOBase):
 
     def flush(self) -> None:
         """Nothing: what HDF5 calls a flush is complete only with `commit`."""
+
+    def _at(self, offset: int, length: int) -> bytes:
+        """Return what HDF5 believes to be in a place."""
+        content = bytearray(length)
+        self.seek(offset)
+        self.readinto(memoryview(content))
+        return bytes(content)
 
     def _write_entry(self, records: list[tuple[int, bytes]]) -> None:
         if self._journal is not None:

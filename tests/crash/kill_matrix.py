@@ -416,16 +416,35 @@ def count_steps(folder: Path) -> Iterator[tuple[str, str, int]]:
     path.unlink()
 
 
+def room(path: Path) -> int:
+    """Return how many frames a file has room for; 0 if it cannot be opened just now."""
+    try:
+        with h5py.File(path, "r") as file:
+            return int(file["data"].shape[0])
+    except OSError:
+        return 0
+
+
 def make_killed_files(folder: Path) -> list[Killed]:
-    """Make files whose writer was killed with a ring to be lost: as it comes, and where the file knows of the ring."""
+    """Make files whose writer was killed with a ring to be lost: as it comes, and where the file knows of the ring.
+
+    There is no room for the last growth, so that the older one of the journal's records is of a file with fewer frames
+    than are counted.
+    """
     path = folder / "killed.h5"
-    with Producer(replace(STEPS, path=str(path), stop=38, hold=True)) as producer:
+    with Producer(replace(STEPS, path=str(path), frames=38, hold=True)) as producer:
         producer.wait_for_phase(Phase.READY)
         producer.order()
         producer.wait_for_phase(Phase.STOPPED)
-        producer.kill_all()
+        growing = other_threads(producer.writer)
+        wait_until(lambda: room(path) == 2 * STEPS.options["grow_frames"], "the second increment is there")
+        with traced(growing, "-e", "trace=fallocate", "-e", "inject=fallocate:error=ENOSPC"):
+            producer.order()
+            producer.wait_for_phase(Phase.ALL_PUT)
+            producer.kill_all()
         producer.process.wait(LIMIT_S)
         returned = producer[Slot.RETURNED]
+    assert room(path) == 2 * STEPS.options["grow_frames"]
     knowing = Path(shutil.copy(path, folder / "knowing.h5"))
     with h5py.File(knowing, "r") as file:
         place = file[LEDGER]["frames_put"].id.get_offset()
