@@ -78,6 +78,11 @@ class FileWriter:
         """Whether blocks go past the page cache."""
         return self._blocks.direct
 
+    @property
+    def end_reason(self) -> str:
+        """Why the process before this one ended the file; empty if it did not."""
+        return self._layout.end_reason
+
     def write_to(self, stop: int) -> None:
         """Write all frames before ``stop`` that are not in the file yet."""
         per_block = self._geometry.frames_per_block
@@ -218,11 +223,11 @@ class FileWriter:
         slot = first % self._geometry.frames  # they never wrap round the ring's end
         records = self._ring.records[slot : slot + count]
         for column, name in enumerate(COLUMNS):
-            self._layout.write_column(name, first, records[:, column])
+            self._layout.columns.write(name, first, records[:, column])
         host = records[:, COLUMNS.index("host_timestamp")]
-        self._layout.write_column("start_time", first, (host - self._start_ns) / 1e9)
+        self._layout.columns.write("start_time", first, (host - self._start_ns) / 1e9)
         if checksums:
-            self._layout.write_column("checksum", first, np.concatenate(checksums)[:count])
+            self._layout.columns.write("checksum", first, np.concatenate(checksums)[:count])
 
     def _keep_durable(self) -> None:
         """Have the device take what was written, every ``sync_interval_s``, and then say so."""

@@ -17,15 +17,13 @@ from ..errors import StorageError
 from .blockfile import BlockFile
 from .chunkindex import chunk_offsets
 from .codec import Codec, load_filters
+from .columns import Columns, column_bytes
 from .fileio import open_file, sync_folder
 from .geometry import MAX_COMMIT_CHUNKS, PAGE, Geometry, round_up
 from .info import DetectorInfo
 from .ring import MAX_LOSSES
 from .staged import StagedFile
 from .structure import (
-    COLUMN_CHUNK,
-    COLUMN_FILLS,
-    COLUMN_PATHS,
     COUNTERS,
     DATA,
     END_TIME,
@@ -54,17 +52,22 @@ class Layout:
     ----------
     capacity
         Frames the dataset has room for.
+    columns
+        The per-frame columns.
+    end_reason
+        Why the file was ended, if it was when it was attached to; else empty.
     """
 
     def __init__(self, path: Path, geometry: Geometry, blocks: BlockFile) -> None:
         self.capacity = 0
+        self.end_reason = ""
         self._geometry = geometry
         self._blocks = blocks
         self._chunk_offsets: dict[int, int] = {}
-        self._column_offsets: dict[str, list[int]] = {name: [] for name in COLUMN_PATHS}
         self._descriptor = open_file(path, os.O_RDWR)
         self._staged = StagedFile(self._descriptor)
         self._file: h5py.File
+        self.columns: Columns
         self._images: h5py.h5d.DatasetID
         self._packed = False
 
@@ -129,8 +132,9 @@ class Layout:
             layout._look_up_values()
             layout._staged.commit()
             layout.capacity = layout._file[DATA].shape[0]
+            layout.end_reason = layout._file[LEDGER]["end_reason"][()].decode()
             layout._look_at_images()
-            layout._look_up_columns(layout.capacity, new=False)
+            layout.columns.look_up(layout.capacity, new=False)
             if not layout._packed:
                 layout._look_up_blocks(first, layout.capacity)
         except BaseException:
@@ -152,23 +156,21 @@ class Layout:
         target = self.capacity + max(1, math.ceil(frames / g.growth_frames)) * g.growth_frames
         while self.capacity < target:
             capacity = min(target, self.capacity + MAX_COMMIT_CHUNKS * g.frames_per_block)
-            column_bytes = _column_chunks(capacity) - _column_chunks(self.capacity)
-            column_bytes *= len(COLUMN_PATHS) * COLUMN_CHUNK * _VALUE_BYTES
+            for_columns = column_bytes(capacity) - column_bytes(self.capacity)
             # Packed chunks get their places as they are written: there is room for all that may have none yet.
             new = capacity - self.capacity
             placed = min(capacity, new + g.growth_frames) if self._packed else new
             try:
-                self._set_aside(placed // g.frames_per_block * round_up(g.block_bytes, PAGE) + column_bytes + _SLACK)
+                self._set_aside(placed // g.frames_per_block * round_up(g.block_bytes, PAGE) + for_columns + _SLACK)
             except StorageError:
                 if new <= g.growth_frames:
                     raise
                 target = self.capacity + g.growth_frames
                 continue
-            for where in COLUMN_PATHS.values():
-                self._file[where].resize((capacity,))
+            self.columns.resize(capacity)
             self._file[DATA].resize(capacity, axis=0)
             self._file.flush()
-            self._look_up_columns(capacity, new=True)
+            self.columns.look_up(capacity, new=True)
             if not self._packed:
                 self._look_up_blocks(self.capacity, capacity)
             self._staged.commit()
@@ -207,15 +209,6 @@ class Layout:
         if not self._staged.commit():
             self._blocks.sync()
 
-    def write_column(self, name: str, first: int, values: np.ndarray[Any, Any]) -> None:
-        """Write the 8-byte ``values`` of a column, from frame ``first`` on."""
-        done = 0
-        while done < len(values):
-            chunk, place = divmod(first + done, COLUMN_CHUNK)
-            part = values[done : done + COLUMN_CHUNK - place]
-            self._blocks.write(part.tobytes(), self._column_offsets[name][chunk] + place * _VALUE_BYTES)
-            done += len(part)
-
     def write_count(self, name: str, value: int) -> None:
         """Write one of the ledger's counters."""
         self._blocks.write(value.to_bytes(_VALUE_BYTES, "little", signed=True), self._values[name])
@@ -239,8 +232,7 @@ class Layout:
         All of that is one commit: after a crash the file is as before, or ended.
         """
         self._blocks.sync()  # the frames, before anything says that they are all there are
-        for where in COLUMN_PATHS.values():  # before the data: then the freed space lies at the file's end
-            self._file[where].resize((frames,))
+        self.columns.resize(frames)  # before the data: then the freed space lies at the file's end
         for name in LOSS_COLUMNS:
             self._file[f"{LEDGER}/{name}"].resize((losses,))
         self._file[DATA].resize(frames, axis=0)
@@ -270,6 +262,7 @@ class Layout:
 
     def _open(self, mode: str) -> None:
         self._file = h5py.File(self._staged, mode, driver="fileobj", **HDF5_OPTIONS)
+        self.columns = Columns(self._file, self._blocks)
 
     def _set_aside(self, length: int) -> None:
         """Have the disk set room aside, beyond what HDF5 uses so far; what it does not need stays for the next time."""
@@ -298,15 +291,6 @@ class Layout:
         journal = ledger["journal"].id.get_offset()
         self._staged.use_journal(journal)
 
-    def _look_up_columns(self, capacity: int, *, new: bool) -> None:
-        """Find the columns' chunks up to ``capacity`` frames, and fill them if they are new."""
-        for name, where in COLUMN_PATHS.items():
-            offsets, column = self._column_offsets[name], self._file[where].id
-            for chunk in range(len(offsets), _column_chunks(capacity)):
-                offsets.append(column.get_chunk_info_by_coord((chunk * COLUMN_CHUNK,)).byte_offset)
-                if new:
-                    self._blocks.write(COLUMN_FILLS[name].tobytes() * COLUMN_CHUNK, offsets[-1])
-
     def _look_up_blocks(self, first: int, capacity: int) -> None:
         """Find the chunks of the frames from ``first`` to ``capacity``."""
         per_block, data = self._geometry.frames_per_block, self._file[DATA].id
@@ -316,7 +300,3 @@ class Layout:
             if start not in written:  # in a file that another process wrote
                 written[start] = data.get_chunk_info_by_coord((start, 0, 0)).byte_offset
             self._chunk_offsets[block] = written[start]
-
-
-def _column_chunks(frames: int) -> int:
-    return math.ceil(frames / COLUMN_CHUNK)

@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.queues import Queue
 from typing import Any
 
+from ..errors import WriterError
 from .check import DAMAGE
 from .filewriter import FileWriter
 from .messages import Begin, Block, End, Ended, Message, Ready
@@ -17,6 +18,7 @@ from .packedwriter import PackedWriter
 from .ring import Counter, Ring
 
 POLL_S = 0.2  # how long frames of a partly filled block wait for the file, and a dead producer goes unnoticed
+_FAILED = "the writer failed: "
 _COPY_S = 1.0  # for the producer to finish the frame that it is copying; one that was stopped never does
 
 
@@ -65,7 +67,7 @@ def _record(ring: Ring, messages: "Queue[Message]", answers: Connection) -> Ende
         ring.counters[Counter.STARTED] = 1
         _answer(answers, Ready(writer.direct))
         if begin.resume:
-            writer.write_to(ring.counters[Counter.PUT])
+            _take_over(writer, ring)
         end = _write_until_end(writer, ring, messages)
         frames, lost, state, size = writer.finish(interrupted=end.interrupted, reason=end.reason)
     except Exception as exc:
@@ -83,6 +85,13 @@ def _first(messages: "Queue[Message]") -> Begin | None:
             begin = messages.get(timeout=POLL_S)
             return begin if isinstance(begin, Begin) else None
     return None
+
+
+def _take_over(writer: FileWriter, ring: Ring) -> None:
+    """Write what a process that was killed left in the ring, unless it had failed and entered that as lost."""
+    if writer.end_reason.startswith(_FAILED):
+        raise WriterError(writer.end_reason.removeprefix(_FAILED))
+    writer.write_to(ring.counters[Counter.PUT])
 
 
 def _write_until_end(writer: FileWriter, ring: Ring, messages: "Queue[Message]") -> End:
@@ -116,7 +125,7 @@ def _refuse_frames(ring: Ring) -> None:
 def _save(writer: FileWriter, cause: Exception) -> None:
     """Make the file exact after a failure; if that fails too, the cause says so and the file is left as it is."""
     try:
-        writer.finish(interrupted=True, reason=f"the writer failed: {cause}")
+        writer.finish(interrupted=True, reason=f"{_FAILED}{cause}")
     except DAMAGE as exc:
         cause.add_note(f"the file could not be trimmed and closed either ({exc}): use mmspool repair")
     finally:

@@ -135,6 +135,55 @@ def test_faults_that_stay_end_the_recording_cleanly(
         assert frames % 20 == 0, "all that there was room for"
 
 
+def run_failing_and_killed(producer: Producer, kill: str) -> dict[str, Any]:
+    """Record to a disk that is full from frame 30 on, and kill the writer's first thread at a later call."""
+    producer.wait_for_phase(Phase.READY)
+    producer.order()
+    producer.wait_for_phase(Phase.STOPPED)
+    producer.wait_for(lambda: producer[Slot.WRITTEN] == 30, "all is written")
+    others, full = other_threads(producer.writer), inject("fallocate:error=ENOSPC")[1:]
+    with traced(others, *full), traced([producer.writer], *inject(kill)[1:]):
+        producer.order()
+        return producer.result()
+
+
+BEFORE_IT_SAYS_SO = {
+    "while the file is ended": (None, "fdatasync:signal=SIGKILL:when=2"),
+    "after that": (None, "write:signal=SIGKILL:when=1"),
+    "after that, compressed": ("fast", "write:signal=SIGKILL:when=1"),
+}
+"""Compression and the kill: the writer's first thread syncs to end the file, and then writes to a pipe."""
+
+
+@pytest.mark.parametrize(("compression", "kill"), BEFORE_IT_SAYS_SO.values(), ids=BEFORE_IT_SAYS_SO)
+def test_a_writer_that_failed_is_killed_before_it_says_so(
+    start: Start, tmp_path: Path, compression: str | None, kill: str, strace: str
+) -> None:
+    """The next one writes no frame that is in the ledger as lost: it says that the recording failed, and why."""
+    producer = start(**{**SMALL, "options": {**SMALL["options"], "compression": compression}})
+    result = run_failing_and_killed(producer, kill)
+    assert (result["error"], result["cause"]) == ("WriterError", "WriterError"), result
+    assert "the disk is full" in result["message"]
+    with mmspool.open(tmp_path / "run.h5") as recording:
+        frames, lost = len(recording), result["returned"] - len(recording)
+        assert recording.state == "interrupted"
+        assert "the disk is full" in recording.end_reason
+        assert recording.end_reason.count("the writer failed") == 1
+        assert recording.frames_lost == result["lost"] == lost
+        assert recording.gaps == ((Loss(frames, lost, "ring"),) if lost else ())
+        check_pixels(recording, frames)
+        assert recording.file["entry/instrument/detector/ledger/writer_restarts"][()] == 1
+    assert verify(tmp_path / "run.h5").intact
+    assert not repair(tmp_path / "run.h5").needed
+
+
+def test_a_writer_that_failed_is_killed_before_it_ends_the_file(start: Start, tmp_path: Path, strace: str) -> None:
+    """Then nothing is in the ledger as lost yet: the next one tries again, and here it succeeds."""
+    result = run_failing_and_killed(start(**SMALL), "fdatasync:signal=SIGKILL:when=1")
+    assert (result["frames"], result["lost"], result["restarts"]) == (FRAMES, 0, 1), result
+    check_whole(tmp_path / "run.h5")
+
+
 @pytest.mark.parametrize("fault", STUCK.values(), ids=STUCK)
 def test_a_dead_disk_leaves_what_was_written(start: Start, tmp_path: Path, fault: str, strace: str) -> None:
     """When not even closing works any more, the error says to repair, and what was counted is there."""
