@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -113,15 +114,21 @@ class Spool:
     ) -> None:
         check_options(shape, dtype, on_full, timeout_s, grow_frames, compression, sync_interval_s)
         self.path = Path(path).absolute()
-        self._info = info or DetectorInfo()
-        self._info.to_json()  # what cannot be stored is refused now, not when the camera runs
-        self._metadata_json = to_json(dict(metadata or {}))
+        info = info or DetectorInfo()
+        info.to_json()  # what cannot be stored is refused now, not when the camera runs
+        self._packed = compression is not None
         self._grow_frames = grow_frames
-        self._direct = direct
-        self._checksum = checksum
-        self._sync_interval_s = sync_interval_s
-        self._compression = compression
-        self._raw_if_slow = raw_if_slow
+        self._describe = partial(
+            Begin,
+            path=self.path,
+            info=info,
+            metadata_json=to_json(dict(metadata or {})),
+            direct=direct,
+            checksum=checksum,
+            sync_interval_s=sync_interval_s,
+            compression=compression,
+            raw_if_slow=raw_if_slow,
+        )
         self._lock = threading.Lock()
         self._state = _State.OPEN
         self._geometry: Geometry | None = None
@@ -281,24 +288,10 @@ class Spool:
         """Fix shape and dtype and have the file made; a failure closes the spool, with nothing recorded."""
         start_ns = time.time_ns()
         try:
-            packed = self._compression is not None
-            geometry = plan(shape, dtype, self._feed.room, self._grow_frames, packed=packed)
+            geometry = plan(shape, dtype, self._feed.room, self._grow_frames, packed=self._packed)
             self._target.create()
-            self._feed.begin(
-                Begin(
-                    path=self.path,
-                    geometry=geometry,
-                    info=self._info,
-                    metadata_json=self._metadata_json,
-                    start=datetime.fromtimestamp(start_ns / 1e9).astimezone(),
-                    start_ns=start_ns,
-                    direct=self._direct,
-                    checksum=self._checksum,
-                    sync_interval_s=self._sync_interval_s,
-                    compression=self._compression,
-                    raw_if_slow=self._raw_if_slow,
-                )
-            )
+            start = datetime.fromtimestamp(start_ns / 1e9).astimezone()
+            self._feed.begin(self._describe(geometry=geometry, start=start, start_ns=start_ns))
         except BaseException:
             self._release(_State.CLOSED, kill=True, remove=True)
             raise
