@@ -3,6 +3,7 @@
 import gc
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -25,6 +26,9 @@ settings.register_profile(
 )
 settings.register_profile("deep", parent=settings.get_profile("ci"), derandomize=False, max_examples=1000)
 settings.load_profile("ci")  # pytest --hypothesis-profile=deep looks further
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in its background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _raised = pytest.StashKey[bool]()
 

@@ -10,7 +10,7 @@ from disk_model import PAGE, STRATEGIES, Disk
 from recordings import SPECS, Spec, record
 from traced_run import Op, StraceMissingError, run_traced
 
-IMAGES = 185
+IMAGES = 160
 REPAIRED, REPAIR_IMAGES = 3, 20
 SEED = 1
 
