@@ -1,5 +1,6 @@
 """The producer's end of one recording: the ring it fills and the persistence process that empties it."""
 
+import contextlib
 import logging
 import multiprocessing
 import time
@@ -160,8 +161,10 @@ class Feed:
                 written, deadline = self.counters[Counter.WRITTEN], time.monotonic() + self._timeout_s
             if isinstance(answer := self._receive(), Ended):
                 return answer
+            if isinstance(answer, Ready):
+                written = -1  # a new process has the ring: now its time begins
             if self.counters[Counter.RESTARTS] != restarts:
-                restarts = self.counters[Counter.RESTARTS]
+                restarts, deadline = self.counters[Counter.RESTARTS], time.monotonic() + _ANSWER_TIMEOUT_S
                 self._writer.send(end)
             if time.monotonic() > deadline:
                 self._stalled = True
@@ -220,8 +223,9 @@ class Feed:
     def wait_for_death(self) -> bool:
         """Wait until the persistence process has ended; False when that was `free`'s doing."""
         connection.wait([self._writer.sentinel, self._freed])
-        if not self._freed.poll():
-            return True
+        with contextlib.suppress(BrokenPipeError):  # what Windows says of a pipe that was closed
+            if not self._freed.poll():
+                return True
         self._freed.close()
         return False
 
@@ -233,15 +237,15 @@ class Feed:
         WriterError
             It failed, or the ones that replaced it died too.
         """
-        if self.counters[Counter.FAILED] or not self._writer.is_alive():
-            restarts, deadline = self.counters[Counter.RESTARTS], time.monotonic() + _ANSWER_TIMEOUT_S
-            while self.counters[Counter.RESTARTS] == restarts:
-                self._receive()
-                if time.monotonic() > deadline:
-                    raise WriterError(
-                        f"the persistence process (pid {self._writer.pid}) failed, and for {_ANSWER_TIMEOUT_S:g} s it "
-                        "has not said why: the disk does not answer"
-                    )
+        deadline = time.monotonic() + _ANSWER_TIMEOUT_S
+        while self.counters[Counter.FAILED] or not self._writer.is_alive():
+            self._receive()
+            if time.monotonic() > deadline:
+                self._stalled = True
+                raise WriterError(
+                    f"the persistence process (pid {self._writer.pid}) failed, and for {_ANSWER_TIMEOUT_S:g} s it "
+                    "has not said why: the disk does not answer"
+                )
 
     def _receive(self) -> Ready | Ended | None:
         try:
@@ -264,7 +268,6 @@ class Feed:
             ) from death
         _log.warning("%s; a new one takes over", death)
         self._writer.close()
-        self.counters[Counter.FAILED] = 0
         self.counters[Counter.RESTARTS] += 1
         self._writer = WriterProcess(self._ring)
         if self._begin is not None:

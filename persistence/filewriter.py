@@ -47,7 +47,6 @@ class FileWriter:
         self._growth: Future[None] | None = None
         self._sync: Future[None] | None = None
         self._sync_covers = 0
-        self._sync_failed = False
         self._no_room: StorageError | None = None
         self._housekeeping = ThreadPoolExecutor(1, "mmspool-housekeeping")
         self._writing = ThreadPoolExecutor(1, "mmspool-blocks")
@@ -55,7 +54,8 @@ class FileWriter:
         self._blocks = BlockFile(begin.path, direct=begin.direct)
         try:
             if begin.resume:
-                self._layout = Layout.attach(begin.path, begin.geometry, self._blocks, self._counters[Counter.WRITTEN])
+                self._layout = Layout.attach(begin.path, begin.geometry, self._blocks)
+                self._counters[Counter.WRITTEN] = self._layout.counted  # there it is counted first
             else:
                 self._layout = Layout.create(
                     begin.path,
@@ -72,16 +72,6 @@ class FileWriter:
             raise
         self._layout.write_count("writer_restarts", self._counters[Counter.RESTARTS])
         self._written = self._counters[Counter.WRITTEN]
-
-    @property
-    def direct(self) -> bool:
-        """Whether blocks go past the page cache."""
-        return self._blocks.direct
-
-    @property
-    def end_reason(self) -> str:
-        """Why the process before this one ended the file; empty if it did not."""
-        return self._layout.end_reason
 
     def write_to(self, stop: int) -> None:
         """Write all frames before ``stop`` that are not in the file yet."""
@@ -105,18 +95,16 @@ class FileWriter:
         self._writing.shutdown()  # waits for what is under way
         self._housekeeping.shutdown()
         self._collect_sync()
-        self._write_ledger()
-        losses = self._ring.losses()
-        if rest := self._counters[Counter.PUT] - self._written:  # the writer failed
-            losses = ended_ledger(losses, self._written, rest)
-            self._layout.stage_losses(losses)
-            self._lost = int(losses[:, 1].sum())
-        state = final_state(interrupted=interrupted, lost=self._lost)
-        durable = self._counters[Counter.DURABLE] if self._sync_failed else self._written
+        rest = self._counters[Counter.PUT] - self._written  # 0, or the writer failed
+        losses = ended_ledger(self._ring.losses(), self._written, rest)
+        self._layout.stage_losses(losses)
+        lost = int(losses[:, 1].sum())
+        state = final_state(interrupted=interrupted, lost=lost)
+        durable = self._counters[Counter.DURABLE] if self._counters[Counter.SYNC_FAILED] else self._written
         size = self._layout.finish(self._written, durable, len(losses), state, reason, datetime.now().astimezone())
         self._counters[Counter.DURABLE] = durable
         self.close()
-        return self._written, self._lost, state, size
+        return self._written, lost, state, size
 
     def close(self) -> None:
         """Let go of the file; idempotent."""
@@ -234,7 +222,8 @@ class FileWriter:
         if self._sync is not None and self._sync.done():
             self._collect_sync()
         due = time.monotonic() - self._synced >= self._sync_interval_s
-        if self._sync is None and due and self._written > self._counters[Counter.DURABLE]:
+        more = self._written > self._counters[Counter.DURABLE] and not self._counters[Counter.SYNC_FAILED]
+        if self._sync is None and due and more:
             self._synced, self._sync_covers = time.monotonic(), self._written
             self._sync = self._housekeeping.submit(self._make_durable, self._sync_covers)
 
@@ -242,9 +231,11 @@ class FileWriter:
         """Count what a sync has made durable; after one that failed, no later success tells what was lost."""
         if self._sync is not None:
             syncing, self._sync = self._sync, None
-            self._sync_failed = True
-            syncing.result()
-            self._sync_failed = False
+            try:
+                syncing.result()
+            except BaseException:
+                self._counters[Counter.SYNC_FAILED] = 1
+                raise
             self._counters[Counter.DURABLE] = self._sync_covers
 
     def _make_durable(self, frames: int) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import StorageError
 from .blockfile import BlockFile
+from .check import read_small
 from .chunkindex import chunk_offsets
 from .codec import Codec, load_filters
 from .columns import Columns, column_bytes
@@ -54,13 +55,13 @@ class Layout:
         Frames the dataset has room for.
     columns
         The per-frame columns.
-    end_reason
-        Why the file was ended, if it was when it was attached to; else empty.
+    counted
+        Frames the file had in it, and counted, when it was attached to.
     """
 
     def __init__(self, path: Path, geometry: Geometry, blocks: BlockFile) -> None:
         self.capacity = 0
-        self.end_reason = ""
+        self.counted = 0
         self._geometry = geometry
         self._blocks = blocks
         self._chunk_offsets: dict[int, int] = {}
@@ -109,15 +110,8 @@ class Layout:
         return layout
 
     @classmethod
-    def attach(cls, path: Path, geometry: Geometry, blocks: BlockFile, first: int) -> Self:
+    def attach(cls, path: Path, geometry: Geometry, blocks: BlockFile) -> Self:
         """Take over a recording whose writer is gone: finish the change it was in, then find everything again.
-
-        Parameters
-        ----------
-        path, geometry, blocks
-            As for `create`.
-        first
-            The first frame that is still to be written.
 
         Raises
         ------
@@ -128,15 +122,13 @@ class Layout:
         try:
             layout._staged.replay()
             layout._open("r+")
-            layout._restore_losses()
             layout._look_up_values()
-            layout._staged.commit()
             layout.capacity = layout._file[DATA].shape[0]
-            layout.end_reason = layout._file[LEDGER]["end_reason"][()].decode()
+            layout.counted = int(read_small(layout._file, f"{LEDGER}/frames_written"))
             layout._look_at_images()
             layout.columns.look_up(layout.capacity, new=False)
             if not layout._packed:
-                layout._look_up_blocks(first, layout.capacity)
+                layout._look_up_blocks(layout.counted, layout.capacity)
         except BaseException:
             layout.close()
             raise
@@ -275,12 +267,6 @@ class Layout:
         self._images = self._file[DATA].id
         self._packed = self._images.get_create_plist().get_nfilters() > 0
         load_filters(self._images)  # HDF5 itself packs the last chunk again when it cuts it
-
-    def _restore_losses(self) -> None:
-        """Give the ledger of losses its room back: the writer that is gone may just have trimmed it."""
-        for name in LOSS_COLUMNS:
-            self._file[f"{LEDGER}/{name}"].resize((MAX_LOSSES,))
-        self._file.flush()
 
     def _look_up_values(self) -> None:
         """Find the places of what is written in place, and the journal."""

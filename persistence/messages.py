@@ -52,8 +52,6 @@ class End:
 class Ready:
     """The writer's answer to `Begin`: the file is there."""
 
-    direct: bool
-
 
 @dataclass(frozen=True)
 class Ended:

@@ -152,14 +152,23 @@ class PackedWriter(FileWriter):
         self._part_since = 0.0
 
     def _store(self, block: int, encoded: _Encoded, stop: int) -> None:
-        """Write a block, now with all frames before ``stop``."""
+        """Write a block, now with all frames before ``stop``.
+
+        One that is written in parts is filled up to one length, which decoders ignore: then HDF5 leaves it in its
+        place. From another place it would at once give the old one to the next chunk, while readers still look there.
+        """
         g, started = self._geometry, time.perf_counter_ns()
         anew = self._whole <= block < self._chunks
+        in_part = stop % g.frames_per_block > 0
         if block < self._whole:
             size, as_it_is = self._layout.chunk(block)
         else:
             as_it_is = self._may_be_raw and not 0 < encoded.size < g.block_bytes
             size = g.block_bytes if as_it_is else encoded.size
+            if anew or in_part:
+                whole = len(encoded.out)
+                encoded.out[size:whole] = bytes(whole - size)
+                size = whole
             with (
                 self._ring.block_bytes(block % g.blocks, 0, g.block_bytes) as raw,
                 memoryview(encoded.out) as out,
@@ -174,8 +183,6 @@ class PackedWriter(FileWriter):
         self._bytes += size - self._part_bytes
         self._part_bytes = size
         self._stored, self._chunks = stop, max(self._chunks, block + 1)
-        if anew:
-            self._commit()  # before another chunk gets the place of the one before, to which the file still refers
 
     def _commit(self) -> None:
         """Make what was stored a part of the file, and count it."""
@@ -183,14 +190,15 @@ class PackedWriter(FileWriter):
         try:
             self._layout.commit()
         except OSError:
-            self._sync_failed = True
+            self._counters[Counter.SYNC_FAILED] = 1
             raise
-        self._counters[Counter.RAW] += self._raw
+        raw = self._counters[Counter.RAW] + self._raw
+        self._layout.write_count("frames_raw", raw)
+        self._count(self._stored)
+        self._counters[Counter.RAW] = raw
         self._counters[Counter.BYTES] += self._bytes
         self._raw = self._bytes = 0
-        self._layout.write_count("frames_raw", self._counters[Counter.RAW])
-        self._count(self._stored)
-        if not self._sync_failed:
+        if not self._counters[Counter.SYNC_FAILED]:
             self._layout.write_count("frames_durable", self._stored)
             self._counters[Counter.DURABLE] = self._stored
         self._committed = time.monotonic()

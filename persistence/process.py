@@ -75,11 +75,11 @@ class WriterProcess:
         ProcessDiedError
             The process ended without a word.
         """
-        if not self._answers.poll(timeout_s):
-            return None
         try:
+            if not self._answers.poll(timeout_s):
+                return None
             answer: Any = self._answers.recv()
-        except EOFError:
+        except (EOFError, BrokenPipeError):  # on Windows the latter, from poll
             self._process.join()
             raise ProcessDiedError(
                 f"the persistence process (pid {self.pid}) died with exit code {self._process.exitcode}"

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from ..errors import RecordingError
 from . import codec
-from .check import DAMAGE, check_is_file, check_structure, text_attribute
+from .check import DAMAGE, check_is_file, check_structure, read_losses, read_small, text_attribute
 from .ring import STAGES, Loss
-from .structure import COLUMN_PATHS, COUNTERS, DATA, DETECTOR, LEDGER, LOSS_COLUMNS
+from .structure import COLUMN_PATHS, DATA, DETECTOR, END_TIME, LEDGER
 
 _AXES = 3
 
@@ -58,7 +58,8 @@ class Recording:
         try:
             check_structure(self._file, lambda: self.path.stat().st_size)
             data = self._file[DATA]
-            ledger = {name: self._file[LEDGER][name][()] for name in (*COUNTERS, *LOSS_COLUMNS, "state", "end_reason")}
+            names = ("frames_written", "frames_lost", "state", "end_reason")
+            ledger = {name: read_small(self._file, f"{LEDGER}/{name}") for name in names}
             self._data: h5py.Dataset = data
             self.frames_counted = int(ledger["frames_written"])
             self._length: int = min(self.frames_counted, data.shape[0])
@@ -66,7 +67,7 @@ class Recording:
             self.end_reason: str = ledger["end_reason"].decode()
             self.frames_lost = int(ledger["frames_lost"])
             self.compression = text_attribute(data, "compression")
-            self._losses = np.stack([ledger[name] for name in LOSS_COLUMNS], axis=1)
+            self._losses = read_losses(self._file)
             self._metadata = self._read_metadata()
         except DAMAGE as exc:
             self._file.close()
@@ -179,12 +180,13 @@ class Recording:
             raise RecordingError(f"{self.path} is damaged: {exc}") from exc
 
     def _read_metadata(self) -> dict[str, Any]:
-        entry = self._file["entry"]
+        texts = ("/entry/start_time", END_TIME, "/entry/metadata", f"{DETECTOR}/camera/info")
+        start, end, given, detector = (read_small(self._file, where) for where in texts)
         metadata = {
-            "start_time": entry["start_time"][()].decode(),
-            "end_time": entry["end_time"][()].decode(),
-            "metadata": json.loads(entry["metadata"][()]),
-            "detector": json.loads(self._file[f"{DETECTOR}/camera/info"][()]),
+            "start_time": start.decode(),
+            "end_time": end.decode(),
+            "metadata": json.loads(given),
+            "detector": json.loads(detector),
         }
         camera = metadata["detector"].get("camera", {})
         if not all(isinstance(part, dict) for part in (metadata["metadata"], camera, camera.get("properties", {}))):

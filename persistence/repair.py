@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import RecordingError
 from . import checksum
 from .blockfile import BlockFile
-from .check import DAMAGE, check_is_file, check_structure, text_attribute
+from .check import DAMAGE, check_is_file, check_structure, read_losses, read_small, text_attribute
 from .codec import load_filters
 from .fileio import boot, open_file
 from .geometry import Geometry
@@ -91,20 +91,20 @@ def _examine(path: Path) -> tuple[RepairReport, Geometry, np.ndarray[Any, Any]]:
         records = staged.recover()
         with h5py.File(staged, "r", driver="fileobj") as file:
             check_structure(file, lambda: staged.seek(0, os.SEEK_END))
-            ledger, data = file[LEDGER], file[DATA]
-            state = ledger["state"][()].decode()
-            counted = int(ledger["frames_written"][()])
+            data = file[DATA]
+            state = read_small(file, f"{LEDGER}/state").decode()
+            counted = int(read_small(file, f"{LEDGER}/frames_written"))
             whole = counted if state != "recording" else _whole_frames(file)
-            unwritten = max(0, int(ledger["frames_put"][()]) - whole) if state == "recording" else 0
+            unwritten = max(0, int(read_small(file, f"{LEDGER}/frames_put")) - whole) if state == "recording" else 0
             sequence = file[COLUMN_PATHS["sequence_number"]][:whole]
             geometry = Geometry(
                 shape=data.shape[1:],
                 dtype=data.dtype,
                 frames_per_block=data.chunks[0],
                 blocks=0,
-                growth_frames=int(ledger.attrs["growth_frames"]),
+                growth_frames=int(file[LEDGER].attrs["growth_frames"]),
             )
-            losses = np.stack([ledger[name][()] for name in LOSS_COLUMNS], axis=1)
+            losses = read_losses(file)
     finally:
         os.close(descriptor)
     report = RepairReport(
@@ -122,7 +122,7 @@ def _examine(path: Path) -> tuple[RepairReport, Geometry, np.ndarray[Any, Any]]:
 def _whole_frames(file: h5py.File) -> int:
     """Return how many frames are whole, whatever the counter says: a power cut may leave it ahead or behind."""
     ledger, data = file[LEDGER], file[DATA]
-    durable, counted = int(ledger["frames_durable"][()]), int(ledger["frames_written"][()])
+    durable, counted = (int(read_small(file, f"{LEDGER}/{name}")) for name in ("frames_durable", "frames_written"))
     capacity = int(data.shape[0])
     if not 0 <= durable <= capacity or counted < 0:
         raise RecordingError(f"its counters are damaged: {durable} durable frames of {capacity}, {counted} written")
@@ -167,7 +167,7 @@ def _apply(path: Path, report: RepairReport, geometry: Geometry, losses: np.ndar
             layout = Layout(path, geometry, blocks)
             layout.finish_change()
             return
-        layout = Layout.attach(path, geometry, blocks, report.frames)
+        layout = Layout.attach(path, geometry, blocks)
         layout.stage_losses(losses)
         reason = "not closed: the recording and its persistence process died, or the power went; repaired"
         layout.finish(report.frames, report.frames, len(losses), "repaired", reason, datetime.now().astimezone())

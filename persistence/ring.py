@@ -62,6 +62,7 @@ class Counter:
     CLAIMED: Final = 9
     RAW: Final = 10
     BYTES: Final = 11
+    SYNC_FAILED: Final = 12
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ _MAGIC = b"mmspool\x01"
 _HEADER = struct.Struct("<8sQQQQ")  # magic, sequence, file size, bytes of records, checksum of all that
 _RECORD = struct.Struct("<QQ")  # offset, length
 _SEARCH_BYTES = 8 << 20
+_SUPERBLOCK = b"\x89HDF"
+_NODE = b"TREE\x01"  # of an index of chunks; its level follows
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,10 @@ class StagedFile(io.RawIOBase):
         self._sequence = max((entry.sequence for entry in entries), default=0)
 
     def recover(self) -> int:
-        """Stage what the journal holds and the file does not; return how many records the journal holds.
+        """Stage what the journal holds; return how many records that were.
 
-        Each place is staged as the last record has it: an older one may long be applied, and the file must not go back
-        to it, where whole frames have no place yet, for as long as it takes to write the next.
+        Doing it again does no harm, nor does doing it to a file in which the records had been applied. Each place is
+        staged as the last record has it: the file must not go back to an older one, where whole frames have no place.
         """
         self._journal = find_journal(self._descriptor)
         entries = [] if self._journal is None else _entries(self._descriptor, self._journal)
@@ -92,10 +94,7 @@ class StagedFile(io.RawIOBase):
         for entry in pending:
             self._staged.extend(entry.records)
             self._size = entry.size
-        latest = [(offset, self._at(offset, len(content))) for offset, content in self._staged]
-        self._staged = [
-            (offset, content) for offset, content in latest if content != pread(self._descriptor, len(content), offset)
-        ]
+        self._settle()
         return len(pending)
 
     def replay(self) -> None:
@@ -131,8 +130,7 @@ class StagedFile(io.RawIOBase):
         """Write what HDF5 has written, all of it or, whatever happens, none; return whether there was a sync."""
         journalled = self._journal is not None and bool(self._staged)
         if journalled:
-            last = {(offset, len(content)): index for index, (offset, content) in enumerate(self._staged)}
-            self._staged = [self._staged[index] for index in sorted(last.values())]  # the same place: the last counts
+            self._settle()
             self._write_entry(self._staged)
             sync(self._descriptor)
         self._apply()
@@ -195,6 +193,27 @@ class StagedFile(io.RawIOBase):
 
     def flush(self) -> None:
         """Nothing: what HDF5 calls a flush is complete only with `commit`."""
+
+    def _settle(self) -> None:
+        """Stage each place once, as it is in the end, in an order in which a reader misses nothing at any moment.
+
+        HDF5's index of chunks is a tree. New nodes come first, from the leaves up, while nothing refers to them, then
+        the others from the root down: what a node hands over to a new one can be found there before it is gone here.
+        The file's end, in the superblock, is beyond all that anything refers to.
+        """
+        shrinks = max(self._size, self.least_size) < os.fstat(self._descriptor).st_size
+
+        def turn(write: tuple[int, bytes]) -> tuple[int, int]:
+            offset, content = write
+            if content.startswith(_SUPERBLOCK):
+                return (4, 0) if shrinks else (0, 0)
+            if not content.startswith(_NODE):
+                return (3, 0)
+            level = content[len(_NODE)]
+            return (2, -level) if pread(self._descriptor, len(_NODE), offset) == _NODE else (1, level)
+
+        places = dict.fromkeys((offset, len(content)) for offset, content in self._staged)
+        self._staged = sorted(((offset, self._at(offset, length)) for offset, length in places), key=turn)
 
     def _at(self, offset: int, length: int) -> bytes:
         """Return what HDF5 believes to be in a place."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import WriterError
 from .check import DAMAGE
+from .ending import find_end
 from .filewriter import FileWriter
 from .messages import Begin, Block, End, Ended, Message, Ready
 from .packedwriter import PackedWriter
@@ -60,14 +61,18 @@ def _record(ring: Ring, messages: "Queue[Message]", answers: Connection) -> Ende
     begin = _first(messages)
     if begin is None:
         return None
+    if begin.resume and (ended := find_end(begin.path, ring.counters)) is not None:
+        if ring.counters[Counter.FAILED]:
+            raise WriterError(ended.reason.removeprefix(_FAILED))
+        return ended
     ring.touch()
     ring.lay_out(begin.geometry)
     writer = (PackedWriter if begin.compression else FileWriter)(ring, begin)
     try:
-        ring.counters[Counter.STARTED] = 1
-        _answer(answers, Ready(writer.direct))
+        ring.counters[Counter.STARTED], ring.counters[Counter.FAILED] = 1, 0
+        _answer(answers, Ready())
         if begin.resume:
-            _take_over(writer, ring)
+            writer.write_to(ring.counters[Counter.PUT])
         end = _write_until_end(writer, ring, messages)
         frames, lost, state, size = writer.finish(interrupted=end.interrupted, reason=end.reason)
     except Exception as exc:
@@ -85,13 +90,6 @@ def _first(messages: "Queue[Message]") -> Begin | None:
             begin = messages.get(timeout=POLL_S)
             return begin if isinstance(begin, Begin) else None
     return None
-
-
-def _take_over(writer: FileWriter, ring: Ring) -> None:
-    """Write what a process that was killed left in the ring, unless it had failed and entered that as lost."""
-    if writer.end_reason.startswith(_FAILED):
-        raise WriterError(writer.end_reason.removeprefix(_FAILED))
-    writer.write_to(ring.counters[Counter.PUT])
 
 
 def _write_until_end(writer: FileWriter, ring: Ring, messages: "Queue[Message]") -> End:

@@ -50,7 +50,7 @@ CALLS = ("pwrite64", "fdatasync", "fallocate", "ftruncate")
 LEDGER = "entry/instrument/detector/ledger"
 TAKEOVERS = 10
 WITHIN_A_CHANGE = ("it counts", "sequence_number skips")
-"""Damage that verify may see, and repair repairs, when the kill was between two writes that belong together."""
+"""What verify may see when the kill was between two writes that belong together; the file opens, and repair ends it."""
 
 TOLD_S = 0.1
 """How long after its start a new persistence process may not have been told yet what to take over."""
@@ -103,7 +103,7 @@ class Tally:
     frames: int = 0
     lost: int = 0
     said: int = 0
-    unopened: int = 0
+    between: int = 0
     empty: int = 0
     takeover_s: list[float] = field(default_factory=list)
 
@@ -198,13 +198,13 @@ def check_left(path: Path, returned: int, ring: int, plan: Plan) -> Tally:
             assert len(recording) == counted
             state = recording.state
             verified = verify(path)
-            tally.unopened = int(not verified.intact)
+            tally.between = int(not verified.intact)
             assert all(line.startswith(WITHIN_A_CHANGE) for line in verified.damage), verified
     except (OSError, KeyError, mmspool.RecordingError):
-        if not returned:
-            tally.empty = 1
-            return tally  # it was killed before there was a file to record to
-        tally.unopened, counted, state = 1, 0, "recording"
+        if returned:
+            raise
+        tally.empty = 1
+        return tally  # it was killed before there was a file to record to
     before = path.stat()
     found = repair(path, dry_run=True)
     assert path.stat().st_mtime_ns == before.st_mtime_ns, "a dry run changed the file"
@@ -539,7 +539,7 @@ def report(tallies: dict[str, Tally]) -> str:
     lines = ["{:10} {:>6} {:>15} {:>7} {:>7} {:>14} {:>7}".format(*titles)]
     for victim, tally in [*sorted(tallies.items()), ("all", total)]:
         lines.append(
-            f"{victim:10} {tally.kills:6,} {tally.frames:15,} {tally.lost:7,} {tally.said:7,} {tally.unopened:14,} "
+            f"{victim:10} {tally.kills:6,} {tally.frames:15,} {tally.lost:7,} {tally.said:7,} {tally.between:14,} "
             f"{tally.empty:7,}"
         )
         add(total, tally)
@@ -548,7 +548,7 @@ def report(tallies: dict[str, Tally]) -> str:
         lines.append(f"take-over: median {took[len(took) // 2]:.2f} s, longest {took[-1]:.2f} s ({len(took)})")
     lines.append(
         "lost: frames of the ring that died with it (victim both). said: those that repair entered as lost.\n"
-        "needed repair: killed while the structure was changed; it opens after repair, and nothing counted is lost.\n"
+        "needed repair: killed between writes that belong together; all counted frames are there.\n"
         "before: killed before the file was made."
     )
     return "\n".join(lines)

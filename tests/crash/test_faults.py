@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import psutil
 import pytest
-from lab import Phase, Producer, Slot, check_pixels, other_threads, traced
+from lab import Phase, Pixels, Producer, Slot, check_pixels, ended, other_threads, traced, wait_until
 
 import mmspool
-from mmspool import Loss
-from mmspool.persistence import repair, verify
+from mmspool import Loss, Spool, WriterError
+from mmspool.persistence import feed, repair, verify
 
 Start = Callable[..., Producer]
 
@@ -160,7 +161,7 @@ def test_a_writer_that_failed_is_killed_before_it_says_so(
     start: Start, tmp_path: Path, compression: str | None, kill: str, strace: str
 ) -> None:
     """The next one writes no frame that is in the ledger as lost: it says that the recording failed, and why."""
-    producer = start(**{**SMALL, "options": {**SMALL["options"], "compression": compression}})
+    producer = start(**{**SMALL, "losses": (25,), "options": {**SMALL["options"], "compression": compression}})
     result = run_failing_and_killed(producer, kill)
     assert (result["error"], result["cause"]) == ("WriterError", "WriterError"), result
     assert "the disk is full" in result["message"]
@@ -169,12 +170,42 @@ def test_a_writer_that_failed_is_killed_before_it_says_so(
         assert recording.state == "interrupted"
         assert "the disk is full" in recording.end_reason
         assert recording.end_reason.count("the writer failed") == 1
-        assert recording.frames_lost == result["lost"] == lost
-        assert recording.gaps == ((Loss(frames, lost, "ring"),) if lost else ())
+        assert recording.frames_lost == result["lost"] == 3 + lost
+        assert recording.gaps == (Loss(25, 3, "core"), Loss(frames, lost, "ring"))
         check_pixels(recording, frames)
         assert recording.file["entry/instrument/detector/ledger/writer_restarts"][()] == 1
     assert verify(tmp_path / "run.h5").intact
     assert not repair(tmp_path / "run.h5").needed
+
+
+def put_until_it_fails(spool: Spool, image: Pixels) -> None:
+    """Put the same frame again and again."""
+    while True:
+        spool.put(image)
+
+
+def test_nothing_is_lost_twice_when_the_disk_answers_after_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strace: str
+) -> None:
+    """A producer that waited too long for what a failed writer says leaves the frames in the ring to that writer."""
+    spool = Spool(tmp_path / "run.h5", buffer_bytes=16 << 20, sync_interval_s=0.02)
+    image = np.zeros((64, 64), np.uint16)
+    spool.put(image)
+    wait_until(lambda: spool.durable == 1, "a sync")  # by then all its threads are there
+    writer = spool._feed.writer_pid
+    monkeypatch.setattr(feed, "_ANSWER_TIMEOUT_S", 0.2)
+    faults = ("fdatasync:delay_enter=2000000:when=1", "pwrite64:error=EPERM:when=3+")
+    with traced(
+        other_threads(writer), "-e", "trace=desc", *(word for fault in faults for word in ("-e", f"inject={fault}"))
+    ):
+        with pytest.raises(WriterError, match="has not said why"):
+            put_until_it_fails(spool, image)
+        wait_until(lambda: ended(writer), "it ends")
+    stats = spool.stats
+    with mmspool.open(tmp_path / "run.h5") as recording:
+        lost = stats.frames_put - len(recording)
+        assert recording.gaps == (Loss(len(recording), lost, "ring"),)
+        assert recording.state == "interrupted"
 
 
 def test_a_writer_that_failed_is_killed_before_it_ends_the_file(start: Start, tmp_path: Path, strace: str) -> None:

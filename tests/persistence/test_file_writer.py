@@ -1,14 +1,20 @@
 """How the writer goes through the ring: in this process, where what the disk does can be chosen."""
 
+import contextlib
 import errno
 
 import pytest
 
-from mmspool import StorageError
-from mmspool.persistence import filewriter, geometry, layout
+import mmspool
+from mmspool import Loss, StorageError
+from mmspool.persistence import filewriter, geometry, layout, repair
 from mmspool.persistence.blockfile import BlockFile
+from mmspool.persistence.ending import find_end
 from mmspool.persistence.layout import Layout
+from mmspool.persistence.messages import Ended
 from mmspool.persistence.ring import Counter
+from mmspool.persistence.staged import StagedFile
+from mmspool.persistence.structure import LEDGER
 
 
 @pytest.fixture
@@ -103,3 +109,82 @@ def test_a_disk_without_room_for_all_of_them_takes_some(small_increments, mocker
     assert 3 * bench.per_block <= kept <= 5 * bench.per_block
     assert writer.finish(interrupted=True, reason="full")[:3] == (kept, bench.frames - kept, "interrupted")
     bench.check(bench.path, kept)
+
+
+def test_a_count_never_goes_back(bench, mocker):
+    """A writer that takes over counts on from what the file says, of which the ring may not have heard."""
+    counted = bench.put(2 * bench.per_block)
+    first = bench.writer()
+    write_count = Layout.write_count
+
+    def be_killed(layout, name, value):
+        write_count(layout, name, value)
+        if name == "frames_written":
+            raise KeyboardInterrupt
+
+    mocker.patch.object(Layout, "write_count", be_killed)
+    with pytest.raises(KeyboardInterrupt):
+        first.write_to(counted)
+    first.close()
+    assert bench.ring.counters[Counter.WRITTEN] == 0
+    mocker.stopall()
+    second = bench.writer(resume=True)
+    assert bench.ring.counters[Counter.WRITTEN] == counted
+    written = bench.put(1)
+    second.write_to(written)
+    assert second.finish(interrupted=False, reason="closed")[:3] == (written, 0, "complete")
+    bench.check(bench.path, written)
+
+
+@pytest.mark.parametrize("compression", [None, "fast"])
+@pytest.mark.parametrize("torn", [False, True], ids=["whole", "in its last change"])
+def test_a_file_that_was_ended_is_not_ended_again(make_bench, mocker, compression, torn):
+    """Whoever takes over finishes what the end was in, and tells what the file tells."""
+    bench = make_bench(compression)
+    frames = bench.put(bench.per_block + 1)
+    bench.ring.add_loss(frames, 3, "core")
+    writer = bench.writer()
+    writer.write_to(frames)
+    assert find_end(bench.path, bench.ring.counters) is None
+    apply = StagedFile._apply
+
+    def be_killed(file):
+        if any(b"the end" in content for content in file.writes()):
+            raise KeyboardInterrupt
+        apply(file)
+
+    if torn:
+        mocker.patch.object(StagedFile, "_apply", be_killed)
+    with pytest.raises(KeyboardInterrupt) if torn else contextlib.nullcontext():
+        writer.finish(interrupted=False, reason="the end")
+    writer.close()
+    mocker.stopall()
+    bench.ring.counters[Counter.WRITTEN] = bench.ring.counters[Counter.DURABLE] = 0
+    bench.ring.counters[Counter.RESTARTS] = 2
+    for _ in range(2):
+        end = find_end(bench.path, bench.ring.counters)
+        assert end == Ended(frames, 3, "incomplete", "the end", bench.path.stat().st_size)
+        assert bench.ring.counters[Counter.WRITTEN] == bench.ring.counters[Counter.DURABLE] == frames
+    bench.check(bench.path, frames)
+    with mmspool.open(bench.path) as recording:
+        assert recording.file[f"{LEDGER}/writer_restarts"][()] == 2
+        assert recording.gaps == (Loss(frames, 3, "core"),)
+    assert not repair(bench.path).needed
+
+
+def test_no_frame_is_durable_after_a_sync_that_failed(bench, mocker):
+    """Not even for a writer that takes over, whose syncs succeed: the kernel forgot what it could not write."""
+    writer = bench.writer()
+    writer.write_to(bench.put(bench.per_block))
+    mocker.patch.object(BlockFile, "sync", side_effect=OSError(errno.EIO, "the disk failed"))
+    with pytest.raises(OSError, match="the disk failed"):
+        writer.finish(interrupted=False, reason="closed")
+    durable = bench.ring.counters[Counter.DURABLE]
+    writer.close()
+    mocker.stopall()
+    second = bench.writer(resume=True)
+    frames = bench.put(bench.per_block)
+    second.write_to(frames)
+    assert second.finish(interrupted=False, reason="closed")[:3] == (frames, 0, "complete")
+    with mmspool.open(bench.path) as recording:
+        assert recording.file[f"{LEDGER}/frames_durable"][()] == durable < frames

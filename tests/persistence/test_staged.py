@@ -31,10 +31,10 @@ def descriptor(tmp_path):
 
 
 @pytest.fixture
-def written(mocker):
-    """Return where replaying writes, and what."""
+def writes(mocker):
+    """Return the writes of replaying, as (place, content), in their order."""
     spy = mocker.spy(staged, "pwrite_all")
-    return lambda: {call.args[2]: call.args[1] for call in spy.call_args_list}
+    return lambda: [(call.args[2], call.args[1]) for call in spy.call_args_list]
 
 
 def content(descriptor):
@@ -42,30 +42,46 @@ def content(descriptor):
     return {place: os.pread(descriptor, len(text), place) for place, text in DONE.items()}
 
 
-def test_what_is_in_its_place_is_not_written_again(descriptor, written):
-    """A reader of a file that is whole never sees it go back to the older record."""
+@pytest.mark.parametrize("lost", [(), (0,), (300,), (0, 300), (0, 100, 200, 300)])
+def test_no_place_goes_back_to_the_older_record(descriptor, writes, lost):
+    """Whatever had reached the file, each place gets at once what the last record of it says, and gets it once."""
+    for place in lost:
+        os.pwrite(descriptor, bytes(len(DONE[place])), place)
     assert find_journal(descriptor) == JOURNAL
     file = StagedFile(descriptor)
     assert file.recover() == 2
     file.replay()
-    assert written() == {}
+    assert all(text == DONE[place][: len(text)] for place, text in writes())
+    assert len(writes()) == len({(place, len(text)) for place, text in writes()}) > len(lost)
     assert content(descriptor) == DONE
 
 
-@pytest.mark.parametrize("torn", [(0,), (300,), (0, 300)])
-def test_what_is_missing_of_the_last_change_is_written(descriptor, written, torn):
-    """Each place gets at once what the last record of it says."""
-    for place in torn:
-        os.pwrite(descriptor, OLDER.get(place, b"....")[: len(DONE[place])], place)
-    missing = {place: DONE[place] for place in torn}
-    StagedFile(descriptor).replay()
-    assert written() == missing
-    assert content(descriptor) == DONE
+def node(level, text):
+    """Return a node of an index of chunks."""
+    return b"TREE\x01" + bytes([level]) + text
 
 
-def test_nothing_of_either_change_had_reached_the_device(descriptor):
-    """After a power cut both are done again."""
-    for place, text in DONE.items():
-        os.pwrite(descriptor, bytes(len(text)), place)
-    StagedFile(descriptor).replay()
-    assert content(descriptor) == DONE
+def test_the_order_of_an_index(descriptor, writes):
+    """New nodes, from the leaves up; then those that are there, from the root down; the file's end is beyond them."""
+    file = StagedFile(descriptor)
+    file.use_journal(JOURNAL)
+    file.least_size = 4 << 20
+    there, new = {1000: node(0, b"leaf"), 2000: node(1, b"root")}, {3000: node(1, b"inner"), 4000: node(0, b"leaf")}
+    for place, text in there.items():
+        os.pwrite(descriptor, text, place)
+    for place, text in [(10, b"other"), *there.items(), *new.items(), (5000, b"\x89HDF")]:
+        file.stage(text, place)
+    file.commit()
+    assert [place for place, _ in writes()[1:]] == [5000, 4000, 3000, 2000, 1000, 10]
+
+
+def test_the_file_ends_behind_its_index_when_it_shrinks(descriptor, writes):
+    """The superblock comes last: until then the file's end is where it was."""
+    file = StagedFile(descriptor)
+    file.use_journal(JOURNAL)
+    file.truncate(2 << 20)
+    for place, text in [(5000, b"\x89HDF"), (10, b"other"), (1000, node(0, b"leaf"))]:
+        file.stage(text, place)
+    file.commit()
+    assert [place for place, _ in writes()[1:]] == [1000, 10, 5000]
+    assert os.fstat(descriptor).st_size == 2 << 20

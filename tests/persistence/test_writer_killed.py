@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import time
 
 import h5py
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 
 import mmspool
 from mmspool import WriterError
+from mmspool.persistence import feed
+
+TIMEOUT_S = 60.0
 
 
 def test_a_new_process_takes_over(make_spool, frames, writer_of, wait_until, caplog):
@@ -108,3 +112,26 @@ def born_dead(process):
     """Kill a process that has just been started."""
     process._process.kill()
     return process
+
+
+def test_the_time_to_start_again_is_not_the_disks(make_spool, frames, writer_of, mocker):
+    """A process that takes over during `close` has all the time to start; only then ``timeout_s`` counts."""
+    clock = mocker.patch.object(feed, "time", wraps=time)
+    late = 0.0
+    replace = feed.Feed._replace
+
+    def replace_slowly(self, death):
+        nonlocal late
+        replace(self, death)
+        late += 2 * TIMEOUT_S
+
+    clock.monotonic.side_effect = lambda: time.monotonic() + late
+    mocker.patch.object(feed.Feed, "_replace", replace_slowly)
+    spool = make_spool(shape=frames.shape, dtype="<u2", timeout_s=TIMEOUT_S)
+    with writer_of(spool).stopped():
+        for index in range(20):
+            spool.put(frames(index))
+        writer_of(spool).kill()
+        result = spool.close()
+    assert (result.frames, result.state, result.stats.writer_restarts) == (20, "complete", 1)
+    frames.check(spool.path, 20)
