@@ -19,6 +19,7 @@ LEFT_LIMIT_S = 5.0
 """How long processes may take to end after a test."""
 
 _SHM = Path("/dev/shm")
+_UNMEASURED = {"crash", "fuzz", "powercut"}
 _OPEN_FILES = Path("/proc/self/fd")
 
 settings.register_profile(
@@ -56,6 +57,14 @@ def pytest_runtest_makereport(
     if call.when == "call":
         item.stash[_raised] = call.excinfo is not None
     return (yield)
+
+
+@pytest.fixture(autouse=True)
+def measured_where_it_pays(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the processes out of coverage that are killed, traced or fuzzed: they are many, and cover little more."""
+    if _UNMEASURED & set(request.path.parts):
+        for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture(autouse=True)

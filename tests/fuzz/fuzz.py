@@ -72,9 +72,7 @@ def _run_worker(samples: Path, seed: int, first: int, stop: int, outcome: Outcom
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Not measured for coverage, which would take most of the time.
-        env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-        | {"PYTHONPATH": str(Path(mmspool.__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(Path(mmspool.__file__).parents[1])},
     )
     number, what, ended = first - 1, "the start", True
     with worker:
