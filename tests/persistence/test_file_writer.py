@@ -145,7 +145,10 @@ def test_a_file_that_was_ended_is_not_ended_again(make_bench, mocker, compressio
     bench.ring.add_loss(frames, 3, "core")
     writer = bench.writer()
     writer.write_to(frames)
+    writer.close()
     assert find_end(bench.path, bench.ring.counters) is None
+    writer = bench.writer(resume=True)
+    writer.write_to(frames)
     apply = StagedFile._apply
 
     def be_killed(file):
