@@ -194,10 +194,10 @@ def test_nothing_is_lost_twice_when_the_disk_answers_after_all(
     wait_until(lambda: spool.durable == 1, "a sync")  # by then all its threads are there
     writer = spool._feed.writer_pid
     monkeypatch.setattr(feed, "_ANSWER_TIMEOUT_S", 0.2)
-    faults = ("fdatasync:delay_enter=2000000:when=1", "pwrite64:error=EPERM:when=3+")
-    with traced(
-        other_threads(writer), "-e", "trace=desc", *(word for fault in faults for word in ("-e", f"inject={fault}"))
-    ):
+    hanging, failing = "fdatasync:delay_enter=3000000:when=1", "pwrite64:error=EPERM:when=2+"
+    with traced(other_threads(writer), "-e", "trace=desc", "-e", f"inject={hanging}", "-e", f"inject={failing}"):
+        spool.put(image)
+        wait_until(lambda: spool.stats.frames_written == 2, "a write, after which the writer syncs before the next")
         with pytest.raises(WriterError, match="has not said why"):
             put_until_it_fails(spool, image)
         wait_until(lambda: ended(writer), "it ends")
