@@ -2,10 +2,11 @@
 
 from .codec import Compression
 from .info import DetectorInfo
+from .losses import Loss
+from .memory import buffer_bytes_for
 from .recording import Recording, open
 from .repair import RepairReport, repair
 from .result import SpoolResult, SpoolStats
-from .ring import Loss, buffer_bytes_for
 from .spool import Spool
 from .verify import VerifyReport, verify
 

@@ -7,9 +7,8 @@ import threading
 from pathlib import Path
 
 from ..errors import StorageError
-from .fileio import open_file, pwrite, pwrite_all, sync
+from .fileio import lock_shared, open_file, pwrite, pwrite_all, sync
 from .geometry import PAGE
-from .target import lock_shared
 
 _NOT_DONE = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)  # what file systems say that lack something
 _DROP_BEHIND = 256 << 20  # a page cache this far behind the writer is clean on any disk that keeps up

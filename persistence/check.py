@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RecordingError
-from .ring import MAX_LOSSES
+from .losses import MAX_LOSSES
 from .structure import COLUMN_FILLS, COLUMN_PATHS, COUNTERS, DATA, DETECTOR, END_TIME, LEDGER, LOSS_COLUMNS
 
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError)

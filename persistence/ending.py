@@ -6,12 +6,11 @@ from pathlib import Path
 import h5py
 
 from .check import read_small
-from .fileio import open_file, pwrite_all
+from .fileio import lock_shared, open_file, pwrite_all
 from .messages import Ended
 from .ring import Counter
 from .staged import StagedFile
 from .structure import LEDGER
-from .target import lock_shared
 
 
 def find_end(path: Path, counters: memoryview) -> Ended | None:

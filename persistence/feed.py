@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RingFullError, StorageError, WriterError
+from .losses import STAGES, Loss
 from .messages import Begin, Block, End, Ended, Ready
 from .process import ProcessDiedError, WriterProcess
 from .result import SpoolStats
-from .ring import STAGES, Counter, Loss, Ring
+from .ring import Counter, Ring
 
 _log = logging.getLogger("mmspool")
 

@@ -16,6 +16,7 @@ fcntl: Any = importlib.import_module("fcntl") if importlib.util.find_spec("fcntl
 """None on Windows, where an open file cannot be replaced anyway."""
 
 _PASSING = (errno.EIO, errno.EAGAIN, errno.ENOSPC, errno.ENOBUFS, errno.ETIMEDOUT)
+_NO_LOCKS = (errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS)
 _RETRY_S = (0.05, 0.2, 0.8)  # a network drive or a controller that recovers does so within a second
 
 _moving = threading.Lock()  # a descriptor has one position for all threads
@@ -99,3 +100,31 @@ def boot() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         return f"{platform.node()} {psutil.boot_time():.0f}"
+
+
+def lock_shared(descriptor: int) -> None:
+    """Say that the file is in use: others may read it, none may change it, as far as the file system has locks."""
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as exc:
+        if exc.errno not in _NO_LOCKS:
+            raise
+
+
+def is_locked(path: Path) -> bool:
+    """Tell whether anybody has said `lock_shared`, or reads the file through HDF5."""
+    if fcntl is None:
+        return False
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError as exc:
+        if exc.errno not in _NO_LOCKS:
+            raise
+    finally:
+        os.close(descriptor)
+    return False

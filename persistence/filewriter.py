@@ -13,9 +13,10 @@ from . import checksum
 from .blockfile import BlockFile
 from .geometry import COLUMNS, PAGE
 from .layout import Layout
+from .losses import ended_ledger
 from .messages import Begin
 from .result import final_state
-from .ring import Counter, Ring, ended_ledger
+from .ring import Counter, Ring
 
 _QUEUED = 2  # blocks handed to the thread that writes them: one is written, one is next
 _COUNT_S = 0.05  # how long written frames wait for being counted, on a disk that is busy

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import StorageError
+from .losses import MAX_LOSSES
 
 PAGE = 4096
 """Alignment that direct I/O needs, bytes: no device in use has larger logical blocks."""
@@ -19,6 +20,10 @@ COLUMNS = ("sequence_number", "image_number", "camera_frame_number", "camera_tim
 """The per-frame columns that travel through the ring, int64 each, in this order."""
 
 RECORD_BYTES = 8 * len(COLUMNS)
+
+LOSS_FIELDS = 3
+RING_HEADER_BYTES = PAGE + MAX_LOSSES * LOSS_FIELDS * 8
+"""Of the ring's header: its counters and its ledger of losses."""
 
 GROW_FRAMES = 100
 """By how many frames the dataset grows at a time, unless the user says otherwise."""

@@ -22,7 +22,7 @@ from .columns import Columns, column_bytes
 from .fileio import open_file, sync_folder
 from .geometry import MAX_COMMIT_CHUNKS, PAGE, Geometry, round_up
 from .info import DetectorInfo
-from .ring import MAX_LOSSES
+from .losses import MAX_LOSSES
 from .staged import StagedFile
 from .structure import (
     COUNTERS,

@@ -18,7 +18,8 @@ from .blockfile import BlockFile
 from .diskrate import DiskRate, Sample, judge_disk
 from .geometry import COLUMNS, GROW_FRAMES, plan
 from .hugepages import private_memory
-from .ring import Ring, default_buffer_bytes
+from .memory import default_buffer_bytes
+from .ring import Ring
 from .target import Target
 
 Progress = Callable[[float], None]

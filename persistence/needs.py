@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .geometry import GROW_FRAMES, PAGE, RECORD_BYTES, Geometry, plan
-from .ring import HEADER_BYTES
+from .geometry import GROW_FRAMES, PAGE, RECORD_BYTES, RING_HEADER_BYTES, Geometry, plan
 from .structure import COLUMN_PATHS
 
 _COLUMN_BYTES = 8  # a value of any column
@@ -22,7 +21,7 @@ def ring_frames(shape: tuple[int, int], dtype: np.dtype[Any], buffer_bytes: int)
     StorageError
         It cannot hold two, or a frame is larger than an HDF5 chunk can be.
     """
-    return plan(shape, dtype, buffer_bytes - HEADER_BYTES, GROW_FRAMES).frames
+    return plan(shape, dtype, buffer_bytes - RING_HEADER_BYTES, GROW_FRAMES).frames
 
 
 def ring_bytes(shape: tuple[int, int], dtype: np.dtype[Any], frames: int) -> int:
@@ -36,9 +35,9 @@ def ring_bytes(shape: tuple[int, int], dtype: np.dtype[Any], frames: int) -> int
         A frame is larger than an HDF5 chunk can be.
     """
     wanted = frames * (math.prod(shape) * dtype.itemsize + RECORD_BYTES) + PAGE
-    size = HEADER_BYTES + max(_least_room(shape, dtype), wanted)
+    size = RING_HEADER_BYTES + max(_least_room(shape, dtype), wanted)
     while True:
-        g = plan(shape, dtype, size - HEADER_BYTES, GROW_FRAMES)
+        g = plan(shape, dtype, size - RING_HEADER_BYTES, GROW_FRAMES)
         missing = frames + 2 * g.frames_per_block - g.frames
         if missing <= 0:
             return size

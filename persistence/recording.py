@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ..errors import RecordingError
 from . import codec
 from .check import DAMAGE, check_is_file, check_structure, read_losses, read_small, text_attribute
-from .ring import STAGES, Loss
+from .losses import STAGES, Loss
 from .structure import COLUMN_PATHS, DATA, DETECTOR, END_TIME, LEDGER
 
 _AXES = 3

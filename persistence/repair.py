@@ -15,13 +15,12 @@ from . import checksum
 from .blockfile import BlockFile
 from .check import DAMAGE, check_is_file, check_structure, read_losses, read_small, text_attribute
 from .codec import load_filters
-from .fileio import boot, open_file
+from .fileio import boot, is_locked, open_file
 from .geometry import Geometry
 from .layout import Layout
-from .ring import STAGES, ended_ledger
+from .losses import STAGES, ended_ledger
 from .staged import StagedFile
 from .structure import COLUMN_PATHS, DATA, LEDGER, LOSS_COLUMNS
-from .target import is_locked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from .ring import Loss
+from .losses import Loss
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

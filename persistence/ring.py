@@ -7,43 +7,23 @@ write.
 """
 
 import contextlib
-import logging
 import os
 import secrets
-import shutil
 import struct
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.shared_memory import SharedMemory
-from pathlib import Path
 from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 
 from ..errors import StorageError
-from .fileio import open_file
-from .geometry import COLUMNS, PAGE, RECORD_BYTES, Geometry, round_up
+from .fileio import lock_shared, open_file
+from .geometry import COLUMNS, LOSS_FIELDS, PAGE, RECORD_BYTES, RING_HEADER_BYTES, Geometry
 from .hugepages import AlignedMap
-from .target import is_locked, lock_shared
+from .losses import MAX_LOSSES, STAGES
+from .memory import PREFIX, SHM, check_room, remove_stale_rings
 
-_log = logging.getLogger("mmspool")
-
-MAX_LOSSES = 4096
-"""Losses located one by one; later ones are added to the last entry, and located by ``sequence_number`` alone."""
-
-STAGES = ("camera", "core", "ring", "unknown")
-"""Where a frame can be lost: before the core saw it, in the core's buffer, before the ring; or nobody knows where."""
-
-_LOSS_FIELDS = 3
-HEADER_BYTES = PAGE + MAX_LOSSES * _LOSS_FIELDS * 8
-"""Of the ring: its counters and its ledger."""
-
-_DEFAULT_BYTES = 1 << 30  # 1.3 s at 840 MB/s, and a second to set aside; the core's own buffer comes on top
-_LEAST_DEFAULT_BYTES = 64 << 20  # below that blocks of small frames would shrink
-_SHM = Path("/dev/shm")  # noqa: S108 - the place of POSIX shared memory on Linux
-_PREFIX = "mmspool-"
 _RECORD = struct.Struct(f"{len(COLUMNS)}q")
 
 
@@ -63,51 +43,6 @@ class Counter:
     RAW: Final = 10
     BYTES: Final = 11
     SYNC_FAILED: Final = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """Frames that were lost together.
-
-    ``count`` frames are missing before frame ``before_frame`` of the file (one past the last frame: at the end), lost
-    at ``stage``: ``"camera"`` (the core never saw them), ``"core"`` (its buffer), ``"ring"`` (no room to put them) or
-    ``"unknown"`` (a power cut took that).
-    """
-
-    before_frame: int
-    count: int
-    stage: str
-
-
-def ended_ledger(losses: npt.NDArray[np.int64], frames: int, unwritten: int) -> npt.NDArray[np.int64]:
-    """Return the ledger ``(entries, 3)`` of a file that ends after ``frames`` frames, with ``unwritten`` more lost."""
-    losses = losses.copy()
-    losses[:, 0] = np.minimum(losses[:, 0], frames)
-    if unwritten:
-        losses = np.vstack([losses, [[frames, unwritten, STAGES.index("ring")]]])
-    if len(losses) > MAX_LOSSES:
-        losses[MAX_LOSSES - 1, 1] = losses[MAX_LOSSES - 1 :, 1].sum()
-    return losses[:MAX_LOSSES]
-
-
-def default_buffer_bytes() -> int:
-    """Return a ring size from the memory there is: a quarter of what is free, at most 1 GiB."""
-    free: int = psutil.virtual_memory().available
-    if _SHM.is_dir():
-        free = min(free, 2 * _shm_free())
-    return min(_DEFAULT_BYTES, free // 4 // PAGE * PAGE)
-
-
-def buffer_bytes_for(frame_bytes: int, frames: int) -> int:
-    """Return a ring size that holds ``frames`` frames, or `default_buffer_bytes` if that is less."""
-    needed = frames * (frame_bytes + RECORD_BYTES) + 2 * PAGE + HEADER_BYTES
-    return min(default_buffer_bytes(), max(_LEAST_DEFAULT_BYTES, round_up(needed, PAGE)))
-
-
-def largest_buffer_bytes() -> int:
-    """Return how large a ring could be now: all memory that is free, and all shared memory."""
-    free: int = psutil.virtual_memory().available
-    return min(free, _shm_free()) if _SHM.is_dir() else free
 
 
 class Ring:
@@ -146,7 +81,7 @@ class Ring:
                 raise
             self._buffer = self._map.view
         self.counters = self._buffer[:PAGE].cast("q")
-        self._losses = np.frombuffer(self._buffer, np.int64, MAX_LOSSES * _LOSS_FIELDS, PAGE).reshape(-1, _LOSS_FIELDS)
+        self._losses = np.frombuffer(self._buffer, np.int64, MAX_LOSSES * LOSS_FIELDS, PAGE).reshape(-1, LOSS_FIELDS)
 
     @classmethod
     def create(cls, size_bytes: int) -> "Ring":
@@ -158,15 +93,15 @@ class Ring:
             There is less shared memory than that, or no room for the header.
         """
         size = size_bytes // PAGE * PAGE
-        if size <= HEADER_BYTES + PAGE:
+        if size <= RING_HEADER_BYTES + PAGE:
             raise StorageError(
-                f"buffer_bytes is {size_bytes:,}; the ring needs {HEADER_BYTES + PAGE:,} bytes for its header alone, "
-                "then at least two frames"
+                f"buffer_bytes is {size_bytes:,}; the ring needs {RING_HEADER_BYTES + PAGE:,} bytes for its header "
+                "alone, then at least two frames"
             )
-        _check_room(size)
-        _remove_stale()
+        check_room(size)
+        remove_stale_rings()
         try:
-            memory = SharedMemory(f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}", create=True, size=size)
+            memory = SharedMemory(f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}", create=True, size=size)
             try:
                 return cls(memory)
             except BaseException:
@@ -188,13 +123,13 @@ class Ring:
     @property
     def room(self) -> int:
         """Bytes for records and blocks."""
-        return self._memory.size - HEADER_BYTES
+        return self._memory.size - RING_HEADER_BYTES
 
     def lay_out(self, geometry: Geometry) -> None:
         """Place the records and blocks of a geometry that was planned for this ring's room."""
         g = geometry
-        start = HEADER_BYTES + g.columns_bytes
-        self.records = np.ndarray((g.frames, len(COLUMNS)), np.int64, self._buffer, HEADER_BYTES)
+        start = RING_HEADER_BYTES + g.columns_bytes
+        self.records = np.ndarray((g.frames, len(COLUMNS)), np.int64, self._buffer, RING_HEADER_BYTES)
         self.blocks = np.ndarray(
             (g.blocks, g.frames_per_block, *g.shape),
             g.dtype,
@@ -234,7 +169,7 @@ class Ring:
 
     def write_record(self, slot: int, values: tuple[int, ...]) -> None:
         """Store the columns of the frame in frame slot ``slot``."""
-        _RECORD.pack_into(self._buffer, HEADER_BYTES + slot * RECORD_BYTES, *values)
+        _RECORD.pack_into(self._buffer, RING_HEADER_BYTES + slot * RECORD_BYTES, *values)
 
     def block_bytes(self, slot: int, start: int, stop: int) -> memoryview:
         """Return bytes ``start`` to ``stop`` of the block in slot ``slot``, not copied."""
@@ -282,40 +217,11 @@ class Ring:
         self._memory.unlink()
 
 
-def _shm_free() -> int:
-    return shutil.disk_usage(_SHM).free
-
-
 def _hold(name: str) -> int | None:
     """Lock the memory's file as in use, until this process lets go of it or dies; None where it has no file."""
-    place = _SHM / name.lstrip("/")
+    place = SHM / name.lstrip("/")
     if not place.exists():
         return None
     descriptor = open_file(place, os.O_RDWR)
     lock_shared(descriptor)
     return descriptor
-
-
-def _remove_stale() -> None:
-    """Remove rings whose processes are all dead: after a SIGKILL of everything nobody else does."""
-    for place in _SHM.glob(f"{_PREFIX}*"):
-        pid = place.name.removeprefix(_PREFIX).partition("-")[0]
-        with contextlib.suppress(FileNotFoundError, PermissionError):  # gone meanwhile, or another user's
-            if pid.isdigit() and not psutil.pid_exists(int(pid)) and not is_locked(place):
-                place.unlink()
-                _log.warning("removed %s, left behind by process %s, which is gone", place, pid)
-
-
-def _check_room(size: int) -> None:
-    """Refuse a ring that memory or shared memory cannot hold: overcommitted pages would kill the process later."""
-    available = psutil.virtual_memory().available
-    if size > available:
-        raise StorageError(
-            f"a ring of {size:,} bytes does not fit in memory, of which {available:,} bytes are available: "
-            "give a smaller buffer_bytes"
-        )
-    if _SHM.is_dir() and size > _shm_free():
-        raise StorageError(
-            f"a ring of {size:,} bytes does not fit in /dev/shm, which has {_shm_free():,} bytes free: "
-            "give a smaller buffer_bytes or enlarge /dev/shm"
-        )

@@ -24,10 +24,12 @@ from .feed import Feed, OnFull
 from .frames import as_frame, check_same, metadata_values
 from .geometry import GROW_FRAMES, Geometry, plan
 from .info import DetectorInfo, to_json
+from .losses import STAGES
+from .memory import default_buffer_bytes
 from .messages import Begin
 from .options import check_options
 from .result import SpoolResult, SpoolStats, final_state
-from .ring import STAGES, Counter, default_buffer_bytes
+from .ring import Counter
 from .target import Target
 
 _GIVE_BACK_S = 10.0  # for the memory of the spool before; more only if its process hangs on a dead disk

@@ -15,7 +15,7 @@ from .codec import Codec
 from .fileio import boot
 from .geometry import PAGE, Geometry
 from .info import DetectorInfo
-from .ring import MAX_LOSSES, STAGES
+from .losses import MAX_LOSSES, STAGES
 from .staged import SLOT_BYTES
 
 DETECTOR = "/entry/instrument/detector"

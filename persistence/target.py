@@ -5,9 +5,7 @@ import os
 from pathlib import Path
 
 from ..errors import StorageError
-from .fileio import fcntl
-
-_NO_LOCKS = (errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS)
+from .fileio import is_locked, lock_shared
 
 
 class Target:
@@ -86,31 +84,3 @@ class Target:
         except OSError as exc:
             raise StorageError(exc.errno, f"the file cannot be made ({exc.strerror})", str(self.path)) from exc
         lock_shared(self._lock)
-
-
-def lock_shared(descriptor: int) -> None:
-    """Say that the file is in use: others may read it, none may change it, as far as the file system has locks."""
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError as exc:
-        if exc.errno not in _NO_LOCKS:
-            raise
-
-
-def is_locked(path: Path) -> bool:
-    """Tell whether anybody has said `lock_shared`, or reads the file through HDF5."""
-    if fcntl is None:
-        return False
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError as exc:
-        if exc.errno not in _NO_LOCKS:
-            raise
-    finally:
-        os.close(descriptor)
-    return False
