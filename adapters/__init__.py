@@ -1,11 +1,11 @@
 """Micro-Manager cores as the driver sees them: one protocol, its two backends, and a simulated core."""
 
 from .connect import connect, demo, headless, sequence_tester, wrap
-from .mock import MockCore
-from .mock_faults import Faults, SteppedClock
-from .mock_sensor import frame_index
-from .protocol import MAX_FRAMES, CoreAdapter, Frame, Image, ImageFormat, Roi
-from .pycro import JavaCore, PythonCore
+from .core_adapter import MAX_FRAMES, CoreAdapter, Frame, Image, ImageFormat, Roi
+from .mock.camera import frame_index
+from .mock.core import MockCore
+from .mock.faults import Faults, SteppedClock
+from .pycromanager_adapter import JavaBridgeAdapter, PymmcoreAdapter
 from .tags import frame_metadata, timestamp_source
 
 __all__ = [
@@ -15,9 +15,9 @@ __all__ = [
     "Frame",
     "Image",
     "ImageFormat",
-    "JavaCore",
+    "JavaBridgeAdapter",
     "MockCore",
-    "PythonCore",
+    "PymmcoreAdapter",
     "Roi",
     "SteppedClock",
     "connect",

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import ConnectError
-from .java_link import ServerWatch, guard, watch_over
-from .mock import MockCore
-from .protocol import CoreAdapter
-from .pycro import JavaCore, PythonCore
+from .core_adapter import CoreAdapter
+from .java_bridge_guard import ServerWatch, guard, watch_over
+from .mock.core import MockCore
+from .pycromanager_adapter import JavaBridgeAdapter, PymmcoreAdapter
 
 DEFAULT_PORT = 4827
 """The port of Micro-Manager's ZMQ server."""
@@ -161,7 +161,7 @@ def connect(port: int = DEFAULT_PORT, *, timeout_s: float = 5.0) -> CoreAdapter:
     ConnectError
         Nothing answers there.
     """
-    return JavaCore(_remote_core(port, timeout_s))
+    return JavaBridgeAdapter(_remote_core(port, timeout_s))
 
 
 def _remote_core(port: int, timeout_s: float) -> Any:
@@ -206,14 +206,14 @@ def wrap(core: Any) -> CoreAdapter:
         It is neither, or its Micro-Manager is gone.
     """
     if isinstance(core, MockCore):
-        return JavaCore(core) if core.flavour == "java" else PythonCore(core)
+        return JavaBridgeAdapter(core) if core.flavour == "java" else PymmcoreAdapter(core)
     ancestors = {cls.__name__ for cls in type(core).__mro__}
     if "_JavaObjectShadow" in ancestors and hasattr(core, "pop_next_tagged_image"):
         if (bridge := getattr(core, "_bridge", None)) and not watch_over(bridge, _WRAP_TIMEOUT_S):
             raise ConnectError(f"the core's Micro-Manager on port {bridge.port} is gone; start it and connect again")
-        return JavaCore(core)
+        return JavaBridgeAdapter(core)
     if "CMMCore" in ancestors and hasattr(core, "pop_next_tagged_image"):
-        return PythonCore(core)
+        return PymmcoreAdapter(core)
     raise ConnectError(
         f"{type(core).__module__}.{type(core).__qualname__} is not a core with pycromanager's names; "
         "expected what pycromanager.Core() returns, or a MockCore"
@@ -262,7 +262,7 @@ def _start_python(
         launcher._PYMMCORES[:] = [other for other in launcher._PYMMCORES if other is not core]
         # A running sequence makes unloading fail, and the launcher's own clean-up at exit with it.
         if core.get_camera_device():
-            PythonCore(core).stop_sequence()
+            PymmcoreAdapter(core).stop_sequence()
         core.unload_all_devices()
         vars(core).clear()  # the launcher's methods tie it to itself, and its buffer would stay for ever
 
@@ -272,7 +272,7 @@ def _start_python(
     except Exception as exc:
         release()
         raise ConnectError(f"cannot set up the camera: {exc}; {advice}") from exc
-    return PythonCore(core, release)
+    return PymmcoreAdapter(core, release)
 
 
 def _start_java(folder: str, config: str, buffer_mb: int, port: int, timeout_s: float) -> CoreAdapter:
@@ -295,4 +295,4 @@ def _start_java(folder: str, config: str, buffer_mb: int, port: int, timeout_s: 
     except ConnectError:
         release()
         raise
-    return JavaCore(core, release)
+    return JavaBridgeAdapter(core, release)

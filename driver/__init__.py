@@ -2,7 +2,7 @@
 
 from .camera import Camera
 from .properties import Properties, Property
-from .recording import RunningRecording
 from .result import EndReason, RecordResult, RecordStats
+from .running import RunningRecording
 
 __all__ = ["Camera", "EndReason", "Properties", "Property", "RecordResult", "RecordStats", "RunningRecording"]

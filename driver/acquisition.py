@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..adapters import MAX_FRAMES, CoreAdapter, Frame
 from ..errors import CoreError, RingFullError, SpoolClosedError, WriterError
 from ..persistence import Spool
-from .ledger import CounterWatch
+from .frame_counters import GapDetector
 from .result import EndReason, RecordStats
 
 _IDLE_S = 0.0005  # the core has no event for a new frame; at 1,000 frames/s this polls twice a frame
@@ -71,12 +71,12 @@ class Acquisition:
         self._core = core
         self._spool = spool
         self._plan = plan
-        self._watch = CounterWatch()
+        self._watch = GapDetector()
         self._stop = False
         self._failure: BaseException | None = None
         self._received = 0
         self._lost = 0
-        self._in_hand = 0
+        self._in_transit = 0
         self._waiting = 0
         self._core_peak = 0
         self._capacity = core.buffer_capacity()
@@ -167,11 +167,11 @@ class Acquisition:
 
     def _take(self, count: int) -> int:
         for taken in range(count):
-            self._in_hand = 1
+            self._in_transit = 1
             frame = self._core.pop()
             if frame is not None:
                 self._put(frame)
-            self._in_hand = 0
+            self._in_transit = 0
             if frame is None:  # the core may promise one more than it has
                 return taken
         return count
@@ -221,10 +221,10 @@ class Acquisition:
             exc.add_note(f"the camera could not be stopped either: {stopping}")
         if isinstance(exc, RingFullError):  # the spool has entered this frame
             self._lost += 1
-            self._in_hand = 0
+            self._in_transit = 0
         if not isinstance(exc, WriterError | SpoolClosedError):
-            self._enter_shortage("core", waiting + self._in_hand)
-        elif not_put := waiting + self._in_hand:
+            self._enter_shortage("core", waiting + self._in_transit)
+        elif not_put := waiting + self._in_transit:
             exc.add_note(f"the camera had made {not_put:,} more frames, which were not recorded")
 
     def _account(self, end: EndReason | None) -> EndReason:

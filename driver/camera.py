@@ -16,8 +16,8 @@ from ..persistence import Spool, buffer_bytes_for
 from .acquisition import Acquisition, Plan
 from .interrupts import StopOnInterrupt
 from .progress import follow
-from .recording import RunningRecording
 from .result import RecordResult
+from .running import RunningRecording
 from .settings import CameraSettings
 
 _FRAME_TIMEOUT_S = 10.0

@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from .forecast import Forecast
-from .recording import RunningRecording
 from .result import RecordStats
+from .running import RunningRecording
 
 _log = logging.getLogger("mmspool")
 

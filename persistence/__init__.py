@@ -1,12 +1,12 @@
 """Frames to one HDF5 file: any 2-D arrays, no camera needed."""
 
-from .codec import Compression
-from .info import DetectorInfo
+from .detector_info import DetectorInfo
+from .hdf5_file.codec import Compression
 from .losses import Loss
-from .memory import buffer_bytes_for
-from .recording import Recording, open
+from .reader import Recording, open
 from .repair import RepairReport, repair
-from .result import SpoolResult, SpoolStats
+from .results import SpoolResult, SpoolStats
+from .shared_ring.memory import buffer_bytes_for
 from .spool import Spool
 from .verify import VerifyReport, verify
 

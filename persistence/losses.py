@@ -26,7 +26,7 @@ class Loss:
     stage: str
 
 
-def ended_ledger(losses: npt.NDArray[np.int64], frames: int, unwritten: int) -> npt.NDArray[np.int64]:
+def final_ledger(losses: npt.NDArray[np.int64], frames: int, unwritten: int) -> npt.NDArray[np.int64]:
     """Return the ledger ``(entries, 3)`` of a file that ends after ``frames`` frames, with ``unwritten`` more lost."""
     losses = losses.copy()
     losses[:, 0] = np.minimum(losses[:, 0], frames)

@@ -6,9 +6,9 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 
-from . import codec
-from .feed import OnFull
-from .frames import as_frame
+from .frame_checks import as_frame
+from .hdf5_file import codec
+from .writer_process.client import OnFull
 
 
 def check_options(

@@ -11,16 +11,16 @@ import h5py
 import numpy as np
 
 from ..errors import RecordingError
-from . import checksum
-from .blockfile import BlockFile
-from .check import DAMAGE, check_is_file, check_structure, read_losses, read_small, text_attribute
-from .codec import load_filters
-from .fileio import boot, is_locked, open_file
-from .geometry import Geometry
-from .layout import Layout
-from .losses import STAGES, ended_ledger
-from .staged import StagedFile
-from .structure import COLUMN_PATHS, DATA, LEDGER, LOSS_COLUMNS
+from .block_layout import BlockLayout
+from .hdf5_file import checksum
+from .hdf5_file.codec import load_filters
+from .hdf5_file.direct_file import DirectFile
+from .hdf5_file.journal import JournaledFile
+from .hdf5_file.nexus_schema import COLUMN_PATHS, DATA, LEDGER, LOSS_COLUMNS
+from .hdf5_file.recording_file import RecordingFile
+from .hdf5_file.validate import DAMAGE, check_is_file, read_losses, read_small, text_attribute, validate_structure
+from .losses import STAGES, final_ledger
+from .os_file import boot, is_locked, open_file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,29 +74,29 @@ def repair(path: str | os.PathLike[str], *, dry_run: bool = False) -> RepairRepo
     try:
         if is_locked(path):
             raise RecordingError(f"{path} is in use, by a recording or by a program that reads it: close that first")
-        report, geometry, losses = _examine(path)
+        report, layout, losses = _examine(path)
         if report.needed and not dry_run:
-            _apply(path, report, geometry, losses)
+            _apply(path, report, layout, losses)
     except DAMAGE as exc:
         raise RecordingError(f"{path} cannot be repaired: {exc}") from exc
     return report
 
 
-def _examine(path: Path) -> tuple[RepairReport, Geometry, np.ndarray[Any, Any]]:
+def _examine(path: Path) -> tuple[RepairReport, BlockLayout, np.ndarray[Any, Any]]:
     """Look at the file as it will be once its journal is applied, without changing it."""
     descriptor = open_file(path, os.O_RDONLY)
     try:
-        staged = StagedFile(descriptor)
+        staged = JournaledFile(descriptor)
         records = staged.recover()
         with h5py.File(staged, "r", driver="fileobj") as file:
-            check_structure(file, lambda: staged.seek(0, os.SEEK_END))
+            validate_structure(file, lambda: staged.seek(0, os.SEEK_END))
             data = file[DATA]
             state = read_small(file, f"{LEDGER}/state").decode()
             counted = int(read_small(file, f"{LEDGER}/frames_written"))
             whole = counted if state != "recording" else _whole_frames(file)
             unwritten = max(0, int(read_small(file, f"{LEDGER}/frames_put")) - whole) if state == "recording" else 0
             sequence = file[COLUMN_PATHS["sequence_number"]][:whole]
-            geometry = Geometry(
+            layout = BlockLayout(
                 shape=data.shape[1:],
                 dtype=data.dtype,
                 frames_per_block=data.chunks[0],
@@ -115,7 +115,7 @@ def _examine(path: Path) -> tuple[RepairReport, Geometry, np.ndarray[Any, Any]]:
         frames_unwritten=unwritten,
         journal_records=records,
     )
-    return report, geometry, _agreeing(losses, sequence, unwritten)
+    return report, layout, _agreeing(losses, sequence, unwritten)
 
 
 def _whole_frames(file: h5py.File) -> int:
@@ -155,22 +155,24 @@ def _agreeing(losses: np.ndarray[Any, Any], sequence: np.ndarray[Any, Any], unwr
         agrees = sum(entry[1] for entry in known) == count
         entries += known if agrees else [[before, count, known[0][2] if known else STAGES.index("unknown")]]
     entries += [[frames, count, stage] for _, count, stage in there[frames]]
-    return ended_ledger(np.array(entries, np.int64).reshape(-1, len(LOSS_COLUMNS)), frames, unwritten)
+    return final_ledger(np.array(entries, np.int64).reshape(-1, len(LOSS_COLUMNS)), frames, unwritten)
 
 
-def _apply(path: Path, report: RepairReport, geometry: Geometry, losses: np.ndarray[Any, Any]) -> None:
-    blocks = BlockFile(path)
-    layout = None
+def _apply(path: Path, report: RepairReport, layout: BlockLayout, losses: np.ndarray[Any, Any]) -> None:
+    blocks = DirectFile(path)
+    recording_file = None
     try:
         if report.state != "recording":
-            layout = Layout(path, geometry, blocks)
-            layout.finish_change()
+            recording_file = RecordingFile(path, layout, blocks)
+            recording_file.finish_change()
             return
-        layout = Layout.attach(path, geometry, blocks)
-        layout.stage_losses(losses)
+        recording_file = RecordingFile.attach(path, layout, blocks)
+        recording_file.stage_losses(losses)
         reason = "not closed: the recording and its persistence process died, or the power went; repaired"
-        layout.finish(report.frames, report.frames, len(losses), "repaired", reason, datetime.now().astimezone())
+        recording_file.finish(
+            report.frames, report.frames, len(losses), "repaired", reason, datetime.now().astimezone()
+        )
     finally:
-        if layout is not None:
-            layout.close()
+        if recording_file is not None:
+            recording_file.close()
         blocks.close()

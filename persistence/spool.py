@@ -19,18 +19,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import SpoolClosedError, SpoolError, WriterError
-from .codec import Compression
-from .feed import Feed, OnFull
-from .frames import as_frame, check_same, metadata_values
-from .geometry import GROW_FRAMES, Geometry, plan
-from .info import DetectorInfo, to_json
+from .block_layout import GROW_FRAMES, BlockLayout, plan_blocks
+from .detector_info import DetectorInfo, to_json
+from .frame_checks import as_frame, check_same, metadata_values
+from .hdf5_file.codec import Compression
+from .hdf5_file.output_path import OutputPath
 from .losses import STAGES
-from .memory import default_buffer_bytes
-from .messages import Begin
 from .options import check_options
-from .result import SpoolResult, SpoolStats, final_state
-from .ring import Counter
-from .target import Target
+from .results import SpoolResult, SpoolStats, final_state
+from .shared_ring.memory import default_buffer_bytes
+from .shared_ring.ring import RingField
+from .writer_process.client import OnFull, WriterClient
+from .writer_process.messages import StartWriting
 
 _GIVE_BACK_S = 10.0  # for the memory of the spool before; more only if its process hangs on a dead disk
 
@@ -121,7 +121,7 @@ class Spool:
         self._packed = compression is not None
         self._grow_frames = grow_frames
         self._describe = partial(
-            Begin,
+            StartWriting,
             path=self.path,
             info=info,
             metadata_json=to_json(dict(metadata or {})),
@@ -133,18 +133,18 @@ class Spool:
         )
         self._lock = threading.Lock()
         self._state = _State.OPEN
-        self._geometry: Geometry | None = None
+        self._layout: BlockLayout | None = None
         self._shape: tuple[int, int] = (-1, -1)  # no frame has it: the first one is always looked at closely
         self._dtype = np.dtype(np.void)
         self._error: WriterError | None = None
         self._result: SpoolResult | None = None
         self._stats: SpoolStats | None = None
-        self._target = Target(self.path, overwrite=overwrite)
+        self._target = OutputPath(self.path, overwrite=overwrite)
         for thread in tuple(_giving_back):
             thread.join(_GIVE_BACK_S)
         try:
             size = default_buffer_bytes() if buffer_bytes is None else buffer_bytes
-            self._feed = Feed(size, on_full=on_full, timeout_s=timeout_s)
+            self._feed = WriterClient(size, on_full=on_full, timeout_s=timeout_s)
         except BaseException:
             self._target.release(remove=True)
             raise
@@ -158,12 +158,12 @@ class Spool:
     @property
     def shape(self) -> tuple[int, int] | None:
         """``(Y, X)`` of the frames; None before the first one fixed it."""
-        return self._shape if self._geometry else None
+        return self._shape if self._layout else None
 
     @property
     def dtype(self) -> np.dtype[Any] | None:
         """The frames' dtype; None before the first one fixed it."""
-        return self._dtype if self._geometry else None
+        return self._dtype if self._layout else None
 
     @property
     def durable(self) -> int:
@@ -290,27 +290,27 @@ class Spool:
         """Fix shape and dtype and have the file made; a failure closes the spool, with nothing recorded."""
         start_ns = time.time_ns()
         try:
-            geometry = plan(shape, dtype, self._feed.room, self._grow_frames, packed=self._packed)
+            layout = plan_blocks(shape, dtype, self._feed.room, self._grow_frames, packed=self._packed)
             self._target.create()
             start = datetime.fromtimestamp(start_ns / 1e9).astimezone()
-            self._feed.begin(self._describe(geometry=geometry, start=start, start_ns=start_ns))
+            self._feed.begin(self._describe(layout=layout, start=start, start_ns=start_ns))
         except BaseException:
             self._release(_State.CLOSED, kill=True, remove=True)
             raise
-        self._geometry, self._shape, self._dtype = geometry, shape, dtype
+        self._layout, self._shape, self._dtype = layout, shape, dtype
 
     def _first_frame(self, frame: npt.NDArray[Any]) -> None:
         """Let the first frame fix shape and dtype; refuse any later frame that has others."""
         frame = as_frame(frame)
-        if self._geometry is not None:
-            check_same(frame, self._shape, self._dtype, self._feed.counters[Counter.PUT])
+        if self._layout is not None:
+            check_same(frame, self._shape, self._dtype, self._feed.counters[RingField.PUT])
         else:
             self._begin((frame.shape[0], frame.shape[1]), frame.dtype)
 
     def _end(self, *, interrupted: bool, reason: str) -> SpoolResult:
         """Have the persistence process close the file; without a frame there is neither file nor anything to close."""
-        if self._geometry is None:
-            frames, lost, size, reason = 0, self._feed.counters[Counter.LOST], 0, f"{reason}; no frame was put"
+        if self._layout is None:
+            frames, lost, size, reason = 0, self._feed.counters[RingField.LOST], 0, f"{reason}; no frame was put"
             state = final_state(interrupted=interrupted, lost=lost)
         else:
             try:
@@ -320,7 +320,7 @@ class Spool:
                 raise
             frames, lost, size, state = ended.frames, ended.lost, ended.file_bytes, ended.state
         losses = self._feed.losses()
-        self._release(_State.CLOSED, kill=self._geometry is None, remove=self._geometry is None)
+        self._release(_State.CLOSED, kill=self._layout is None, remove=self._layout is None)
         self._result = SpoolResult(
             path=self.path,
             frames=frames,
@@ -336,7 +336,7 @@ class Spool:
     def _fail(self, error: WriterError) -> None:
         """Let go of everything after the persistence process failed; ``error`` is what later calls raise."""
         self._error = error
-        self._feed.lose_rest()
+        self._feed.count_rest_as_lost()
         self._release(_State.FAILED, kill=False, remove=False)
 
     def _release(self, state: _State, *, kill: bool, remove: bool) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RecordingError
-from . import checksum
-from .check import DAMAGE, text_attribute
-from .recording import Recording
-from .structure import COLUMN_PATHS, DATA
+from .hdf5_file import checksum
+from .hdf5_file.nexus_schema import COLUMN_PATHS, DATA
+from .hdf5_file.validate import DAMAGE, text_attribute
+from .reader import Recording
 
 _OUTLIER = 10.0  # times the median distance of two frames
 _SHOWN = 5

@@ -19,15 +19,15 @@ class _Rate:
     """The rate in steps of time, MB/s."""
 
     def __init__(self) -> None:
-        self._at, self._had = time.perf_counter(), 0
+        self._read_through, self._had = time.perf_counter(), 0
         self.series: list[float] = []
 
     def look(self, done: int) -> None:
         """Note the rate if a step has passed, given the bytes that are written."""
-        passed = time.perf_counter() - self._at
+        passed = time.perf_counter() - self._read_through
         if passed >= STEP_S:
             self.series.append((done - self._had) / 1e6 / passed)
-            self._at, self._had = self._at + passed, done
+            self._read_through, self._had = self._read_through + passed, done
 
 
 def _frames(setting: Setting) -> int:

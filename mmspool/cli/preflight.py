@@ -13,9 +13,9 @@ import numpy as np
 from rich.progress import Progress
 
 from ..driver import Camera
-from ..driver.preflight import Demand, judge
-from ..driver.rehearsal import Tell, measure
-from .camera import WAYS, CameraRequest, camera_options
+from ..driver.preflight.measure import Tell, measure
+from ..driver.preflight.verdict import FrameLoad, judge
+from .camera_options import WAYS, CameraRequest, camera_options
 from .output import EXIT_INCOMPLETE, err, errors_as_messages
 from .preflight_report import facts, print_report
 
@@ -85,7 +85,7 @@ def preflight(
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         with _opened(request) as camera, _progress() as tell:
             if camera is None:
-                demand = Demand(shape=size or _DEFAULT_SHAPE, dtype=dtype or np.dtype(_DEFAULT_DTYPE), fps=fps)
+                demand = FrameLoad(shape=size or _DEFAULT_SHAPE, dtype=dtype or np.dtype(_DEFAULT_DTYPE), fps=fps)
             else:
                 demand = _set_up(camera, request, fps)
             name = "" if camera is None else f"{camera.label}, {camera.exposure_ms:g} ms: "
@@ -119,12 +119,12 @@ def _opened(request: CameraRequest) -> Iterator[Camera | None]:
         yield camera
 
 
-def _set_up(camera: Camera, request: CameraRequest, fps: float | None) -> Demand:
+def _set_up(camera: Camera, request: CameraRequest, fps: float | None) -> FrameLoad:
     request.configure(camera)
     if request.core_buffer_mb is not None:
         camera.core.set_buffer_mb(request.core_buffer_mb)
     image = camera.image_format
-    return Demand(shape=(image.height, image.width), dtype=image.dtype, fps=fps)
+    return FrameLoad(shape=(image.height, image.width), dtype=image.dtype, fps=fps)
 
 
 @contextlib.contextmanager

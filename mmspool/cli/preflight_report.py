@@ -7,9 +7,17 @@ from typing import Any
 
 from rich.text import Text
 
-from ..driver.preflight import DISK_MARGIN, PRODUCER_MARGIN, Demand, Figures, RingFor, Stage, Verdict
-from ..driver.rehearsal import Measured
-from ..persistence.diskrate import DiskRate
+from ..driver.preflight.measure import Measured
+from ..driver.preflight.verdict import (
+    DISK_MARGIN,
+    PRODUCER_MARGIN,
+    FrameLoad,
+    Measurements,
+    Stage,
+    StallBuffer,
+    Verdict,
+)
+from ..persistence.capacity.disk_rate import DiskRate
 from .output import print_rows
 
 Rows = list[tuple[str, str | Text]]
@@ -51,7 +59,7 @@ def facts(measured: Measured, verdict: Verdict) -> dict[str, Any]:
         "camera": None if measured.camera is None else asdict(measured.camera),
         "disk": asdict(measured.disk),
         "figures": asdict(measured.figures),
-        "verdict": asdict(verdict) | {"lasts_s": verdict.lasts_s if math.isfinite(verdict.lasts_s) else None},
+        "verdict": asdict(verdict) | {"duration_s": verdict.duration_s if math.isfinite(verdict.duration_s) else None},
     }
 
 
@@ -73,7 +81,7 @@ def _disk_notes(disk: DiskRate) -> list[str]:
     return notes
 
 
-def _each_text(seconds: float, demand: Demand) -> str:
+def _each_text(seconds: float, demand: FrameLoad) -> str:
     return f"{demand.frame_bytes / 1e6 / seconds:,.0f} MB/s, {_short(seconds)} a frame"
 
 
@@ -89,8 +97,8 @@ def _frames_text(measured: Measured, verdict: Verdict, *, fps_asked: bool) -> st
     return text
 
 
-def _verdict_text(demand: Demand, verdict: Verdict) -> Text:
-    lasts = _duration(verdict.lasts_s)
+def _verdict_text(demand: FrameLoad, verdict: Verdict) -> Text:
+    lasts = _duration(verdict.duration_s)
     if demand.fps is None:
         rate = verdict.fps * demand.frame_bytes / 1e6
         return Text(f"at most {_fps(verdict.fps)} ({rate:,.0f} MB/s) here, for {lasts}: then the disk is full")
@@ -98,12 +106,12 @@ def _verdict_text(demand: Demand, verdict: Verdict) -> Text:
         return Text(f"can be recorded here, for {lasts}: then the disk is full", "green")
     if verdict.bottleneck is Stage.SPACE:
         return Text("cannot be recorded here: the disk is full", "red")
-    if not verdict.lasts_s:  # no camera, so nothing to wait in before the ring
+    if not verdict.duration_s:  # no camera, so nothing to wait in before the ring
         return Text("cannot be recorded here: a script cannot put frames so fast", "red")
     return Text(f"cannot be recorded here: after {lasts} the buffers are full and frames are lost", "red")
 
 
-def _bottleneck_text(figures: Figures, verdict: Verdict) -> str:
+def _bottleneck_text(figures: Measurements, verdict: Verdict) -> str:
     if verdict.bottleneck is Stage.SPACE:
         return f"{verdict.bottleneck}: there is not even room for the first frames"
     reserve = 1 - (DISK_MARGIN if verdict.bottleneck is Stage.DISK else PRODUCER_MARGIN)
@@ -113,12 +121,12 @@ def _bottleneck_text(figures: Figures, verdict: Verdict) -> str:
     return text
 
 
-def _buffers_text(figures: Figures, verdict: Verdict) -> str:
+def _buffers_text(figures: Measurements, verdict: Verdict) -> str:
     size = f"{figures.ring_default_bytes / 1e6:,.0f} MB"
     return f"the ring that `record` makes ({size}) carries a stall of the disk of {_short(verdict.ring_s)}"
 
 
-def _core_text(demand: Demand, verdict: Verdict) -> str:
+def _core_text(demand: FrameLoad, verdict: Verdict) -> str:
     each = math.ceil(verdict.fps * demand.frame_bytes / 2**20)
     return (
         f"the core's buffer adds {_short(verdict.core_s)}, and alone carries a script that is held up; "
@@ -126,7 +134,7 @@ def _core_text(demand: Demand, verdict: Verdict) -> str:
     )
 
 
-def _ring_text(ring: RingFor) -> str:
+def _ring_text(ring: StallBuffer) -> str:
     text = f"{ring.stall_s:g} s of a stalled disk: --buffer-mb {math.ceil(ring.buffer_bytes / 1e6)}"
     return text if ring.fits else f"{text}, for which there is not enough shared memory"
 

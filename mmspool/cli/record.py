@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ..driver import Camera, EndReason, RecordResult
 from ..persistence import Compression, SpoolStats
-from .camera import WAYS, CameraRequest, camera_options
+from .camera_options import WAYS, CameraRequest, camera_options
 from .output import EXIT_CTRL_C, EXIT_INCOMPLETE, err, errors_as_messages, losses_text, print_rows
 
 

@@ -10,9 +10,9 @@ from importlib.metadata import PackageNotFoundError
 import pytest
 
 from mmspool.adapters import (
-    JavaCore,
+    JavaBridgeAdapter,
     MockCore,
-    PythonCore,
+    PymmcoreAdapter,
     Roi,
     connect,
     demo,
@@ -42,7 +42,7 @@ class TestRealCores:
     def test_demo_has_the_asked_sensor(self):
         """Size, pixel type and buffer are what was asked for."""
         with closing(demo(width=128, height=64, pixel_type="8bit", buffer_mb=16)) as adapter:
-            assert isinstance(adapter, PythonCore)
+            assert isinstance(adapter, PymmcoreAdapter)
             assert adapter.get_roi() == Roi(0, 0, 128, 64)
             assert adapter.image_format().bit_depth == 8
             assert adapter.buffer_capacity() == 16 * 2**20 // (128 * 64)
@@ -79,7 +79,7 @@ class TestRealCores:
 
         with closing(demo(width=64, height=64)) as adapter:
             mine = wrap(pycromanager.Core())
-            assert isinstance(mine, PythonCore)
+            assert isinstance(mine, PymmcoreAdapter)
             mine.set_exposure_ms(3.0)
             mine.close()
             assert adapter.get_exposure_ms() == 3.0
@@ -205,7 +205,7 @@ class TestHeadlessJava:
         core = MockCore("java", width=16, height=16)
         mocker.patch.object(connect_module, "_remote_core", return_value=core)
         adapter = headless(config.parent, "x.cfg", backend="java", port=4999)
-        assert isinstance(adapter, JavaCore)
+        assert isinstance(adapter, JavaBridgeAdapter)
         assert launcher.create_core_instance.call_args.kwargs["port"] == 4999
         launcher.terminate_java_instances.assert_not_called()
         adapter.close()
@@ -248,14 +248,14 @@ class TestWrap:
 
     def test_the_flavour_chooses_the_adapter(self):
         """Simulated cores are wrapped by their look."""
-        assert isinstance(wrap(MockCore("python", width=8, height=8)), PythonCore)
-        assert isinstance(wrap(MockCore("java", width=8, height=8)), JavaCore)
+        assert isinstance(wrap(MockCore("python", width=8, height=8)), PymmcoreAdapter)
+        assert isinstance(wrap(MockCore("java", width=8, height=8)), JavaBridgeAdapter)
 
     def test_a_shadow_object_is_java_s(self):
         """Pyjavaz makes a class for each Java class; its base tells."""
         base = type("_JavaObjectShadow", (), {})
         shadow = type("mmcorej_CMMCore", (base,), {"pop_next_tagged_image": None})
-        assert isinstance(wrap(shadow()), JavaCore)
+        assert isinstance(wrap(shadow()), JavaBridgeAdapter)
         with pytest.raises(ConnectError, match="mmcorej_StrVector is not a core"):
             wrap(type("mmcorej_StrVector", (base,), {})())
 

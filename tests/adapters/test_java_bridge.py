@@ -21,7 +21,7 @@ import pytest
 
 import mmspool
 from mmspool import Camera, EndReason, MockCore, frame_index
-from mmspool.adapters import JavaCore, Roi, connect, demo, wrap
+from mmspool.adapters import JavaBridgeAdapter, Roi, connect, demo, wrap
 from mmspool.errors import ConnectError, CoreError
 
 # pyjavaz leaves its socket to the garbage collector.
@@ -32,7 +32,7 @@ FAKE_SERVER = Path(__file__).with_name("fake_server.py")
 LIMIT_S = 30.0
 GONE = r"Micro-Manager on port \d+ is gone"
 
-java_link = sys.modules[connect.__module__.replace("connect", "java_link")]
+java_bridge_guard = sys.modules[connect.__module__.replace("connect", "java_bridge_guard")]
 
 
 class FakeServer:
@@ -78,7 +78,7 @@ def no_helper_left(wait_until):
     wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("mmspool")])
 
 
-def in_flight(adapter: JavaCore) -> bool:
+def in_flight(adapter: JavaBridgeAdapter) -> bool:
     """Tell whether a call is under way."""
     return adapter._core._bridge._communication_lock.locked()
 
@@ -90,7 +90,7 @@ class TestRoundTrip:
         """Numbers, texts, vectors and regions come through in one type each."""
         local = wrap(MockCore("java", **SIZE))
         with closing(connect(serve().port)) as adapter:
-            assert isinstance(adapter, JavaCore)
+            assert isinstance(adapter, JavaBridgeAdapter)
             label = adapter.camera_label()
             assert adapter.version() == local.version()
             assert adapter.device_info(label) == local.device_info(label)
@@ -156,12 +156,12 @@ class TestRoundTrip:
     def test_a_core_of_this_process_is_not_taken_for_it(self, serve):
         """The core at the port is the one that is meant, though pycromanager prefers one in this process."""
         with closing(demo(width=64, height=64)), closing(connect(serve().port)) as adapter:
-            assert isinstance(adapter, JavaCore)
+            assert isinstance(adapter, JavaBridgeAdapter)
             assert adapter.get_roi() == Roi(0, 0, 96, 64)
 
     def test_frames_leave_nothing_for_the_exit(self, serve, monkeypatch):
         """The exit callback of each frame's object is taken away again."""
-        monkeypatch.setattr(java_link, "_TIDY_EVERY", 10)
+        monkeypatch.setattr(java_bridge_guard, "_TIDY_EVERY", 10)
         with closing(connect(serve().port)) as adapter:
             before = self.exit_callbacks()
             adapter.set_exposure_ms(1.0)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmspool.adapters import Faults, MockCore, SteppedClock, frame_index, wrap
-from mmspool.adapters.mock_sensor import FULL_SCALE_E, INDEX_PIXELS, READ_NOISE_E, SIGNAL_E_PER_MS
+from mmspool.adapters.mock.camera import FULL_SCALE_E, INDEX_PIXELS, READ_NOISE_E, SIGNAL_E_PER_MS
 
 MS = 1e-3
 

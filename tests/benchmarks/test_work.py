@@ -20,7 +20,7 @@ LIMIT_S = 300.0
 
 SIDE = 512
 FRAME_BYTES = SIDE * SIDE * 2
-FRAMES_PER_BLOCK = 10  # of 512x512: see persistence/geometry.py
+FRAMES_PER_BLOCK = 10  # of 512x512: see persistence/block_layout.py
 BLOCK_BYTES = FRAMES_PER_BLOCK * FRAME_BYTES
 GROWTH = 100
 FEW, MANY = 100, 300  # frames, of which a ring of 256 MiB holds all

@@ -14,11 +14,13 @@ import pytest
 from mmspool import Faults
 from mmspool.cli import preflight as command_module
 from mmspool.cli.preflight_report import print_report
-from mmspool.driver import rehearsal
-from mmspool.driver.preflight import Demand, Figures, judge
-from mmspool.driver.rehearsal import CameraRate, Measured
-from mmspool.persistence import blockfile, measure, ring
-from mmspool.persistence.diskrate import DiskRate
+from mmspool.driver.preflight import measure as preflight_measure
+from mmspool.driver.preflight.measure import CameraRate, Measured
+from mmspool.driver.preflight.verdict import FrameLoad, Measurements, judge
+from mmspool.persistence.capacity import probes
+from mmspool.persistence.capacity.disk_rate import DiskRate
+from mmspool.persistence.hdf5_file import direct_file
+from mmspool.persistence.shared_ring import memory
 
 MB = 10**6
 SHORT = ("--seconds", "0.01")
@@ -32,7 +34,7 @@ DISK = DiskRate(
     size_bytes=20_000 * MB,
     seconds=10.0,
 )
-FIGURES = Figures(
+FIGURES = Measurements(
     disk_bytes_per_s=2000.0 * MB,
     disk_free_bytes=5_000_000 * MB,
     copy_s=0.001,
@@ -42,16 +44,16 @@ FIGURES = Figures(
     ring_largest_bytes=6 << 30,
 )
 CAMERA = CameraRate(frames=200, fps=100.0, pop_s=0.002, core_frames=128)
-SCMOS = Demand(shape=(2048, 2048), dtype=np.dtype("uint16"), fps=100.0)
+SCMOS = FrameLoad(shape=(2048, 2048), dtype=np.dtype("uint16"), fps=100.0)
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     """Measure copies and cameras for a moment."""
-    monkeypatch.setattr(measure, "_COPY_S", 1e-9)
-    monkeypatch.setattr(measure, "_COPY_SOURCE_BYTES", 1)
-    monkeypatch.setattr(measure, "_COPY_RING_BYTES", 64 << 20)
-    monkeypatch.setattr(rehearsal, "_SEQUENCE_S", 0.05)
+    monkeypatch.setattr(probes, "_COPY_S", 1e-9)
+    monkeypatch.setattr(probes, "_COPY_SOURCE_BYTES", 1)
+    monkeypatch.setattr(probes, "_COPY_RING_BYTES", 64 << 20)
+    monkeypatch.setattr(preflight_measure, "_SEQUENCE_S", 0.05)
 
 
 @pytest.fixture
@@ -230,14 +232,14 @@ class TestMeasured:
         facts = json.loads(result.stdout)
         assert facts["frames"] == {"shape": [64, 96], "dtype": "uint16", "fps": 1.0}
         assert facts["verdict"]["can"] is True
-        assert facts["verdict"]["lasts_s"] > 0
+        assert facts["verdict"]["duration_s"] > 0
         assert facts["disk"]["bytes_per_s"] == facts["figures"]["disk_bytes_per_s"] > 0
         assert facts["camera"]["frames"] > 0
         assert [each["stall_s"] for each in facts["verdict"]["rings"]] == [1, 2, 5, 10]
 
     def test_where_direct_io_is_refused(self, preflight, monkeypatch):
         """It says so."""
-        monkeypatch.setattr(blockfile, "_open_direct", lambda _: None)
+        monkeypatch.setattr(direct_file, "_open_direct", lambda _: None)
         assert "through the page cache: no direct I/O here" in said(preflight())["disk"]
 
 
@@ -267,7 +269,7 @@ class TestErrors:
         code, real = getattr(errno, number), os.open
 
         def refuse(path, flags, *mode, **options):
-            if flags & os.O_CREAT and measure.SCRATCH_PREFIX in str(path):
+            if flags & os.O_CREAT and probes.SCRATCH_PREFIX in str(path):
                 raise OSError(code, os.strerror(code))
             return real(path, flags, *mode, **options)
 
@@ -276,7 +278,7 @@ class TestErrors:
 
     def test_shared_memory_too_small(self, preflight, mocker):
         """As in a container."""
-        mocker.patch.object(ring, "_shm_free", return_value=1_000_000)
+        mocker.patch.object(memory, "shm_free", return_value=1_000_000)
         self.check(preflight(), "cannot hold 2 frames of 2048x2048 uint16")
 
     def test_camera_refuses(self, preflight):
@@ -340,7 +342,7 @@ def test_ctrl_c(command, tmp_path, wait_until, camera):
 
     def writes():
         with contextlib.suppress(FileNotFoundError):  # closed meanwhile
-            return any(measure.SCRATCH_PREFIX in str(each.readlink()) for each in open_files.iterdir())
+            return any(probes.SCRATCH_PREFIX in str(each.readlink()) for each in open_files.iterdir())
         return False
 
     wait_until(writes)

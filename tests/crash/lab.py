@@ -60,7 +60,7 @@ class Plan:
 
     ``pauses`` are frames before which it waits until all is written, so that the block before stays partly filled;
     before frame ``stop`` it waits for an order. ``losses`` are frames before which it records a loss of three.
-    ``block_bytes`` and ``growth_bytes`` replace the sizes of persistence/geometry.py, to have many blocks and growths
+    ``block_bytes`` and ``growth_bytes`` replace the sizes of persistence/block_layout.py, for many blocks and growths
     in a small recording. With ``hold`` it waits for an order before it closes the spool.
     """
 

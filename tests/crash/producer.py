@@ -12,7 +12,7 @@ import numpy as np
 from lab import Phase, Plan, Slot, stack
 
 from mmspool import Spool, SpoolError
-from mmspool.persistence import geometry
+from mmspool.persistence import block_layout
 
 BATCH_BYTES = 4 << 20
 
@@ -21,8 +21,8 @@ def main(folder: Path, plan: Plan) -> None:
     """Record."""
     faulthandler.register(signal.SIGUSR1)  # a test that waits in vain asks where it is
     counters = np.memmap(folder / "counters", np.int64, "r+")
-    geometry._BLOCK_BYTES = plan.block_bytes or geometry._BLOCK_BYTES
-    geometry._MIN_GROWTH_BYTES = plan.growth_bytes or geometry._MIN_GROWTH_BYTES
+    block_layout._BLOCK_BYTES = plan.block_bytes or block_layout._BLOCK_BYTES
+    block_layout._MIN_GROWTH_BYTES = plan.growth_bytes or block_layout._MIN_GROWTH_BYTES
     spool: list[Spool] = []
     try:
         result = record(counters, plan, spool)

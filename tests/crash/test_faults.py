@@ -16,7 +16,8 @@ from lab import Phase, Pixels, Producer, Slot, check_pixels, ended, other_thread
 
 import mmspool
 from mmspool import Loss, Spool, WriterError
-from mmspool.persistence import feed, repair, verify
+from mmspool.persistence import repair, verify
+from mmspool.persistence.writer_process import client
 
 Start = Callable[..., Producer]
 
@@ -193,7 +194,7 @@ def test_nothing_is_lost_twice_when_the_disk_answers_after_all(
     spool.put(image)
     wait_until(lambda: spool.durable == 1, "a sync")  # by then all its threads are there
     writer = spool._feed.writer_pid
-    monkeypatch.setattr(feed, "_ANSWER_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(client, "_ANSWER_TIMEOUT_S", 0.2)
     hanging, failing = "fdatasync:delay_enter=3000000:when=1", "pwrite64:error=EPERM:when=2+"
     with traced(other_threads(writer), "-e", "trace=desc", "-e", f"inject={hanging}", "-e", f"inject={failing}"):
         spool.put(image)

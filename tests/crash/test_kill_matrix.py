@@ -10,7 +10,7 @@ from lab import frame
 
 import mmspool
 from mmspool import DetectorInfo, Spool
-from mmspool.persistence.staged import find_journal
+from mmspool.persistence.hdf5_file.journal import find_journal
 
 STEPS = {
     "before anything is written": ("pwrite64", 1),

@@ -16,7 +16,7 @@ from pytest_mock import MockerFixture
 import mmspool
 from mmspool import Spool
 from mmspool.persistence import verify
-from mmspool.persistence.target import lock_shared
+from mmspool.persistence.os_file import lock_shared
 
 Start = Callable[..., Producer]
 
@@ -138,7 +138,7 @@ def test_rings_of_other_users_are_left_alone(tmp_path: Path, mocker: MockerFixtu
     left = SHM / "mmspool-999999999-left"  # no process has such a number
     with left.open("wb") as held:
         lock_shared(held.fileno())  # against recordings beside this test, which would remove it
-        mocker.patch("mmspool.persistence.ring.is_locked", side_effect=error)
+        mocker.patch("mmspool.persistence.shared_ring.memory.is_locked", side_effect=error)
         record_here(tmp_path / "run.h5")
         left.unlink()
 

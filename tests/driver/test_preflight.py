@@ -9,26 +9,26 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mmspool import StorageError
-from mmspool.driver.preflight import (
+from mmspool.driver.preflight.verdict import (
     DISK_MARGIN,
     LOOP_S,
     PRODUCER_MARGIN,
     PUT_S,
     STALLS_S,
-    Demand,
-    Figures,
+    FrameLoad,
+    Measurements,
     Stage,
     judge,
 )
-from mmspool.persistence.needs import ring_frames
+from mmspool.persistence.capacity.sizing import ring_frames
 
 MB = 10**6
 FRAME = 2048 * 2048 * 2
 STORED = FRAME + 56
 """A frame and its seven columns of 8 bytes."""
 
-SCMOS = Demand(shape=(2048, 2048), dtype=np.dtype("uint16"), fps=100.0)
-WORKSTATION = Figures(
+SCMOS = FrameLoad(shape=(2048, 2048), dtype=np.dtype("uint16"), fps=100.0)
+WORKSTATION = Measurements(
     disk_bytes_per_s=2000.0 * MB,
     disk_free_bytes=1000 * STORED * 100,
     copy_s=0.001,
@@ -52,7 +52,7 @@ class TestCan:
         said = verdict()
         assert said.can
         assert said.fps == 100.0
-        assert said.lasts_s == pytest.approx(1000.0)
+        assert said.duration_s == pytest.approx(1000.0)
 
     def test_the_disk_is_the_bottleneck(self):
         """Its rate, a margin taken off, is the limit."""
@@ -88,25 +88,25 @@ class TestCannot:
         said = verdict(disk_bytes_per_s=STORED * 50 / DISK_MARGIN)
         ring = ring_frames(SCMOS.shape, SCMOS.dtype, 1 << 30)
         assert (said.can, said.bottleneck) == (False, Stage.DISK)
-        assert said.lasts_s == pytest.approx((ring + 200) / 50)
+        assert said.duration_s == pytest.approx((ring + 200) / 50)
 
     def test_core_too_slow(self):
         """Only the core's own buffer fills; the ring stays empty."""
         said = verdict(pop_s=0.02, copy_s=0.0, core_frames=200)
         fps = PRODUCER_MARGIN / (0.02 + LOOP_S)
         assert (said.can, said.bottleneck) == (False, Stage.CORE)
-        assert said.lasts_s == pytest.approx(200 / (100 - fps))
+        assert said.duration_s == pytest.approx(200 / (100 - fps))
 
     def test_disk_is_full_before_the_buffers_are(self):
         """What comes first counts."""
         said = verdict(disk_bytes_per_s=STORED * 99 / DISK_MARGIN, disk_free_bytes=STORED * 200)
         assert not said.can
-        assert said.lasts_s == pytest.approx(2.0)
+        assert said.duration_s == pytest.approx(2.0)
 
     def test_no_room_for_the_first_frames(self):
         """The file could not even be made."""
         said = verdict(disk_free_bytes=STORED * 99)
-        assert (said.can, said.bottleneck, said.lasts_s) == (False, Stage.SPACE, 0.0)
+        assert (said.can, said.bottleneck, said.duration_s) == (False, Stage.SPACE, 0.0)
 
     def test_no_room_for_two_frames_in_the_ring(self):
         """The error is that of a recording."""
@@ -134,13 +134,13 @@ class TestBuffers:
 
 
 DEMANDS = st.builds(
-    Demand,
+    FrameLoad,
     shape=st.tuples(st.integers(1, 4096), st.integers(1, 4096)),
     dtype=st.sampled_from([np.dtype(name) for name in ("uint8", "uint16", "float32")]),
     fps=st.floats(0.01, 1e5),
 )
 FIGURES = st.builds(
-    Figures,
+    Measurements,
     disk_bytes_per_s=st.floats(1e6, 1e10),
     disk_free_bytes=st.integers(0, 10**14),
     copy_s=st.floats(1e-7, 0.1),
@@ -169,7 +169,7 @@ def test_a_better_machine_is_never_judged_worse(what, demand, figures, factor):
     after = judge(demand, replace(figures, **{what: BETTER[what](old, factor)}))
     assert after.can >= before.can
     assert after.max_fps >= before.max_fps * 0.999999
-    assert after.lasts_s >= before.lasts_s * 0.999999
+    assert after.duration_s >= before.duration_s * 0.999999
     assert after.core_s >= before.core_s
     assert all(new.fits >= old.fits for new, old in zip(after.rings, before.rings, strict=True))
 
@@ -179,7 +179,7 @@ def test_fewer_frames_are_never_harder(demand, figures, factor):
     """A slower camera can be recorded wherever a faster one can, for longer."""
     fast, slow = judge(demand, figures), judge(replace(demand, fps=demand.fps / factor), figures)
     assert slow.can >= fast.can
-    assert slow.lasts_s >= fast.lasts_s * 0.999999
+    assert slow.duration_s >= fast.duration_s * 0.999999
     assert all(a.buffer_bytes <= b.buffer_bytes + (20 << 20) for a, b in zip(slow.rings, fast.rings, strict=True))
 
 

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from samples import Map, opened_for_change
 
-from mmspool.persistence.structure import COLUMN_PATHS, COUNTERS, DATA, DETECTOR, LEDGER, LOSS_COLUMNS
+from mmspool.persistence.hdf5_file.nexus_schema import COLUMN_PATHS, COUNTERS, DATA, DETECTOR, LEDGER, LOSS_COLUMNS
 
 PAGE = 4096
 _NASTY = (0, 1, -1, 2**15, 2**31 - 1, -(2**31), 2**32, 2**48, 2**62, 2**63 - 1, -(2**63))

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmspool import DetectorInfo, Spool
-from mmspool.persistence.structure import COLUMN_PATHS, COUNTERS, DATA, END_TIME, LEDGER, LOSS_COLUMNS
+from mmspool.persistence.hdf5_file.nexus_schema import COLUMN_PATHS, COUNTERS, DATA, END_TIME, LEDGER, LOSS_COLUMNS
 
 NAMES = ("closed", "losses", "open", "no-checksums", "packed")
 FRAMES = 23
@@ -31,7 +31,7 @@ EXPECTED = np.stack([frame(index) for index in range(FRAMES)])
 
 def make(folder: Path) -> None:
     """Record all samples into ``folder``."""
-    with patch("mmspool.persistence.geometry._MIN_GROWTH_BYTES", 1):  # small files, quickly copied
+    with patch("mmspool.persistence.block_layout._MIN_GROWTH_BYTES", 1):  # small files, quickly copied
         for name in NAMES:
             _make(folder / f"{name}.h5", name)
 

@@ -16,7 +16,7 @@ import mmspool
 from mmspool import RecordingError
 from mmspool.cli import main
 from mmspool.persistence import repair, verify
-from mmspool.persistence.structure import COLUMN_PATHS, COUNTERS, DATA, LEDGER
+from mmspool.persistence.hdf5_file.nexus_schema import COLUMN_PATHS, COUNTERS, DATA, LEDGER
 
 MUTANTS = 2000
 SEED = 1

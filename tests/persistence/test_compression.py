@@ -12,7 +12,7 @@ import pytest
 import mmspool
 from mmspool import RecordingError, StorageError
 from mmspool.persistence import verify
-from mmspool.persistence.codec import Compression, find, room_for
+from mmspool.persistence.hdf5_file.codec import Compression, find, room_for
 
 LEDGER = "entry/instrument/detector/ledger"
 NAMES = get_args(Compression)

@@ -10,9 +10,9 @@ import numpy as np
 import psutil
 import pytest
 
-from mmspool.persistence import hugepages
-from mmspool.persistence.hugepages import HUGE_PAGE, AlignedMap
-from mmspool.persistence.ring import Ring
+from mmspool.persistence.shared_ring import hugepages
+from mmspool.persistence.shared_ring.hugepages import HUGE_PAGE, AlignedMap
+from mmspool.persistence.shared_ring.ring import Ring
 
 SIZE = 5 * HUGE_PAGE + 12_288
 

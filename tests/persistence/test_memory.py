@@ -11,10 +11,10 @@ import psutil
 import pytest
 
 from mmspool import StorageError
-from mmspool.persistence import hugepages
-from mmspool.persistence import ring as rings
 from mmspool.persistence import spool as spools
-from mmspool.persistence.feed import Feed
+from mmspool.persistence.shared_ring import hugepages, memory
+from mmspool.persistence.shared_ring import ring as rings
+from mmspool.persistence.writer_process.client import WriterClient
 
 
 def mapped_rings():
@@ -44,7 +44,7 @@ def test_the_ring_is_never_larger_than_asked_for(make_spool, frames, wait_until,
 def test_the_next_ring_waits_for_the_memory_of_the_one_before(make_spool, frames, mocker):
     """What a closed spool held is given back behind its caller's back, but before another spool takes memory."""
     happened, next_begins = [], threading.Event()
-    give_back, new_ring = Feed.give_back, rings.Ring.create
+    give_back, new_ring = WriterClient.give_back, rings.Ring.create
 
     def late(feed):
         next_begins.wait(20.0)
@@ -55,7 +55,7 @@ def test_the_next_ring_waits_for_the_memory_of_the_one_before(make_spool, frames
         happened.append("new ring")
         return new_ring(size)
 
-    mocker.patch.object(Feed, "give_back", late)
+    mocker.patch.object(WriterClient, "give_back", late)
     mocker.patch.object(rings.Ring, "create", create)
     with make_spool("first.h5") as spool:
         spool.put(frames(0))
@@ -117,7 +117,7 @@ def test_larger_than_memory(make_spool, tmp_path):
 
 def test_larger_than_shared_memory(make_spool, tmp_path, mocker):
     """A ring larger than /dev/shm, as in a container, is refused with both figures, and leaves nothing."""
-    mocker.patch.object(rings, "_shm_free", return_value=2_000_000)
+    mocker.patch.object(memory, "shm_free", return_value=2_000_000)
     with pytest.raises(StorageError, match=r"3,997,696 bytes does not fit in /dev/shm, which has 2,000,000 bytes free"):
         make_spool(buffer_bytes=4_000_000)
     assert not list(tmp_path.iterdir())

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from writer_bench import SHAPE, noise
 
-from mmspool.persistence import geometry, staged
-from mmspool.persistence.ring import Counter
-from mmspool.persistence.structure import LEDGER
+from mmspool.persistence import block_layout
+from mmspool.persistence.hdf5_file import journal
+from mmspool.persistence.hdf5_file.nexus_schema import LEDGER
+from mmspool.persistence.shared_ring.ring import RingField
 
 FRAME_BYTES = 2 * SHAPE[0] * SHAPE[1]
 LOOK_AT = 40
@@ -18,7 +19,7 @@ def looks(bench, monkeypatch):
     """Look at the file after each of HDF5's writes to it; return how many frames were counted each time."""
     seen = []
     applying = []
-    write, apply = staged.pwrite_all, staged.StagedFile._apply
+    write, apply = journal.pwrite_all, journal.JournaledFile._apply
 
     def look():
         with h5py.File(bench.path, "r") as file:
@@ -41,8 +42,8 @@ def looks(bench, monkeypatch):
         finally:
             applying.clear()
 
-    monkeypatch.setattr(staged, "pwrite_all", write_and_look)
-    monkeypatch.setattr(staged.StagedFile, "_apply", apply_looking)
+    monkeypatch.setattr(journal, "pwrite_all", write_and_look)
+    monkeypatch.setattr(journal.JournaledFile, "_apply", apply_looking)
     return seen
 
 
@@ -50,9 +51,9 @@ def looks(bench, monkeypatch):
 def bench(request, make_bench, monkeypatch):
     """Return a bench for a compression and so many frames a block, with growths of 100 frames."""
     compression, per_block = request.param
-    monkeypatch.setattr(geometry, "_MIN_GROWTH_BYTES", 1)
+    monkeypatch.setattr(block_layout, "_MIN_GROWTH_BYTES", 1)
     for name in ("_BLOCK_BYTES", "PACKED_BLOCK_BYTES"):
-        monkeypatch.setattr(geometry, name, per_block * FRAME_BYTES)
+        monkeypatch.setattr(block_layout, name, per_block * FRAME_BYTES)
     return make_bench(compression)
 
 
@@ -63,9 +64,9 @@ def stack(first, stop):
 
 def record(bench, writer, count, batch):
     """Put and write frames, counted after each batch, until there are ``count``."""
-    while (put := bench.ring.counters[Counter.PUT]) < count:
+    while (put := bench.ring.counters[RingField.PUT]) < count:
         stop = bench.put(min(batch, count - put))
-        while bench.ring.counters[Counter.WRITTEN] < stop:
+        while bench.ring.counters[RingField.WRITTEN] < stop:
             writer.write_to(stop)
 
 

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from mmspool import StorageError
-from mmspool.persistence.geometry import COLUMNS, PAGE, RECORD_BYTES, plan
-from mmspool.persistence.ring import MAX_LOSSES, STAGES, Counter, Ring, default_buffer_bytes
+from mmspool.persistence.block_layout import COLUMNS, PAGE, RECORD_BYTES, plan_blocks
+from mmspool.persistence.losses import MAX_LOSSES, STAGES
+from mmspool.persistence.shared_ring.memory import default_buffer_bytes
+from mmspool.persistence.shared_ring.ring import Ring, RingField
 
 HEADER_BYTES = PAGE + MAX_LOSSES * 3 * 8
 DTYPES = ["?", "i1", "u1", "<u2", ">u2", "<i4", "<f4", ">f8", "<u8"]
@@ -36,7 +38,7 @@ class TestPlan:
         dtype = np.dtype(dtype)
         frame_bytes = shape[0] * shape[1] * dtype.itemsize
         try:
-            g = plan(shape, dtype, room, grow_frames)
+            g = plan_blocks(shape, dtype, room, grow_frames)
         except StorageError:
             assert 2 * (whole_pages(frame_bytes) + RECORD_BYTES) + PAGE > room
             return
@@ -53,7 +55,7 @@ class TestPlan:
     @given(shape=shapes, dtype=st.sampled_from(DTYPES), grow_frames=st.integers(1, 10_000))
     def test_it_grows_by_whole_increments_and_blocks(self, shape, dtype, grow_frames):
         """The growth is a multiple of the increment and of a block; a block is a run of whole frames, not too long."""
-        g = plan(shape, np.dtype(dtype), 1 << 30, grow_frames)
+        g = plan_blocks(shape, np.dtype(dtype), 1 << 30, grow_frames)
         assert g.growth_frames % g.frames_per_block == 0
         assert g.growth_frames % grow_frames == 0
         assert g.growth_frames >= grow_frames
@@ -63,24 +65,24 @@ class TestPlan:
     @pytest.mark.parametrize(("shape", "frames_per_block"), [((2048, 2048), 1), ((1024, 1024), 4), ((64, 64), 1000)])
     def test_small_frames_share_blocks_of_megabytes(self, shape, frames_per_block):
         """A large frame has a block of its own, small ones share one of about 8 MiB."""
-        assert plan(shape, np.dtype("u2"), 1 << 30, 100).frames_per_block == frames_per_block
+        assert plan_blocks(shape, np.dtype("u2"), 1 << 30, 100).frames_per_block == frames_per_block
 
     def test_frames_that_hdf5_cannot_store(self):
         """A frame of over 4 GiB is refused with its size, since HDF5 has no such chunks."""
         with pytest.raises(StorageError, match=r"70000x70000 uint8 has 4,900,000,000 bytes.*4,294,967,295"):
-            plan((70_000, 70_000), np.dtype("u1"), 1 << 40, 100)
+            plan_blocks((70_000, 70_000), np.dtype("u1"), 1 << 40, 100)
 
     def test_too_little_room_names_what_is_needed(self):
         """The message tells the room there is and the room that two frames take."""
         with pytest.raises(StorageError, match=r"room for 40,960 bytes.*2 frames of 100x100 uint16.*45,136 bytes"):
-            plan((100, 100), np.dtype("u2"), 40_960, 100)
+            plan_blocks((100, 100), np.dtype("u2"), 40_960, 100)
 
 
 @pytest.fixture
 def ring():
     """Make a small ring, laid out for 8x8 frames."""
     made = Ring.create(1 << 18)
-    made.lay_out(plan((8, 8), np.dtype("u2"), made.room, 10))
+    made.lay_out(plan_blocks((8, 8), np.dtype("u2"), made.room, 10))
     yield made
     made.close()
     made.unlink()
@@ -113,7 +115,7 @@ class TestMemory:
         """Header, losses, records and every frame's pixels have bytes of their own, all within the block."""
         ring = Ring.create(size)
         try:
-            geometry = plan(shape, np.dtype(dtype), ring.room, grow_frames)
+            geometry = plan_blocks(shape, np.dtype(dtype), ring.room, grow_frames)
             ring.lay_out(geometry)
             start = np.frombuffer(ring.counters, np.uint8).__array_interface__["data"][0]
             places = [(0, HEADER_BYTES)]
@@ -140,14 +142,14 @@ class TestMemory:
         """Frames, records, counters and losses are seen through another mapping of the same ring."""
         other = Ring.attach(ring.name)
         try:
-            other.lay_out(plan((8, 8), np.dtype("u2"), other.room, 10))
+            other.lay_out(plan_blocks((8, 8), np.dtype("u2"), other.room, 10))
             ring.blocks[1, 3] = 7
             ring.write_record(13, (1, 2, 3, 4, 5))
-            ring.counters[Counter.PUT] = 14
+            ring.counters[RingField.PUT] = 14
             ring.add_loss(3, 2, "core")
             assert (other.blocks[1, 3] == 7).all()
             assert other.records[13].tolist() == [1, 2, 3, 4, 5]
-            assert other.counters[Counter.PUT] == 14
+            assert other.counters[RingField.PUT] == 14
             assert other.losses().tolist() == [[3, 2, STAGES.index("core")]]
             per_block = other.blocks.shape[1]
             with other.block_bytes(1, 3 * 128, 4 * 128) as pixels:
@@ -181,7 +183,7 @@ class RingMachine(RuleBasedStateMachine):
         """Make the ring and attach to it."""
         self.ring = Ring.create(size)
         self.other = Ring.attach(self.ring.name)
-        self.geometry = plan((side, side), np.dtype(dtype), self.ring.room, grow_frames)
+        self.geometry = plan_blocks((side, side), np.dtype(dtype), self.ring.room, grow_frames)
         self.ring.lay_out(self.geometry)
         self.other.lay_out(self.geometry)
         self.put = self.written = 0
@@ -205,7 +207,7 @@ class RingMachine(RuleBasedStateMachine):
             block, place = divmod(index % g.frames, g.frames_per_block)
             self.ring.blocks[block, place] = self.frame(index)
             self.ring.write_record(index % g.frames, self.record(index))
-            self.put = self.ring.counters[Counter.PUT] = index + 1
+            self.put = self.ring.counters[RingField.PUT] = index + 1
 
     @precondition(lambda self: self.written < self.put)
     @rule(share=st.floats(0, 1))
@@ -223,7 +225,7 @@ class RingMachine(RuleBasedStateMachine):
             slot = self.written % g.frames
             records = other.records[slot : slot + last - self.written]
             assert records.tolist() == [list(self.record(index)) for index in range(self.written, last)]
-            self.written = other.counters[Counter.WRITTEN] = last
+            self.written = other.counters[RingField.WRITTEN] = last
 
     @rule(count=st.integers(1, 1000), stage=st.sampled_from(["camera", "core", "ring"]))
     def lose(self, count, stage):
@@ -235,9 +237,9 @@ class RingMachine(RuleBasedStateMachine):
     def counters_agree(self):
         """Both mappings count the same, never more than the ring holds, and the ledger has every lost frame."""
         counters = self.other.counters
-        assert (counters[Counter.PUT], counters[Counter.WRITTEN]) == (self.put, self.written)
+        assert (counters[RingField.PUT], counters[RingField.WRITTEN]) == (self.put, self.written)
         assert self.put - self.written <= self.geometry.frames
-        assert counters[Counter.LOST] == self.losses.total()
+        assert counters[RingField.LOST] == self.losses.total()
         ledger = Multiset()
         for before, count, code in self.other.losses().tolist():
             ledger[before, STAGES[code]] += count
@@ -266,7 +268,7 @@ class TestLosses:
         ring.add_loss(9, 1, "core")
         codes = {stage: STAGES.index(stage) for stage in STAGES}
         assert ring.losses().tolist() == [[4, 10, codes["ring"]], [4, 1, codes["core"]], [9, 1, codes["core"]]]
-        assert ring.counters[Counter.LOST] == 12
+        assert ring.counters[RingField.LOST] == 12
 
     def test_beyond_the_last_entry_the_totals_stay_exact(self, ring):
         """When the ledger is full, later losses are added to its last entry."""
@@ -274,7 +276,7 @@ class TestLosses:
             ring.add_loss(2 * index, 3, "core" if index % 2 else "ring")
         losses = ring.losses()
         assert losses.shape == (MAX_LOSSES, 3)
-        assert losses[:, 1].sum() == ring.counters[Counter.LOST] == 3 * (MAX_LOSSES + 100)
+        assert losses[:, 1].sum() == ring.counters[RingField.LOST] == 3 * (MAX_LOSSES + 100)
         assert losses[-1].tolist() == [2 * (MAX_LOSSES - 1), 303, STAGES.index("core")]
         assert (losses[:-1, 1] == 3).all()
 

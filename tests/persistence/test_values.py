@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import mmspool
 from mmspool import Spool
-from mmspool.persistence.codec import Compression
+from mmspool.persistence.hdf5_file.codec import Compression
 
 SIZED = ["i2", "i4", "i8", "u2", "u4", "u8", "f2", "f4", "f8"]
 DTYPES = ["?", "i1", "u1", *(order + kind for kind in SIZED for order in "<>")]

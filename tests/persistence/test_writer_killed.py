@@ -10,7 +10,7 @@ import pytest
 
 import mmspool
 from mmspool import WriterError
-from mmspool.persistence import feed
+from mmspool.persistence.writer_process import client
 
 TIMEOUT_S = 60.0
 
@@ -91,7 +91,9 @@ def test_no_end_of_deaths(make_spool, frames, wait_until, mocker):
     spool = make_spool(shape=frames.shape, dtype="<u2")
     spool.put(frames(0))
     wait_until(lambda: spool.stats.frames_written == 1)
-    killer = mocker.patch("mmspool.persistence.feed.WriterProcess", wraps=spool._feed._writer.__class__)
+    killer = mocker.patch(
+        "mmspool.persistence.writer_process.client.WriterProcess", wraps=spool._feed._writer.__class__
+    )
     killer.side_effect = lambda *arguments: born_dead(spool._feed._writer.__class__(*arguments))
     spool._feed._writer._process.kill()
 
@@ -116,9 +118,9 @@ def born_dead(process):
 
 def test_the_time_to_start_again_is_not_the_disks(make_spool, frames, writer_of, mocker):
     """A process that takes over during `close` has all the time to start; only then ``timeout_s`` counts."""
-    clock = mocker.patch.object(feed, "time", wraps=time)
+    clock = mocker.patch.object(client, "time", wraps=time)
     late = 0.0
-    replace = feed.Feed._replace
+    replace = client.WriterClient._replace
 
     def replace_slowly(self, death):
         nonlocal late
@@ -126,7 +128,7 @@ def test_the_time_to_start_again_is_not_the_disks(make_spool, frames, writer_of,
         late += 2 * TIMEOUT_S
 
     clock.monotonic.side_effect = lambda: time.monotonic() + late
-    mocker.patch.object(feed.Feed, "_replace", replace_slowly)
+    mocker.patch.object(client.WriterClient, "_replace", replace_slowly)
     spool = make_spool(shape=frames.shape, dtype="<u2", timeout_s=TIMEOUT_S)
     with writer_of(spool).stopped():
         for index in range(20):

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import mmspool
 from mmspool import DetectorInfo
 from mmspool.persistence import verify
-from mmspool.persistence.filewriter import FileWriter
-from mmspool.persistence.geometry import plan
-from mmspool.persistence.messages import Begin
-from mmspool.persistence.packedwriter import PackedWriter
-from mmspool.persistence.ring import Counter, Ring
+from mmspool.persistence.block_layout import plan_blocks
+from mmspool.persistence.shared_ring.ring import Ring, RingField
+from mmspool.persistence.writer_process.compressed_writer import CompressedWriter
+from mmspool.persistence.writer_process.messages import StartWriting
+from mmspool.persistence.writer_process.raw_writer import RawWriter
 
 SHAPE = (24, 32)
 
@@ -30,12 +30,12 @@ class Bench:
     def __init__(self, path: Path, compression: str | None) -> None:
         self.path = path
         self.ring = Ring.create(8 << 20)
-        geometry = plan(SHAPE, np.dtype("<u2"), self.ring.room, 100, packed=compression is not None)
+        geometry = plan_blocks(SHAPE, np.dtype("<u2"), self.ring.room, 100, packed=compression is not None)
         self.ring.lay_out(geometry)
         self.per_block, self.blocks, self.frames = geometry.frames_per_block, geometry.blocks, geometry.frames
-        self.begin = Begin(
+        self.begin = StartWriting(
             path=path,
-            geometry=geometry,
+            layout=geometry,
             info=DetectorInfo(),
             metadata_json="{}",
             start=datetime.now(UTC),
@@ -51,17 +51,19 @@ class Bench:
     def put(self, count: int) -> int:
         """Put so many frames; return how many there are."""
         counters = self.ring.counters
-        for index in range(counters[Counter.PUT], counters[Counter.PUT] + count):
+        for index in range(counters[RingField.PUT], counters[RingField.PUT] + count):
             slot = index % self.frames
             block, place = divmod(slot, self.per_block)
             self.ring.blocks[block, place] = noise(index)
             self.ring.write_record(slot, (index, -1, -1, -1, index))
-            counters[Counter.PUT] = index + 1
-        return counters[Counter.PUT]
+            counters[RingField.PUT] = index + 1
+        return counters[RingField.PUT]
 
-    def writer(self, *, resume: bool = False) -> FileWriter:
+    def writer(self, *, resume: bool = False) -> RawWriter:
         """Return a new writer."""
-        return (PackedWriter if self.begin.compression else FileWriter)(self.ring, replace(self.begin, resume=resume))
+        return (CompressedWriter if self.begin.compression else RawWriter)(
+            self.ring, replace(self.begin, resume=resume)
+        )
 
     def check(self, path: Path, count: int) -> None:
         """Look at a file that holds so many frames."""

@@ -12,7 +12,7 @@ from traced_run import Log, Op
 import mmspool
 from mmspool import RecordingError
 from mmspool.persistence import repair, verify
-from mmspool.persistence.structure import LEDGER
+from mmspool.persistence.hdf5_file.nexus_schema import LEDGER
 
 ENDED = ("complete", "incomplete", "interrupted", "repaired")
 

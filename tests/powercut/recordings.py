@@ -12,10 +12,10 @@ SCRIPT = """
 import json, os, signal, sys, time
 import numpy as np
 from mmspool import Spool
-from mmspool.persistence import geometry
+from mmspool.persistence import block_layout
 
 spec = json.loads(sys.argv[1])
-geometry._MIN_GROWTH_BYTES = 1  # so that a file of a few MB has grown several times
+block_layout._MIN_GROWTH_BYTES = 1  # so that a file of a few MB has grown several times
 shape, dtype, index = tuple(spec["shape"]), np.dtype(spec["dtype"]), 0
 
 def frame(index):

@@ -1,0 +1,1 @@
+"""A simulated Micro-Manager core with one sCMOS camera."""

@@ -1,0 +1,280 @@
+"""The two backends of pycromanager behind one interface: every difference between them ends in this module."""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from ..errors import CoreError, SettingError
+from .core_adapter import MAX_BUFFERED_FRAMES, MAX_FRAMES, Frame, Image, ImageFormat, Roi
+from .tags import read_counters
+
+_BYTES_PER_MB = 2**20
+
+# GRAY32 is floating point, which pymmcore's array does not tell; RGB pixels are packed, four components in one number.
+_DTYPE_OF_TAG: dict[str, np.dtype[Any]] = {
+    "GRAY8": np.dtype(np.uint8),
+    "GRAY16": np.dtype(np.uint16),
+    "GRAY32": np.dtype(np.float32),
+    "RGB32": np.dtype(np.uint32),
+    "RGB64": np.dtype(np.uint64),
+}
+_DTYPE_OF_FORMAT: dict[tuple[int, int], np.dtype[Any]] = {
+    (1, 1): _DTYPE_OF_TAG["GRAY8"],
+    (2, 1): _DTYPE_OF_TAG["GRAY16"],
+    (4, 1): _DTYPE_OF_TAG["GRAY32"],
+    (4, 4): _DTYPE_OF_TAG["RGB32"],
+    (8, 4): _DTYPE_OF_TAG["RGB64"],
+}
+
+
+class _ClosedCore:
+    def __getattr__(self, name: str) -> Any:
+        raise CoreError("this core was closed before; connect again")
+
+
+_CLOSED = _ClosedCore()
+
+
+class _Adapter(ABC):
+    """What both backends share; see `CoreAdapter` for the methods.
+
+    Every call holds one lock, so a script may use the camera while another thread pops. The lock is re-entrant: a
+    signal handler that stops the sequence must not wait for the call it interrupted.
+
+    Parameters
+    ----------
+    core
+        A core with pycromanager's snake_case names.
+    release
+        Called once by `close`, for a core that this process started.
+    """
+
+    backend: Literal["python", "java"]
+
+    def __init__(self, core: Any, release: Callable[[], None] | None = None) -> None:
+        self._core = core
+        self._release = release
+        self._lock = threading.RLock()
+
+    @staticmethod
+    @abstractmethod
+    def _unpack_strings(vector: Any) -> tuple[str, ...]: ...
+
+    @staticmethod
+    @abstractmethod
+    def _unpack_roi(roi: Any) -> Roi: ...
+
+    def _call(self, name: str, *args: str | float | bool, unpack: Callable[[Any], Any] | None = None) -> Any:
+        """Call the core; `unpack` reads a returned object under the same lock, since on Java that is a call as well."""
+        try:
+            with self._lock:
+                value = getattr(self._core, name)(*args)
+                return value if unpack is None else unpack(value)
+        except Exception as exc:
+            raise _failure(name, args, exc) from exc
+
+    def version(self) -> str:
+        return str(self._call("get_version_info"))
+
+    def camera_label(self) -> str:
+        label = str(self._call("get_camera_device"))
+        if not label:
+            raise CoreError(
+                "the core has no camera: load a configuration that names one, or choose one with set_camera_device"
+            )
+        return label
+
+    def device_info(self, device: str) -> dict[str, str]:
+        return {
+            "library": str(self._call("get_device_library", device)),
+            "name": str(self._call("get_device_name", device)),
+            "description": str(self._call("get_device_description", device)),
+        }
+
+    def property_names(self, device: str) -> tuple[str, ...]:
+        names: tuple[str, ...] = self._call("get_device_property_names", device, unpack=self._unpack_strings)
+        return names
+
+    def get_property(self, device: str, name: str) -> str:
+        return str(self._call("get_property", device, name))
+
+    def set_property(self, device: str, name: str, value: str) -> None:
+        self._call("set_property", device, name, str(value))
+
+    def allowed_values(self, device: str, name: str) -> tuple[str, ...]:
+        values: tuple[str, ...] = self._call("get_allowed_property_values", device, name, unpack=self._unpack_strings)
+        return values
+
+    def limits(self, device: str, name: str) -> tuple[float, float] | None:
+        if not self._call("has_property_limits", device, name):
+            return None
+        lower = float(self._call("get_property_lower_limit", device, name))
+        return lower, float(self._call("get_property_upper_limit", device, name))
+
+    def is_read_only(self, device: str, name: str) -> bool:
+        return bool(self._call("is_property_read_only", device, name))
+
+    def get_exposure_ms(self) -> float:
+        return float(self._call("get_exposure"))
+
+    def set_exposure_ms(self, value: float) -> None:
+        self._call("set_exposure", float(value))
+
+    def get_roi(self) -> Roi:
+        roi: Roi = self._call("get_roi", unpack=self._unpack_roi)
+        return roi
+
+    def set_roi(self, roi: Roi) -> None:
+        self._call("set_roi", int(roi.x), int(roi.y), int(roi.width), int(roi.height))
+
+    def clear_roi(self) -> None:
+        self._call("clear_roi")
+
+    def image_format(self) -> ImageFormat:
+        layout = int(self._call("get_bytes_per_pixel")), int(self._call("get_number_of_components"))
+        dtype = _DTYPE_OF_FORMAT.get(layout)
+        if dtype is None:
+            raise CoreError(
+                f"the camera's pixels have {layout[0]} bytes and {layout[1]} components, which mmspool does not know; "
+                "expected 1, 2 or 4 bytes of 1 component, or 4 or 8 bytes of 4: choose another PixelType"
+            )
+        height, width = int(self._call("get_image_height")), int(self._call("get_image_width"))
+        return ImageFormat(height, width, dtype, int(self._call("get_image_bit_depth")))
+
+    def pixel_size_um(self) -> float:
+        return float(self._call("get_pixel_size_um"))
+
+    def snap(self) -> Image:
+        self._call("snap_image")
+        pixels = self._call("get_image")
+        height, width, dtype, _ = self.image_format()
+        return _image(pixels, height, width, dtype)
+
+    def set_buffer_mb(self, megabytes: int) -> None:
+        self._call("set_circular_buffer_memory_footprint", int(megabytes))
+
+    def buffer_capacity(self) -> int:
+        # The core's own figure stays that of the last sequence until the next one starts.
+        height, width, dtype, _ = self.image_format()
+        frame_bytes = height * width * dtype.itemsize
+        if not frame_bytes:
+            raise CoreError(f"the camera's frames have no pixels ({height} x {width}): set the region again")
+        buffer_bytes = int(self._call("get_circular_buffer_memory_footprint")) * _BYTES_PER_MB
+        return min(buffer_bytes // frame_bytes, MAX_BUFFERED_FRAMES)
+
+    def start_sequence(self, frames: int) -> None:
+        if not 1 <= frames <= MAX_FRAMES:
+            raise SettingError(f"a sequence of {frames} frames was asked for; expected 1 to {MAX_FRAMES}")
+        self._call("start_sequence_acquisition", int(frames), 0.0, True)
+
+    def stop_sequence(self) -> None:
+        try:
+            self._call("stop_sequence_acquisition")
+        except CoreError:
+            # Stopped, some cameras report the overflow that ended their sequence: `is_overflowed` tells that.
+            if self.is_sequence_running() or not self.is_overflowed():
+                raise
+
+    def is_sequence_running(self) -> bool:
+        # After an overflow the core takes no frame until the next start, but some cameras say that they run on.
+        return bool(self._call("is_sequence_running")) and not self.is_overflowed()
+
+    def remaining(self) -> int:
+        return int(self._call("get_remaining_image_count"))
+
+    def is_overflowed(self) -> bool:
+        return bool(self._call("is_buffer_overflowed"))
+
+    def pop(self) -> Frame | None:
+        try:
+            with self._lock:
+                tagged = self._core.pop_next_tagged_image()
+                # Read once: on Java every access is a new transfer.
+                pixels, tags = tagged.pix, tagged.tags
+        except Exception as exc:
+            if isinstance(exc, IndexError) or "buffer is empty" in str(exc):
+                return None
+            raise _failure("pop_next_tagged_image", (), exc) from exc
+        return Frame(_popped_image(pixels, tags), *read_counters(tags))
+
+    def close(self) -> None:
+        with self._lock:
+            self._core = _CLOSED
+            release, self._release = self._release, None
+        if release is None:
+            return
+        try:
+            release()
+        except Exception as exc:
+            raise CoreError(
+                f"the core could not be shut down: {exc}; end this process before using the camera"
+            ) from exc
+
+
+class PymmcoreAdapter(_Adapter):
+    """A core in this process (pycromanager's Python backend, pymmcore) as a `CoreAdapter`."""
+
+    backend: Literal["python", "java"] = "python"
+
+    @staticmethod
+    def _unpack_strings(vector: Any) -> tuple[str, ...]:
+        return tuple(str(item) for item in vector)
+
+    @staticmethod
+    def _unpack_roi(roi: Any) -> Roi:
+        x, y, width, height = roi
+        return Roi(int(x), int(y), int(width), int(height))
+
+
+class JavaBridgeAdapter(_Adapter):
+    """A core in a running Micro-Manager (pycromanager's Java backend) as a `CoreAdapter`."""
+
+    backend: Literal["python", "java"] = "java"
+
+    def __init__(self, core: Any, release: Callable[[], None] | None = None) -> None:
+        super().__init__(core, release)
+        if hasattr(core, "set_include_system_state_cache"):
+            # About a hundred tags a frame that nobody reads here, 0.4 ms.
+            self._call("set_include_system_state_cache", False)
+
+    @staticmethod
+    def _unpack_strings(vector: Any) -> tuple[str, ...]:
+        return tuple(str(vector.get(index)) for index in range(int(vector.size())))
+
+    @staticmethod
+    def _unpack_roi(roi: Any) -> Roi:
+        return Roi(int(roi.x), int(roi.y), int(roi.width), int(roi.height))
+
+
+def _failure(name: str, args: tuple[object, ...], exc: Exception) -> CoreError:
+    # A Java message carries the whole stack below its first line; the cause keeps it.
+    reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
+    return CoreError(f"core.{name}({', '.join(map(repr, args))}) failed: {reason}")
+
+
+def _popped_image(pixels: Image, tags: Mapping[str, Any]) -> Image:
+    try:
+        height, width, dtype = int(tags["Height"]), int(tags["Width"]), _DTYPE_OF_TAG[tags["PixelType"]]
+    except (KeyError, ValueError) as exc:
+        raise CoreError(
+            "a popped frame does not tell its format: expected the tags Height, Width and PixelType "
+            f"({', '.join(_DTYPE_OF_TAG)}), got "
+            f"{tags.get('Height')!r}, {tags.get('Width')!r} and {tags.get('PixelType')!r}; the frame is lost"
+        ) from exc
+    return _image(pixels, height, width, dtype)
+
+
+def _image(pixels: Image, height: int, width: int, dtype: np.dtype[Any]) -> Image:
+    """Give a frame as the core returns it, flat or 2-D, the shape ``(height, width)`` and its dtype, without a copy."""
+    # A pop reads the buffer with the camera's present settings: changed since, the pixels are scrambled.
+    if pixels.nbytes != height * width * dtype.itemsize or (pixels.ndim == 2 and pixels.shape != (height, width)):
+        raise CoreError(
+            f"a frame arrived as {pixels.dtype} of shape {pixels.shape}, where the core says {height} x {width} of "
+            f"{dtype}: the camera's settings were changed between exposing and reading it, and the frame is lost"
+        )
+    if pixels.dtype != dtype:
+        pixels = pixels.view(dtype)
+    return pixels if pixels.ndim == 2 else pixels.reshape(height, width)

@@ -1,0 +1,1 @@
+"""Whether a camera can be recorded on a machine: measured, then judged."""

@@ -1,0 +1,199 @@
+"""Whether a camera can be recorded on a machine: a judgement on measured figures, without measuring anything."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from ...persistence.capacity.sizing import file_bytes, initial_allocation_bytes, ring_bytes, ring_frames
+
+STALLS_S = (1.0, 2.0, 5.0, 10.0)
+"""Stalls of a disk for which rings are sized, seconds."""
+
+DISK_MARGIN = 0.9
+"""Share of the disk's sustained rate that is counted on. The benchmark's recordings, with all that belongs to a file,
+reached 0.97 of a bare direct write at the median; in single rounds 0.78, which the ring has to carry."""
+
+PRODUCER_MARGIN = 0.75
+"""Share of the rate of taking and copying frames that is counted on. Both are measured while the disk is idle; while it
+is written to, a copy may take 1.3 times as long, which is what the benchmark allows."""
+
+LOOP_S = 15e-6
+"""What the acquisition loop adds to each pop and copy, seconds: the most that its benchmark allows."""
+
+PUT_S = 3e-6
+"""What `Spool.put` adds to each copy, seconds: in the benchmark a frame of 64x64 pixels took 4.5 us, of which the
+copy was 1.3 us."""
+
+
+class Stage(StrEnum):
+    """What a frame passes, and what may be too slow or too small for it."""
+
+    CORE = "taking frames from the core"
+    COPY = "copying frames into shared memory"
+    DISK = "the disk's rate"
+    SPACE = "the disk's free space"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrameLoad:
+    """The frames that are to be recorded.
+
+    Attributes
+    ----------
+    shape
+        ``(Y, X)``, pixels.
+    dtype
+        Of the pixels.
+    fps
+        Frames a second; None asks how many there may be.
+    """
+
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    fps: float | None
+
+    @property
+    def frame_bytes(self) -> int:
+        """Size of a frame's pixels."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measurements:
+    """What was measured.
+
+    Attributes
+    ----------
+    disk_bytes_per_s
+        What the disk sustains beyond its caches.
+    disk_free_bytes
+        Free space.
+    copy_s
+        Copying one such frame into shared memory, seconds.
+    pop_s
+        Taking one from the core, seconds; None without a camera.
+    core_frames
+        How many the core's own buffer holds; 0 without a camera.
+    ring_default_bytes, ring_largest_bytes
+        The ring that a recording makes unless told otherwise, and the largest that there is memory for.
+    """
+
+    disk_bytes_per_s: float
+    disk_free_bytes: int
+    copy_s: float
+    pop_s: float | None
+    core_frames: int
+    ring_default_bytes: int
+    ring_largest_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StallBuffer:
+    """The ring that carries a stall of the disk.
+
+    Attributes
+    ----------
+    stall_s
+        For so long the disk takes nothing, seconds.
+    buffer_bytes
+        Size of the ring that holds all frames of that time, without help of the core's buffer.
+    fits
+        Whether there is memory for it.
+    """
+
+    stall_s: float
+    buffer_bytes: int
+    fits: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """Whether it can be recorded.
+
+    Attributes
+    ----------
+    can
+        Whether until the disk is full; then ``duration_s`` tells how long that is.
+    fps
+        Frames a second that it was judged for: those asked for, or the most that there may be.
+    max_fps
+        The most that can be recorded, with the margins of this module.
+    bottleneck
+        What sets that limit; `Stage.SPACE` where the file could not even be begun.
+    duration_s
+        Seconds until the disk is full, or, where it cannot keep up, until the ring and the core's buffer are.
+    ring_s, core_s
+        How long a stall of the disk the default ring carries, and how much the core's buffer adds, seconds. The core's
+        buffer also carries a script that is held up itself.
+    rings
+        Rings for stalls of `STALLS_S`.
+    """
+
+    can: bool
+    fps: float
+    max_fps: float
+    bottleneck: Stage
+    duration_s: float
+    ring_s: float
+    core_s: float
+    rings: tuple[StallBuffer, ...]
+
+
+def judge(demand: FrameLoad, figures: Measurements) -> Verdict:
+    """Tell whether frames can be recorded, from what was measured.
+
+    Raises
+    ------
+    StorageError
+        The default ring cannot hold two such frames: a recording would say the same.
+    """
+    shape, dtype = demand.shape, demand.dtype
+    ring = ring_frames(shape, dtype, figures.ring_default_bytes)
+    stored = file_bytes(shape, dtype)
+    disk_fps = DISK_MARGIN * figures.disk_bytes_per_s / stored
+    producer_fps = PRODUCER_MARGIN / _producer_s(figures)
+    max_fps = min(disk_fps, producer_fps)
+    fps = max_fps if demand.fps is None else demand.fps
+    has_room = figures.disk_free_bytes >= initial_allocation_bytes(shape, dtype)
+    duration_s = min(
+        figures.disk_free_bytes / (fps * stored),
+        _time_to_fill(ring + figures.core_frames, fps, disk_fps),
+        _time_to_fill(figures.core_frames, fps, producer_fps),
+    )
+    sizes = [(stall_s, ring_bytes(shape, dtype, math.ceil(stall_s * fps))) for stall_s in STALLS_S]
+    return Verdict(
+        can=has_room and fps <= max_fps,
+        fps=fps,
+        max_fps=max_fps,
+        bottleneck=_bottleneck(figures, has_room=has_room, disk_first=disk_fps <= producer_fps),
+        duration_s=duration_s if has_room else 0.0,
+        ring_s=ring / fps,
+        core_s=figures.core_frames / fps,
+        rings=tuple(
+            StallBuffer(stall_s=stall_s, buffer_bytes=size, fits=size <= figures.ring_largest_bytes)
+            for stall_s, size in sizes
+        ),
+    )
+
+
+def _producer_s(figures: Measurements) -> float:
+    """Return what one frame takes of the one thread that takes and copies frames, seconds."""
+    if figures.pop_s is None:
+        return figures.copy_s + PUT_S
+    return figures.pop_s + figures.copy_s + LOOP_S
+
+
+def _time_to_fill(frames: int, comes_fps: float, goes_fps: float) -> float:
+    """Return when a buffer of so many frames is full, seconds; for ever if they go as fast as they come."""
+    return frames / (comes_fps - goes_fps) if comes_fps > goes_fps else math.inf
+
+
+def _bottleneck(figures: Measurements, *, has_room: bool, disk_first: bool) -> Stage:
+    if not has_room:
+        return Stage.SPACE
+    if disk_first:
+        return Stage.DISK
+    return Stage.CORE if (figures.pop_s or 0.0) > figures.copy_s else Stage.COPY

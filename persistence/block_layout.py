@@ -1,0 +1,148 @@
+"""How frames of one shape and dtype are packed into blocks, in the ring and in the file.
+
+A block is a run of whole frames and exactly one HDF5 chunk, ``(frames_per_block, Y, X)``. In the ring each block
+starts on a page boundary, as its chunk does in the file, so one block is one aligned write.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import StorageError
+from .losses import MAX_LOSSES
+
+PAGE = 4096
+"""Alignment that direct I/O needs, bytes: no device in use has larger logical blocks."""
+
+COLUMNS = ("sequence_number", "image_number", "camera_frame_number", "camera_timestamp", "host_timestamp")
+"""The per-frame columns that travel through the ring, int64 each, in this order."""
+
+RECORD_BYTES = 8 * len(COLUMNS)
+
+LOSS_FIELDS = 3
+RING_HEADER_BYTES = PAGE + MAX_LOSSES * LOSS_FIELDS * 8
+"""Of the ring's header: its counters and its ledger of losses."""
+
+GROW_FRAMES = 100
+"""By how many frames the dataset grows at a time, unless the user says otherwise."""
+
+_BLOCK_BYTES = 8 << 20  # large enough that a write's fixed cost vanishes, small enough that a ring holds many
+PACKED_BLOCK_BYTES = 48 << 10  # so that one that is written again, with more frames, goes through the journal
+_MIN_BLOCKS = 2  # one is filled while the other is written
+_MAX_FRAMES_PER_BLOCK = 1000  # bounds what a column write and the last, partly filled chunk cost with tiny frames
+_MIN_GROWTH_BYTES = 32 << 20  # a growth costs about a millisecond: rarer than 100 times a second at any disk's rate
+MAX_COMMIT_CHUNKS = 1000
+"""Chunks that the structure grows by at once: their index entries, about 75 kB, fit in the journal's slot."""
+
+_MAX_CHUNK_BYTES = (1 << 32) - 1  # HDF5's own limit
+
+
+def round_up(value: int, multiple: int) -> int:
+    """Return the smallest multiple of ``multiple`` that is at least ``value``."""
+    return -(-value // multiple) * multiple
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BlockLayout:
+    """Sizes that the producer, the ring, the writer and the file agree on.
+
+    Attributes
+    ----------
+    shape
+        ``(Y, X)`` of a frame, pixels.
+    dtype
+        Of a frame, byte order included.
+    frames_per_block
+        Frames in a block, which is one HDF5 chunk.
+    blocks
+        Blocks in the ring.
+    growth_frames
+        By how many frames the dataset grows at a time; a multiple of ``frames_per_block``.
+    """
+
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    frames_per_block: int
+    blocks: int
+    growth_frames: int
+
+    @property
+    def frame_bytes(self) -> int:
+        """Size of a frame's pixels."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def block_bytes(self) -> int:
+        """Size of a block's pixels, and of its chunk in the file."""
+        return self.frames_per_block * self.frame_bytes
+
+    @property
+    def block_stride(self) -> int:
+        """Distance of two blocks in the ring, whole pages."""
+        return round_up(self.block_bytes, PAGE)
+
+    @property
+    def frames(self) -> int:
+        """Frames the ring holds."""
+        return self.blocks * self.frames_per_block
+
+    @property
+    def columns_bytes(self) -> int:
+        """Size of the ring's column records, whole pages."""
+        return round_up(self.frames * RECORD_BYTES, PAGE)
+
+    @property
+    def ring_bytes(self) -> int:
+        """Size of the records and blocks in the ring, without its header."""
+        return self.columns_bytes + self.blocks * self.block_stride
+
+
+def plan_blocks(
+    shape: tuple[int, int], dtype: np.dtype[Any], room: int, grow_frames: int, *, packed: bool = False
+) -> BlockLayout:
+    """Choose the layout for frames of ``shape`` and ``dtype`` in a ring with ``room`` bytes.
+
+    Blocks that are ``packed`` (compressed) are small: one that is written in parts is written anew each time.
+
+    Raises
+    ------
+    StorageError
+        The ring cannot hold two frames, or a frame is larger than an HDF5 chunk can be.
+    """
+    frame_bytes = math.prod(shape) * dtype.itemsize
+    if frame_bytes > _MAX_CHUNK_BYTES:
+        raise StorageError(
+            f"a frame of {shape[0]}x{shape[1]} {dtype.name} has {frame_bytes:,} bytes; HDF5 stores at most "
+            f"{_MAX_CHUNK_BYTES:,} bytes in a chunk: record a smaller region"
+        )
+    block_bytes = PACKED_BLOCK_BYTES if packed else _BLOCK_BYTES
+    fitting = min(block_bytes // frame_bytes, room // 8 // (frame_bytes + RECORD_BYTES))
+    frames_per_block = _common_step(min(max(1, fitting), _MAX_FRAMES_PER_BLOCK), grow_frames)
+    per_block = round_up(frames_per_block * frame_bytes, PAGE) + frames_per_block * RECORD_BYTES
+    blocks = (room - PAGE) // per_block  # a page for rounding up the records
+    if blocks < _MIN_BLOCKS:
+        needed = _MIN_BLOCKS * per_block + PAGE
+        raise StorageError(
+            f"a ring with room for {max(0, room):,} bytes cannot hold {_MIN_BLOCKS} frames of {shape[0]}x{shape[1]} "
+            f"{dtype.name}, which take {needed:,} bytes: give a larger buffer_bytes"
+        )
+    step = max(frames_per_block, grow_frames)
+    steps = min(
+        math.ceil(_MIN_GROWTH_BYTES / (step * frame_bytes)), max(1, MAX_COMMIT_CHUNKS * frames_per_block // step)
+    )
+    return BlockLayout(
+        shape=shape,
+        dtype=dtype,
+        frames_per_block=frames_per_block,
+        blocks=blocks,
+        growth_frames=step * steps,
+    )
+
+
+def _common_step(limit: int, grow_frames: int) -> int:
+    """Return the largest number up to ``limit`` that divides ``grow_frames`` or is a multiple of it."""
+    if limit >= grow_frames:
+        return limit // grow_frames * grow_frames
+    return next(step for step in range(limit, 0, -1) if grow_frames % step == 0)

@@ -1,0 +1,154 @@
+"""Lossless compression of chunks, and the HDF5 filters by which every reader undoes it."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import h5py
+import numpy as np
+
+from ...errors import RecordingError, StorageError
+
+Compression = Literal["fast", "small", "universal"]
+
+Encode = Callable[[memoryview, memoryview], int]
+"""Compresses bytes into a buffer of `room_for` their size; returns how many it took."""
+
+_BLOSC = 32001
+_BLOSC_BLOCK_BYTES = 512 << 10  # fits in a core's cache; smaller ones compress less, and no faster
+_BLOSC_MAX_BYTES = (1 << 31) - 17
+_GZIP_LEVEL = 1
+_BLOSC_PACKAGES = ("imagecodecs", "hdf5plugin")
+_PACKAGES = {"fast": _BLOSC_PACKAGES, "small": _BLOSC_PACKAGES, "universal": ("isal.isal_zlib",)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Codec:
+    """One way of compressing chunks.
+
+    Attributes
+    ----------
+    name
+        What `Spool` calls it.
+    filters
+        HDF5's filters and their values, in the order in which they are applied.
+    note
+        What a reader needs, for the file.
+    encode
+        Releases the GIL; safe in several threads.
+    """
+
+    name: str
+    filters: tuple[tuple[int, tuple[int, ...]], ...]
+    note: str
+    encode: Encode
+
+    @property
+    def all_skipped(self) -> int:
+        """The filter mask of a chunk that is stored as it is."""
+        return (1 << len(self.filters)) - 1
+
+
+def room_for(size: int) -> int:
+    """Return the bytes that a codec may need for ``size`` bytes of noise."""
+    return size + size // 256 + 4096
+
+
+def require(name: str) -> None:
+    """Refuse a compression that does not exist or whose package is missing.
+
+    Raises
+    ------
+    ValueError
+        There is none of this name.
+    StorageError
+        Its package cannot be imported.
+    """
+    if name not in get_args(Compression):
+        raise ValueError(f"compression is None or one of {get_args(Compression)}, not {name!r}")
+    for package in _PACKAGES[name]:
+        try:
+            importlib.import_module(package)
+        except ImportError as exc:
+            raise StorageError(
+                f"compression={name!r} needs the package {package.partition('.')[0]} ({exc}): "
+                "pip install 'mmspool[compression]'"
+            ) from exc
+
+
+def find(name: str, item_bytes: int, chunk_bytes: int) -> Codec:
+    """Return the codec for chunks of ``chunk_bytes`` with items of ``item_bytes``.
+
+    Raises
+    ------
+    StorageError
+        Its package is missing, or a chunk is too large for it.
+    """
+    require(name)
+    if name == "universal":
+        return _gzip(item_bytes)
+    if chunk_bytes > _BLOSC_MAX_BYTES:
+        raise StorageError(
+            f"compression={name!r} takes chunks of at most {_BLOSC_MAX_BYTES:,} bytes, and a frame has "
+            f"{chunk_bytes:,}: use compression='universal', or record a smaller region"
+        )
+    if name == "fast":
+        return _blosc(name, "lz4", 1, 5, "bitshuffle", item_bytes, chunk_bytes)
+    return _blosc(name, "zstd", 5, 1, "shuffle", item_bytes, chunk_bytes)
+
+
+def load_filters(data: h5py.h5d.DatasetID) -> None:
+    """Have HDF5 find the filters that a dataset needs.
+
+    Raises
+    ------
+    RecordingError
+        One of them is not installed.
+    """
+    filters = data.get_create_plist()
+    needed = [filters.get_filter(index)[0] for index in range(filters.get_nfilters())]
+    if _BLOSC in needed and not h5py.h5z.filter_avail(_BLOSC):
+        try:
+            importlib.import_module("hdf5plugin")
+        except ImportError as exc:
+            raise RecordingError(
+                f"the frames are compressed with Blosc, for which HDF5 needs the package hdf5plugin ({exc}): "
+                "pip install 'mmspool[compression]'"
+            ) from exc
+
+
+def _blosc(name: str, codec: str, code: int, level: int, shuffle: str, item_bytes: int, chunk_bytes: int) -> Codec:
+    imagecodecs: Any = importlib.import_module("imagecodecs")
+    items = np.dtype(f"u{item_bytes}")  # imagecodecs goes by the array's item size, not by typesize
+
+    def encode(data: memoryview, out: memoryview) -> int:
+        encoded = imagecodecs.blosc_encode(
+            np.frombuffer(data, items),
+            level=level,
+            compressor=codec,
+            shuffle=shuffle,
+            blocksize=_BLOSC_BLOCK_BYTES,
+            numthreads=1,
+            out=out,
+        )
+        return len(encoded)
+
+    # As Blosc's HDF5 filter sets them: its version, the format's, item and chunk size, level, shuffle, codec.
+    values = (2, 2, item_bytes, chunk_bytes, level, {"shuffle": 1, "bitshuffle": 2}[shuffle], code)
+    note = f"Blosc {codec} {shuffle}, HDF5 filter {_BLOSC}: h5py reads it after 'import hdf5plugin'"
+    return Codec(name=name, filters=((_BLOSC, values),), note=note, encode=encode)
+
+
+def _gzip(item_bytes: int) -> Codec:
+    zlib: Any = importlib.import_module("isal.isal_zlib")
+
+    def encode(data: memoryview, out: memoryview) -> int:
+        items = np.frombuffer(data, np.uint8).reshape(-1, item_bytes)
+        encoded = zlib.compress(np.ascontiguousarray(items.T), _GZIP_LEVEL)
+        out[: len(encoded)] = encoded
+        return len(encoded)
+
+    # HDF5's own byte shuffle (2) and deflate (1).
+    filters = ((2, (item_bytes,)), (1, (_GZIP_LEVEL,)))
+    return Codec(name="universal", filters=filters, note="HDF5's own shuffle and gzip: no plugin needed", encode=encode)

@@ -1,0 +1,240 @@
+"""The structure of a recording's file, as it is made before the first frame; see docs/format.md for the why."""
+
+import json
+import math
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ..._version import __version__
+from ..block_layout import PAGE, BlockLayout
+from ..detector_info import DetectorInfo
+from ..losses import MAX_LOSSES, STAGES
+from ..os_file import boot
+from .checksum import ALGORITHM, NO_CHECKSUMS
+from .codec import Codec
+from .journal import SLOT_BYTES
+
+DETECTOR = "/entry/instrument/detector"
+LEDGER = f"{DETECTOR}/ledger"
+DATA = f"{DETECTOR}/data"
+END_TIME = "/entry/end_time"
+
+COLUMN_PATHS = {
+    "sequence_number": f"{DETECTOR}/sequence_number",
+    "start_time": f"{DETECTOR}/start_time",
+    "image_number": f"{DETECTOR}/frames/image_number",
+    "camera_frame_number": f"{DETECTOR}/frames/camera_frame_number",
+    "camera_timestamp": f"{DETECTOR}/frames/camera_timestamp",
+    "host_timestamp": f"{DETECTOR}/frames/host_timestamp",
+    "checksum": f"{DETECTOR}/frames/checksum",
+}
+"""Where each per-frame column lies."""
+
+COLUMN_FILLS = {name: np.array(-1, "<i8") for name in COLUMN_PATHS}
+COLUMN_FILLS |= {"start_time": np.array(math.nan, "<f8"), "checksum": np.array(0, "<u8")}
+"""What a column holds where no frame is; its dtype is the column's."""
+
+COUNTERS = ("frames_written", "frames_durable", "frames_put", "frames_lost", "frames_raw", "writer_restarts")
+LOSS_COLUMNS = ("loss_before_frame", "loss_count", "loss_stage")
+COLUMN_CHUNK = 8192
+"""Values in a chunk of a column."""
+
+_SPARE = "spare"
+_SPARE_CHUNKS = 640
+
+STATE_BYTES = 16
+REASON_BYTES = 512
+TIME_BYTES = 40
+
+HDF5_OPTIONS: dict[str, Any] = {
+    "libver": ("v108", "v108"),
+    "alignment_threshold": PAGE,
+    "alignment_interval": PAGE,
+    "meta_block_size": 1 << 20,
+    "rdcc_nbytes": 0,
+}
+"""How HDF5 writes every recording."""
+
+
+def _ascii(text: str) -> bytes:
+    return text.encode("ascii", "backslashreplace")
+
+
+def fixed(text: str, size: int) -> bytes:
+    """Return text as a fixed-length ASCII string; what does not fit is cut."""
+    return _ascii(text)[:size].ljust(size, b"\0")
+
+
+def create(
+    file: h5py.File,
+    path: Path,
+    g: BlockLayout,
+    info: DetectorInfo,
+    metadata_json: str,
+    start: datetime,
+    *,
+    checksums: bool,
+    codec: Codec | None,
+) -> None:
+    """Write everything a reader expects to find, before the first frame."""
+    height, width = g.shape
+    file.attrs.update(NX_class="NXroot", default="entry", creator="mmspool")
+    file.attrs.update(file_name=path.name, file_time=start.isoformat())
+    _leave_room_for_index(file)
+    entry = _group(file, "entry", "NXentry", default="data")
+    _text(entry, "title", path.stem)
+    _text(entry, "start_time", start.isoformat())
+    _allocated(entry, "end_time", np.array(b"", f"S{TIME_BYTES}"))
+    _text(entry, "program_name", "mmspool").attrs["version"] = __version__
+
+    detector = _group(_group(entry, "instrument", "NXinstrument"), "detector", "NXdetector")
+    _group(detector, "frames", "NXcollection")
+    for name, where in COLUMN_PATHS.items():
+        _column(file, where, COLUMN_FILLS[name])
+    file[COLUMN_PATHS["checksum"]].attrs["algorithm"] = np.bytes_(ALGORITHM if checksums else NO_CHECKSUMS)
+    file[COLUMN_PATHS["start_time"]].attrs.update(units="s", start=start.isoformat())
+    for name in ("camera_timestamp", "host_timestamp"):
+        file[COLUMN_PATHS[name]].attrs["units"] = "ns"
+    data = _images(detector, "data", 0, (g.frames_per_block, *g.shape), g.dtype, codec)
+    data.attrs["compression"] = np.bytes_(f"{codec.name}: {codec.note}" if codec else "none")
+    step_y, step_x = info.sample_pixel_um or (1.0, 1.0)
+    data.attrs.update(interpretation="image", units="counts", long_name="camera frames", target=DATA)
+    data.attrs["element_size_um"] = np.array([1, step_y, step_x], np.float32)
+    data.attrs["axistags"] = json.dumps({"axes": [_axis("t", 8), _axis("y", 2), _axis("x", 2)]})
+    _ledger(detector, g)  # with the journal, which is searched near the file's start: before text of any length
+    _describe(detector, g, info)
+    _text(entry, "metadata", metadata_json).attrs["content"] = "JSON"
+
+    plot = _group(entry, "data", "NXdata", signal="data", axes=["time", "y", "x"])
+    plot.attrs.update(time_indices=0, y_indices=1, x_indices=2)
+    plot["data"], plot["time"] = data, detector["start_time"]
+    units = "um" if info.sample_pixel_um else "pixel"
+    for name, size, step in (("y", height, step_y), ("x", width, step_x)):
+        plot.create_dataset(name, data=np.arange(size) * step).attrs.update(units=units, long_name=f"{name} ({units})")
+    file["data"] = h5py.SoftLink(DATA)
+    del file[_SPARE]
+
+
+def _leave_room_for_index(file: h5py.File) -> None:
+    """Have the index nodes of the first chunks placed before the frames.
+
+    HDF5 makes a node when the one before is full, behind the frames so far; there it would keep a short recording from
+    giving back the room before it. A dataset of tiny chunks, deleted at the end, leaves room for nodes of that size.
+    """
+    _images(file, _SPARE, _SPARE_CHUNKS, (1, 1, 1), np.dtype(np.int8))
+
+
+def _images(
+    parent: h5py.Group,
+    name: str,
+    frames: int,
+    chunk: tuple[int, int, int],
+    dtype: np.dtype[Any],
+    codec: Codec | None = None,
+) -> h5py.Dataset:
+    """Create an image dataset ``(T, Y, X)``; its chunks are allocated as it grows and never filled.
+
+    Compressed ones are allocated as they are written.
+    """
+    create = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    create.set_chunk(chunk)
+    if codec is None:
+        create.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        create.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    else:
+        create.set_alloc_time(h5py.h5d.ALLOC_TIME_INCR)
+        for filter_id, values in codec.filters:  # optional: the writer needs no plugin, it compresses by itself
+            create.set_filter(filter_id, h5py.h5z.FLAG_OPTIONAL, values)
+    space = h5py.h5s.create_simple((frames, *chunk[1:]), (h5py.h5s.UNLIMITED, *chunk[1:]))
+    kind = h5py.h5t.py_create(dtype, logical=True)
+    return h5py.Dataset(h5py.h5d.create(parent.id, name.encode(), kind, space, create))
+
+
+def _column(file: h5py.File, where: str, fill: np.ndarray[Any, Any], values: int = 0) -> None:
+    """Create a 1-D dataset of 8-byte values whose chunks are allocated as it grows; the writer fills them."""
+    parent, _, name = where.rpartition("/")
+    create = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    create.set_chunk((values or COLUMN_CHUNK,))
+    create.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    create.set_fill_time(h5py.h5d.FILL_TIME_ALLOC if values else h5py.h5d.FILL_TIME_NEVER)
+    create.set_fill_value(fill)
+    space = h5py.h5s.create_simple((values,), (h5py.h5s.UNLIMITED,))
+    h5py.h5d.create(file[parent].id, name.encode(), h5py.h5t.py_create(fill.dtype), space, create)
+
+
+def _describe(detector: h5py.Group, g: BlockLayout, info: DetectorInfo) -> None:
+    """Write what is known of the detector, in NeXus' words and, whole, as JSON."""
+    for name, value in (
+        ("count_time", info.count_time_s),
+        ("frame_time", info.frame_time_s),
+        ("detector_readout_time", info.readout_time_s),
+    ):
+        detector.create_dataset(name, data=value).attrs["units"] = "s"
+    if info.sensor_pixel_um:
+        for name, value in zip(("y_pixel_size", "x_pixel_size"), info.sensor_pixel_um, strict=True):
+            detector.create_dataset(name, data=value).attrs["units"] = "um"
+    if info.bit_depth:
+        detector["bit_depth_readout"] = info.bit_depth
+        detector["saturation_value"] = 2**info.bit_depth - 1
+    for name, text in (
+        ("gain_setting", info.gain),
+        ("acquisition_mode", info.acquisition_mode),
+        ("description", info.description),
+        ("serial_number", info.serial_number),
+        ("type", "sCMOS"),
+        ("depends_on", "."),
+    ):
+        if text:
+            _text(detector, name, text)
+    camera = _group(detector, "camera", "NXcollection")
+    _text(camera, "info", info.to_json()).attrs["content"] = "JSON"
+    module = _group(detector, "module", "NXdetector_module")
+    module["data_origin"] = np.array(info.roi_origin)
+    module["data_size"] = np.array(g.shape)
+
+
+def _ledger(detector: h5py.Group, g: BlockLayout) -> None:
+    """Create the ledger: every value at its final size, so that it can be written in place."""
+    ledger = _group(detector, "ledger", "NXcollection")
+    for name in COUNTERS:
+        _allocated(ledger, name, np.array(0, "<i8"))
+    _allocated(ledger, "state", np.array(b"recording", f"S{STATE_BYTES}"))
+    _allocated(ledger, "end_reason", np.array(b"", f"S{REASON_BYTES}"))
+    for name in LOSS_COLUMNS:
+        _column(ledger.file, f"{LEDGER}/{name}", np.array(-1, "<i8"), MAX_LOSSES)
+    ledger["loss_stage"].attrs["stages"] = list(STAGES)
+    ledger.attrs["growth_frames"] = g.growth_frames
+    ledger.attrs["boot"] = np.bytes_(boot())
+    _allocated(ledger, "journal", np.zeros(2 * SLOT_BYTES, np.uint8))
+
+
+def _group(parent: h5py.Group, name: str, nx_class: str, **attributes: Any) -> h5py.Group:
+    group = parent.create_group(name)
+    group.attrs.update(NX_class=nx_class, **attributes)
+    return group
+
+
+def _text(group: h5py.Group, name: str, text: str) -> h5py.Dataset:
+    """Write a fixed-length ASCII string: UTF-8 string datasets cannot be read by Octave."""
+    data = _ascii(text)
+    return group.create_dataset(name, data=np.array(data or b"\0", f"S{max(1, len(data))}"))
+
+
+def _allocated(group: h5py.Group, name: str, value: np.ndarray[Any, Any]) -> None:
+    """Create a small dataset that has its place in the file from the start."""
+    create = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    create.set_layout(h5py.h5d.CONTIGUOUS)
+    create.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    array = np.asarray(value)
+    space = h5py.h5s.create_simple(array.shape) if array.shape else h5py.h5s.create(h5py.h5s.SCALAR)
+    dataset = h5py.h5d.create(group.id, name.encode(), h5py.h5t.py_create(array.dtype), space, create)
+    dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, array)
+
+
+def _axis(key: str, flags: int) -> dict[str, Any]:
+    """Return one axis as vigra's axistags spell it (8: time, 2: space)."""
+    return {"key": key, "typeFlags": flags, "resolution": 0, "description": ""}

@@ -1,0 +1,86 @@
+"""The place a recording is written to: checked, reserved and locked before anything is recorded."""
+
+import errno
+import os
+from pathlib import Path
+
+from ...errors import StorageError
+from ..os_file import is_locked, lock_shared
+
+
+class OutputPath:
+    """A path at which nobody else will write.
+
+    Parameters
+    ----------
+    path
+        Where the file will be. A free name is taken at once; an existing file is left alone until `create`.
+    overwrite
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    StorageError
+        The folder is missing or cannot be written to, or the file exists and must not or cannot be replaced.
+    """
+
+    def __init__(self, path: Path, *, overwrite: bool) -> None:
+        self.path = path
+        self._lock: int | None = None
+        try:
+            self._check(overwrite=overwrite)
+        except StorageError:
+            raise
+        except OSError as exc:
+            raise StorageError(exc.errno, f"no file can have this path ({exc.strerror})", str(path)) from exc
+
+    def create(self) -> None:
+        """Replace the file that was there by an empty one; nothing to do where the name was free."""
+        if self._lock is None:
+            if self.path.exists():
+                self._refuse_if_used()  # again: much may have happened before the first frame
+                self.path.unlink(missing_ok=True)
+            self._create()
+
+    def release(self, *, remove: bool) -> None:
+        """Let go of the name, and remove the empty file that held it if nothing was recorded; idempotent."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+            if remove:
+                self.path.unlink(missing_ok=True)
+
+    def _check(self, *, overwrite: bool) -> None:
+        """Take a free name, and refuse one that must not or cannot be used."""
+        folder = self.path.parent
+        if not folder.is_dir():
+            raise StorageError(errno.ENOENT, f"the folder {folder} does not exist: create it first", str(self.path))
+        if self.path.is_dir():
+            raise StorageError(errno.EISDIR, "this is a folder: name a file in it", str(self.path))
+        if not self.path.exists():
+            self._create()
+        elif not overwrite:
+            raise StorageError(
+                errno.EEXIST,
+                "the file exists: choose another name, or replace it with overwrite=True (--overwrite)",
+                str(self.path),
+            )
+        elif not os.access(folder, os.W_OK):
+            raise StorageError(errno.EACCES, f"no permission to replace files in {folder}", str(self.path))
+        else:
+            self._refuse_if_used()
+
+    def _refuse_if_used(self) -> None:
+        if is_locked(self.path):
+            raise StorageError(
+                errno.EBUSY,
+                "the file is in use, by a recording or by a program that reads it: close that first",
+                str(self.path),
+            )
+
+    def _create(self) -> None:
+        try:
+            self._lock = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
+        except OSError as exc:
+            raise StorageError(exc.errno, f"the file cannot be made ({exc.strerror})", str(self.path)) from exc
+        lock_shared(self._lock)

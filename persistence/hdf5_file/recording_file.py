@@ -1,0 +1,288 @@
+"""The HDF5 file of a recording while it is written: where everything lies, growing it, trimming it.
+
+HDF5 writes the structure only, and only through `JournaledFile`, so that each change is whole or not there. Pixels,
+columns and counters are written at the offsets that this module looks up.
+"""
+
+import math
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import h5py
+import numpy as np
+
+from ...errors import StorageError
+from ..block_layout import MAX_COMMIT_CHUNKS, PAGE, BlockLayout, round_up
+from ..detector_info import DetectorInfo
+from ..losses import MAX_LOSSES
+from ..os_file import open_file, sync_folder
+from .btree import chunk_offsets
+from .codec import Codec, load_filters
+from .direct_file import DirectFile
+from .frame_columns import Columns, column_bytes
+from .journal import JournaledFile
+from .nexus_schema import (
+    COUNTERS,
+    DATA,
+    END_TIME,
+    HDF5_OPTIONS,
+    LEDGER,
+    LOSS_COLUMNS,
+    REASON_BYTES,
+    STATE_BYTES,
+    TIME_BYTES,
+    create,
+    fixed,
+)
+from .validate import read_small
+
+_VALUE_BYTES = 8
+_LEAST_DIRECT_BYTES = 256 << 10  # a smaller chunk is on its way sooner through the page cache
+_SLACK = 4 << 20  # what a growth may add beside chunks: index nodes and one metadata block, with room to spare
+
+
+class RecordingFile:
+    """The structure of a recording that is being written; `create` and `attach` make it.
+
+    What HDF5 is needed for (`grow`, `finish`, `write_chunk`, `commit`, `chunks`, `chunk`) is called one at a time; the
+    offsets of frames below `capacity` may be asked for meanwhile.
+
+    Attributes
+    ----------
+    capacity
+        Frames the dataset has room for.
+    columns
+        The per-frame columns.
+    counted
+        Frames the file had in it, and counted, when it was attached to.
+    """
+
+    def __init__(self, path: Path, layout: BlockLayout, blocks: DirectFile) -> None:
+        self.capacity = 0
+        self.counted = 0
+        self._layout = layout
+        self._blocks = blocks
+        self._chunk_offsets: dict[int, int] = {}
+        self._descriptor = open_file(path, os.O_RDWR)
+        self._staged = JournaledFile(self._descriptor)
+        self._file: h5py.File
+        self.columns: Columns
+        self._images: h5py.h5d.DatasetID
+        self._packed = False
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        layout: BlockLayout,
+        info: DetectorInfo,
+        metadata_json: str,
+        start: datetime,
+        blocks: DirectFile,
+        *,
+        checksums: bool,
+        codec: Codec | None = None,
+    ) -> Self:
+        """Make the structure in an empty file, with room for the first frames, synced; a codec packs its chunks.
+
+        Raises
+        ------
+        StorageError
+            There is no room for the first frames.
+        """
+        os.truncate(path, 0)  # a writer that was killed may have begun; h5py's driver would open what it left
+        recording_file = cls(path, layout, blocks)
+        try:
+            blocks.reserve(0, _SLACK)  # a disk without room even for the structure is told as such
+            recording_file._open("w")
+            create(recording_file._file, path, layout, info, metadata_json, start, checksums=checksums, codec=codec)
+            recording_file._look_at_images()
+            recording_file._file.flush()
+            recording_file._staged.commit()  # without a journal: nobody has put a frame yet
+            recording_file._look_up_values()
+            recording_file.grow(1)
+            sync_folder(path.parent)  # the name too must survive
+        except BaseException:
+            recording_file.close()
+            raise
+        return recording_file
+
+    @classmethod
+    def attach(cls, path: Path, layout: BlockLayout, blocks: DirectFile) -> Self:
+        """Take over a recording whose writer is gone: finish the change it was in, then find everything again.
+
+        Raises
+        ------
+        OSError, KeyError
+            The file is damaged.
+        """
+        recording_file = cls(path, layout, blocks)
+        try:
+            recording_file._staged.replay()
+            recording_file._open("r+")
+            recording_file._look_up_values()
+            recording_file.capacity = recording_file._file[DATA].shape[0]
+            recording_file.counted = int(read_small(recording_file._file, f"{LEDGER}/frames_written"))
+            recording_file._look_at_images()
+            recording_file.columns.look_up(recording_file.capacity, new=False)
+            if not recording_file._packed:
+                recording_file._look_up_blocks(recording_file.counted, recording_file.capacity)
+        except BaseException:
+            recording_file.close()
+            raise
+        return recording_file
+
+    def grow(self, frames: int) -> None:
+        """Add increments for so many frames, at least one: room on the disk first, so that no reader sees a cut file.
+
+        Where there is no room for all of them, one is added.
+
+        Raises
+        ------
+        StorageError
+            The disk has no room for one, or for the rest of it; the file is whole.
+        """
+        g = self._layout
+        target = self.capacity + max(1, math.ceil(frames / g.growth_frames)) * g.growth_frames
+        while self.capacity < target:
+            capacity = min(target, self.capacity + MAX_COMMIT_CHUNKS * g.frames_per_block)
+            for_columns = column_bytes(capacity) - column_bytes(self.capacity)
+            # Packed chunks get their places as they are written: there is room for all that may have none yet.
+            new = capacity - self.capacity
+            placed = min(capacity, new + g.growth_frames) if self._packed else new
+            try:
+                self._set_aside(placed // g.frames_per_block * round_up(g.block_bytes, PAGE) + for_columns + _SLACK)
+            except StorageError:
+                if new <= g.growth_frames:
+                    raise
+                target = self.capacity + g.growth_frames
+                continue
+            self.columns.resize(capacity)
+            self._file[DATA].resize(capacity, axis=0)
+            self._file.flush()
+            self.columns.look_up(capacity, new=True)
+            if not self._packed:
+                self._look_up_blocks(self.capacity, capacity)
+            self._staged.commit()
+            self.capacity = capacity  # not before: a frame must not be counted that the structure has no place for
+
+    def block_offset(self, block: int) -> int:
+        """Return where in the file block ``block`` starts; blocks are asked for in order."""
+        self._chunk_offsets.pop(block - 1, None)
+        return self._chunk_offsets[block]
+
+    def chunks(self) -> int:
+        """Return how many chunks of frames there are."""
+        return int(self._images.get_num_chunks())
+
+    def write_chunk(self, block: int, data: memoryview, filter_mask: int, *, anew: bool) -> None:
+        """Write a chunk that is compressed, or not if ``filter_mask`` says so; `commit` makes it a part of the file.
+
+        One that is written ``anew`` goes through the journal: until then the file has the one before.
+        """
+        start, content = (block * self._layout.frames_per_block, 0, 0), np.frombuffer(data, np.uint8)
+        if anew:
+            self._images.write_direct_chunk(start, content, filter_mask)
+            return
+        place = self._staged.write_offset_of(data, lambda: self._images.write_direct_chunk(start, content, filter_mask))
+        write = self._blocks.write_block if len(data) >= _LEAST_DIRECT_BYTES else self._blocks.write
+        write(data, place)
+
+    def chunk(self, block: int) -> tuple[int, bool]:
+        """Return how many bytes a chunk takes in a packed file, and whether it is stored as it is."""
+        info = self._images.get_chunk_info_by_coord((block * self._layout.frames_per_block, 0, 0))
+        return info.size, bool(info.filter_mask)
+
+    def commit(self) -> None:
+        """Have the device take everything written so far, and HDF5's index of it: all of that or, in a crash, none."""
+        self._file.flush()
+        if not self._staged.commit():
+            self._blocks.sync()
+
+    def write_count(self, name: str, value: int) -> None:
+        """Write one of the ledger's counters."""
+        self._blocks.write(value.to_bytes(_VALUE_BYTES, "little", signed=True), self._values[name])
+
+    def write_losses(self, losses: np.ndarray[Any, Any]) -> None:
+        """Write the ledger of losses, ``(entries, 3)`` int64."""
+        for offset, column in zip(self._losses, losses.T, strict=True):
+            self._blocks.write(column.astype("<i8").tobytes(), offset)
+
+    def stage_losses(self, losses: np.ndarray[Any, Any]) -> None:
+        """Replace the ledger of losses, ``(entries, 3)`` int64, with the next commit."""
+        whole = np.full((MAX_LOSSES, losses.shape[1]), -1, "<i8")
+        whole[: len(losses)] = losses
+        for offset, column in zip(self._losses, whole.T, strict=True):
+            self._staged.stage(column.tobytes(), offset)
+        self._staged.stage(int(losses[:, 1].sum()).to_bytes(_VALUE_BYTES, "little"), self._values["frames_lost"])
+
+    def finish(self, frames: int, durable: int, losses: int, state: str, reason: str, end: datetime) -> int:
+        """Trim the file to ``frames`` frames and ``losses`` entries, say how it ended; return the file's size.
+
+        All of that is one commit: after a crash the file is as before, or ended.
+        """
+        self._blocks.sync()  # the frames, before anything says that they are all there are
+        self.columns.resize(frames)  # before the data: then the freed space lies at the file's end
+        for name in LOSS_COLUMNS:
+            self._file[f"{LEDGER}/{name}"].resize((losses,))
+        self._file[DATA].resize(frames, axis=0)
+        self._file.close()
+        self._staged.least_size = 0
+        self._staged.stage(fixed(reason, REASON_BYTES), self._values["end_reason"])
+        self._staged.stage(fixed(end.isoformat(), TIME_BYTES), self._values["end_time"])
+        self._staged.stage(fixed(state, STATE_BYTES), self._values["state"])
+        for name, value in (("frames_written", frames), ("frames_durable", durable)):
+            self._staged.stage(value.to_bytes(_VALUE_BYTES, "little"), self._values[name])
+        self._staged.commit()
+        self._staged.retire_journal()
+        return self._blocks.size()
+
+    def finish_change(self) -> None:
+        """Make the last change whole of a file that nobody writes any more."""
+        self._staged.replay()
+        self._staged.retire_journal()
+
+    def close(self) -> None:
+        """Let go of the file as it is; idempotent."""
+        if "_file" in self.__dict__ and self._file:
+            self._file.close()  # what HDF5 still writes stays staged, and is never committed
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _open(self, mode: str) -> None:
+        self._file = h5py.File(self._staged, mode, driver="fileobj", **HDF5_OPTIONS)
+        self.columns = Columns(self._file, self._blocks)
+
+    def _set_aside(self, length: int) -> None:
+        """Have the disk set room aside, beyond what HDF5 uses so far; what it does not need stays for the next time."""
+        size, end = self._blocks.size(), self._staged.size + length
+        if end > size:
+            self._blocks.reserve(size, end - size)
+        self._staged.least_size = max(size, end)
+
+    def _look_at_images(self) -> None:
+        self._images = self._file[DATA].id
+        self._packed = self._images.get_create_plist().get_nfilters() > 0
+        load_filters(self._images)  # HDF5 itself packs the last chunk again when it cuts it
+
+    def _look_up_values(self) -> None:
+        """Find the places of what is written in place, and the journal."""
+        ledger = self._file[LEDGER]
+        self._values = {name: ledger[name].id.get_offset() for name in (*COUNTERS, "state", "end_reason")}
+        self._values["end_time"] = self._file[END_TIME].id.get_offset()
+        self._losses = [ledger[name].id.get_chunk_info_by_coord((0,)).byte_offset for name in LOSS_COLUMNS]
+        journal = ledger["journal"].id.get_offset()
+        self._staged.use_journal(journal)
+
+    def _look_up_blocks(self, first: int, capacity: int) -> None:
+        """Find the chunks of the frames from ``first`` to ``capacity``."""
+        per_block, data = self._layout.frames_per_block, self._file[DATA].id
+        written = chunk_offsets(self._staged.writes(), data.rank, self._layout.block_bytes)
+        for block in range(first // per_block, math.ceil(capacity / per_block)):
+            start = block * per_block
+            if start not in written:  # in a file that another process wrote
+                written[start] = data.get_chunk_info_by_coord((start, 0, 0)).byte_offset
+            self._chunk_offsets[block] = written[start]

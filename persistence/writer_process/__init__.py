@@ -1,0 +1,1 @@
+"""The writer process: starting it, talking to it, and what it does."""

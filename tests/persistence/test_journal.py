@@ -1,0 +1,87 @@
+"""What is done again after a crash: the journal's two records, each applied, half applied or not."""
+
+import os
+
+import pytest
+
+from mmspool.persistence.hdf5_file import journal
+from mmspool.persistence.hdf5_file.journal import JournaledFile, find_journal
+
+JOURNAL = 1 << 20
+OLDER = {0: b"older", 100: b"same", 200: b"first"}
+NEWER = {0: b"newer", 300: b"then", 200: b"fi"}
+DONE = {0: b"newer", 100: b"same", 200: b"first", 300: b"then"}
+
+
+@pytest.fixture
+def descriptor(tmp_path):
+    """Make a file with a journal that holds a record and a newer one, both applied."""
+    path = tmp_path / "file"
+    path.touch()
+    opened = os.open(path, os.O_RDWR)
+    file = JournaledFile(opened)
+    file.use_journal(JOURNAL)
+    for change in (OLDER, NEWER):
+        for place, content in change.items():
+            file.stage(content, place)
+        file.least_size = 4 << 20
+        file.commit()
+    yield opened
+    os.close(opened)
+
+
+@pytest.fixture
+def writes(mocker):
+    """Return the writes of replaying, as (place, content), in their order."""
+    spy = mocker.spy(journal, "pwrite_all")
+    return lambda: [(call.args[2], call.args[1]) for call in spy.call_args_list]
+
+
+def content(descriptor):
+    """Return what is in the places of both changes."""
+    return {place: os.pread(descriptor, len(text), place) for place, text in DONE.items()}
+
+
+@pytest.mark.parametrize("lost", [(), (0,), (300,), (0, 300), (0, 100, 200, 300)])
+def test_no_place_goes_back_to_the_older_record(descriptor, writes, lost):
+    """Whatever had reached the file, each place gets at once what the last record of it says, and gets it once."""
+    for place in lost:
+        os.pwrite(descriptor, bytes(len(DONE[place])), place)
+    assert find_journal(descriptor) == JOURNAL
+    file = JournaledFile(descriptor)
+    assert file.recover() == 2
+    file.replay()
+    assert all(text == DONE[place][: len(text)] for place, text in writes())
+    assert len(writes()) == len({(place, len(text)) for place, text in writes()}) > len(lost)
+    assert content(descriptor) == DONE
+
+
+def node(level, text):
+    """Return a node of an index of chunks."""
+    return b"TREE\x01" + bytes([level]) + text
+
+
+def test_the_order_of_an_index(descriptor, writes):
+    """New nodes, from the leaves up; then those that are there, from the root down; the file's end is beyond them."""
+    file = JournaledFile(descriptor)
+    file.use_journal(JOURNAL)
+    file.least_size = 4 << 20
+    there, new = {1000: node(0, b"leaf"), 2000: node(1, b"root")}, {3000: node(1, b"inner"), 4000: node(0, b"leaf")}
+    for place, text in there.items():
+        os.pwrite(descriptor, text, place)
+    for place, text in [(10, b"other"), *there.items(), *new.items(), (5000, b"\x89HDF")]:
+        file.stage(text, place)
+    file.commit()
+    assert [place for place, _ in writes()[1:]] == [5000, 4000, 3000, 2000, 1000, 10]
+
+
+def test_the_file_ends_behind_its_index_when_it_shrinks(descriptor, writes):
+    """The superblock comes last: until then the file's end is where it was."""
+    file = JournaledFile(descriptor)
+    file.use_journal(JOURNAL)
+    file.truncate(2 << 20)
+    for place, text in [(5000, b"\x89HDF"), (10, b"other"), (1000, node(0, b"leaf"))]:
+        file.stage(text, place)
+    file.commit()
+    assert [place for place, _ in writes()[1:]] == [1000, 10, 5000]
+    assert os.fstat(descriptor).st_size == 2 << 20
