@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import ConnectError
+from .camel_case_core import CamelCaseCore, has_camel_case
 from .core_adapter import CoreAdapter
 from .java_bridge_guard import ServerWatch, guard, watch_over
 from .mock.core import MockCore
@@ -197,8 +198,9 @@ def wrap(core: Any) -> CoreAdapter:
     Parameters
     ----------
     core
-        What ``pycromanager.Core()`` returned, of either backend, or a `MockCore`. It stays the caller's: closing the
-        adapter does not stop it.
+        What ``pycromanager.Core()`` returned, of either backend, a ``pymmcore_plus.CMMCorePlus``, a
+        ``pymmcore.CMMCore`` or an object with its methods, or a `MockCore`. It stays the caller's: closing the adapter
+        does not stop it.
 
     Raises
     ------
@@ -214,9 +216,11 @@ def wrap(core: Any) -> CoreAdapter:
         return JavaBridgeAdapter(core)
     if "CMMCore" in ancestors and hasattr(core, "pop_next_tagged_image"):
         return PymmcoreAdapter(core)
+    if has_camel_case(core):
+        return PymmcoreAdapter(CamelCaseCore(core))
     raise ConnectError(
-        f"{type(core).__module__}.{type(core).__qualname__} is not a core with pycromanager's names; "
-        "expected what pycromanager.Core() returns, or a MockCore"
+        f"{type(core).__module__}.{type(core).__qualname__} is not a Micro-Manager core; expected what "
+        "pycromanager.Core() returns, a pymmcore_plus.CMMCorePlus, a pymmcore.CMMCore, or a MockCore"
     )
 
 

@@ -29,8 +29,8 @@ class Camera(CameraSettings):
     Parameters
     ----------
     core
-        What ``pycromanager.Core()`` returned, of either backend, a `MockCore`, or an adapter. It stays yours: closing
-        the camera leaves it running.
+        What ``pycromanager.Core()`` returned, of either backend, a ``pymmcore_plus.CMMCorePlus`` or
+        ``pymmcore.CMMCore``, a `MockCore`, or an adapter. It stays yours: closing the camera leaves it running.
 
     Raises
     ------

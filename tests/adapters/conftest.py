@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import mm_test_adapters
+import pymmcore
 import pytest
 
 from mmspool.adapters import CoreAdapter, Frame, MockCore, SteppedClock, demo, sequence_tester, wrap
@@ -61,10 +63,28 @@ def _real(adapter: CoreAdapter) -> Rig:
     return Rig(adapter._core, adapter)
 
 
+def _camel_case(core: Any) -> Rig:
+    """Load the devices of `demo` into a core with the C++ names."""
+    core.setDeviceAdapterSearchPaths([str(mm_test_adapters.device_adapter_path())])
+    core.setCircularBufferMemoryFootprint(64)
+    core.loadDevice("Camera", "DemoCamera", "DCam")
+    core.initializeDevice("Camera")
+    for name, value in (("PixelType", "16bit"), ("OnCameraCCDXSize", SIDE), ("OnCameraCCDYSize", SIDE)):
+        core.setProperty("Camera", name, str(value))
+    core.setCameraDevice("Camera")
+    return _real(wrap(core))
+
+
+def _core_plus() -> Rig:
+    return _camel_case(pytest.importorskip("pymmcore_plus", reason="needs the extra plus").CMMCorePlus())
+
+
 _MAKERS: dict[str, Callable[[], Rig]] = {
     "mock-python": lambda: _mock("python"),
     "mock-java": lambda: _mock("java"),
     "demo": lambda: _real(demo(width=SIDE, height=SIDE, buffer_mb=64)),
+    "pymmcore": lambda: _camel_case(pymmcore.CMMCore()),
+    "pymmcore-plus": _core_plus,
     "sequence-tester": lambda: _real(sequence_tester(width=64, height=32, buffer_mb=64)),
 }
 

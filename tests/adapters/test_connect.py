@@ -7,6 +7,7 @@ import textwrap
 from contextlib import ExitStack, closing
 from importlib.metadata import PackageNotFoundError
 
+import pymmcore
 import pytest
 
 from mmspool.adapters import (
@@ -256,14 +257,28 @@ class TestWrap:
         base = type("_JavaObjectShadow", (), {})
         shadow = type("mmcorej_CMMCore", (base,), {"pop_next_tagged_image": None})
         assert isinstance(wrap(shadow()), JavaBridgeAdapter)
-        with pytest.raises(ConnectError, match="mmcorej_StrVector is not a core"):
+        with pytest.raises(ConnectError, match="mmcorej_StrVector is not a Micro-Manager core"):
             wrap(type("mmcorej_StrVector", (base,), {})())
 
-    def test_other_things_are_refused(self):
-        """A bare pymmcore core lacks pycromanager's names, and an int lacks everything."""
-        import pymmcore
+    def test_a_core_is_known_by_its_methods(self):
+        """An object with the methods of the C++ core is wrapped, whatever its class is called."""
 
-        for thing in (pymmcore.CMMCore(), 3, None):
+        class Relay:
+            def __init__(self, core):
+                self._core = core
+
+            def __getattr__(self, name):
+                return getattr(self._core, name)
+
+        adapter = wrap(Relay(pymmcore.CMMCore()))
+        assert isinstance(adapter, PymmcoreAdapter)
+        assert adapter.version().startswith("MMCore version")
+        with pytest.raises(CoreError, match="the core has no camera"):
+            adapter.camera_label()
+
+    def test_other_things_are_refused(self):
+        """A number, None and a bare object are refused, with the list of what is taken."""
+        for thing in (3, None, object()):
             with pytest.raises(ConnectError, match=r"expected what pycromanager\.Core\(\) returns"):
                 wrap(thing)
 

@@ -15,8 +15,9 @@ RUNNING = "This operation can not be executed while sequence acquisition is runn
 EMPTY = r"Circular buffer is empty\."
 
 python_cores = pytest.mark.parametrize("rig", ["mock-python", "demo"], indirect=True)
-settable_cores = pytest.mark.parametrize("rig", ["mock-python", "mock-java", "demo"], indirect=True)
-all_cores = pytest.mark.parametrize("rig", ["mock-python", "mock-java", "demo", "sequence-tester"], indirect=True)
+SETTABLE = ["mock-python", "mock-java", "demo", "pymmcore", "pymmcore-plus"]
+settable_cores = pytest.mark.parametrize("rig", SETTABLE, indirect=True)
+all_cores = pytest.mark.parametrize("rig", [*SETTABLE, "sequence-tester"], indirect=True)
 
 
 def buffer_of(rig, frames):
@@ -663,7 +664,7 @@ class TestTrap10:
         assert tagged.tags["PixelType"] == "GRAY16"
 
 
-@pytest.mark.parametrize("rig", ["demo"], indirect=True)
+@pytest.mark.parametrize("rig", ["demo", "pymmcore", "pymmcore-plus"], indirect=True)
 class TestRealPixelTypes:
     """Pixel types that only the real cameras have."""
 
