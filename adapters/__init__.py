@@ -1,4 +1,4 @@
-"""Micro-Manager cores as the driver sees them: one protocol, its two backends, and a simulated core."""
+"""Micro-Manager cores as the driver sees them: one interface, its two backends, and a simulated core."""
 
 from .connect import connect, demo, headless, sequence_tester, wrap
 from .core_adapter import MAX_FRAMES, CoreAdapter, Frame, Image, ImageFormat, Roi

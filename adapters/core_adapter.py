@@ -4,8 +4,9 @@ Everything that differs between pycromanager's two backends (see ``docs/microman
 2-D, vectors are tuples, numbers have one type, an empty buffer is ``None`` and every failure is a ``CoreError``.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ MAX_BUFFERED_FRAMES = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class Roi:
-    """A region of the sensor, in unbinned-by-us camera pixels as the core counts them.
+    """A region of the sensor, in pixels of the frames that arrive, that is, after the camera's binning.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ class ImageFormat(NamedTuple):
     bit_depth: int
 
 
-class CoreAdapter(Protocol):
+class CoreAdapter(ABC):
     """A Micro-Manager core as the driver sees it; every method may raise ``CoreError``.
 
     Calls of several threads are serialised, so a script may use the camera while another thread pops. That does not
@@ -72,117 +73,117 @@ class CoreAdapter(Protocol):
     backend: Literal["python", "java"]
 
     # --- the core and its devices
+    @abstractmethod
     def version(self) -> str:
         """Return the core's version text."""
-        ...
 
+    @abstractmethod
     def camera_label(self) -> str:
         """Return the current camera's device label; ``CoreError`` when the core has no camera."""
-        ...
 
+    @abstractmethod
     def device_info(self, device: str) -> dict[str, str]:
         """Return ``library``, ``name`` and ``description`` of a device."""
-        ...
 
+    @abstractmethod
     def property_names(self, device: str) -> tuple[str, ...]:
         """Return the names of a device's properties."""
-        ...
 
+    @abstractmethod
     def get_property(self, device: str, name: str) -> str:
         """Return a property's present value, as text."""
-        ...
 
+    @abstractmethod
     def set_property(self, device: str, name: str, value: str) -> None:
         """Set a property; read it back to learn what the device made of it."""
-        ...
 
+    @abstractmethod
     def allowed_values(self, device: str, name: str) -> tuple[str, ...]:
         """Return the values a property is restricted to, empty when it is not."""
-        ...
 
+    @abstractmethod
     def limits(self, device: str, name: str) -> tuple[float, float] | None:
         """Return a property's lower and upper limit, or None."""
-        ...
 
+    @abstractmethod
     def is_read_only(self, device: str, name: str) -> bool:
         """Tell whether a property can never be set."""
-        ...
 
     # --- camera settings
+    @abstractmethod
     def get_exposure_ms(self) -> float:
         """Return the exposure, ms."""
-        ...
 
+    @abstractmethod
     def set_exposure_ms(self, value: float) -> None:
         """Set the exposure, ms; cameras round it."""
-        ...
 
+    @abstractmethod
     def get_roi(self) -> Roi:
         """Return the region that is read out."""
-        ...
 
+    @abstractmethod
     def set_roi(self, roi: Roi) -> None:
         """Set the region that is read out; cameras round it."""
-        ...
 
+    @abstractmethod
     def clear_roi(self) -> None:
         """Read out the whole sensor."""
-        ...
 
+    @abstractmethod
     def image_format(self) -> ImageFormat:
         """Return shape, dtype and bit depth of the next frame."""
-        ...
 
+    @abstractmethod
     def pixel_size_um(self) -> float:
         """Return the sample pixel size at the present magnification, um; 0.0 when unknown."""
-        ...
 
     # --- images
+    @abstractmethod
     def snap(self) -> Image:
         """Expose and return one frame ``(Y, X)``, owned by the caller."""
-        ...
 
+    @abstractmethod
     def set_buffer_mb(self, megabytes: int) -> None:
         """Size the core's circular buffer; never during a sequence."""
-        ...
 
+    @abstractmethod
     def buffer_capacity(self) -> int:
         """Return how many frames of the present format the core's buffer holds."""
-        ...
 
+    @abstractmethod
     def start_sequence(self, frames: int) -> None:
         """Start a finite sequence (interval 0, stop on overflow); discards what the buffer held.
 
         ``SettingError`` unless `frames` is 1 to ``MAX_FRAMES``: what 0 means is up to the camera.
         """
-        ...
 
+    @abstractmethod
     def stop_sequence(self) -> None:
         """Stop the sequence; frames in the buffer stay poppable. Harmless when none runs.
 
         Some cameras need it after an overflow before they can start again.
         """
-        ...
 
+    @abstractmethod
     def is_sequence_running(self) -> bool:
         """Tell whether more frames can come: False after an overflow. Ask this *before* ``remaining``."""
-        ...
 
+    @abstractmethod
     def remaining(self) -> int:
         """Return how many frames wait in the core's buffer."""
-        ...
 
+    @abstractmethod
     def is_overflowed(self) -> bool:
         """Tell whether the sequence ended because the core's buffer was full."""
-        ...
 
+    @abstractmethod
     def pop(self) -> Frame | None:
         """Take the oldest frame from the core's buffer; None when there is none (even if ``remaining`` said so).
 
         ``CoreError`` when the frame does not have the format that its tags tell: it is lost, the next pop goes on.
         """
-        ...
 
+    @abstractmethod
     def close(self) -> None:
         """Let go of the core; idempotent. A core that this adapter started is stopped."""
-        ...

@@ -1,14 +1,14 @@
 """The two backends of pycromanager behind one interface: every difference between them ends in this module."""
 
 import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
 
 from ..errors import CoreError, SettingError
-from .core_adapter import MAX_BUFFERED_FRAMES, MAX_FRAMES, Frame, Image, ImageFormat, Roi
+from .core_adapter import MAX_BUFFERED_FRAMES, MAX_FRAMES, CoreAdapter, Frame, Image, ImageFormat, Roi
 from .tags import read_counters
 
 _BYTES_PER_MB = 2**20
@@ -38,8 +38,8 @@ class _ClosedCore:
 _CLOSED = _ClosedCore()
 
 
-class _Adapter(ABC):
-    """What both backends share; see `CoreAdapter` for the methods.
+class _PycromanagerAdapter(CoreAdapter):
+    """What both of pycromanager's backends share; `CoreAdapter` documents the methods.
 
     Every call holds one lock, so a script may use the camera while another thread pops. The lock is re-entrant: a
     signal handler that stops the sequence must not wait for the call it interrupted.
@@ -51,8 +51,6 @@ class _Adapter(ABC):
     release
         Called once by `close`, for a core that this process started.
     """
-
-    backend: Literal["python", "java"]
 
     def __init__(self, core: Any, release: Callable[[], None] | None = None) -> None:
         self._core = core
@@ -214,7 +212,7 @@ class _Adapter(ABC):
             ) from exc
 
 
-class PymmcoreAdapter(_Adapter):
+class PymmcoreAdapter(_PycromanagerAdapter):
     """A core in this process (pycromanager's Python backend, pymmcore) as a `CoreAdapter`."""
 
     backend: Literal["python", "java"] = "python"
@@ -229,7 +227,7 @@ class PymmcoreAdapter(_Adapter):
         return Roi(int(x), int(y), int(width), int(height))
 
 
-class JavaBridgeAdapter(_Adapter):
+class JavaBridgeAdapter(_PycromanagerAdapter):
     """A core in a running Micro-Manager (pycromanager's Java backend) as a `CoreAdapter`."""
 
     backend: Literal["python", "java"] = "java"

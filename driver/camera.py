@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self
 
 from rich.console import Console
 
@@ -41,7 +41,7 @@ class Camera(CameraSettings):
     """
 
     def __init__(self, core: Any) -> None:
-        super().__init__(cast("CoreAdapter", core) if _is_adapter(core) else adapters.wrap(core))
+        super().__init__(core if isinstance(core, CoreAdapter) else adapters.wrap(core))
         # A recording lives as long as its thread; what it holds need not live as long as the camera.
         self._last_recording: Callable[[], RunningRecording | None] = lambda: None
 
@@ -254,7 +254,3 @@ class Camera(CameraSettings):
                 "stop() it or wait() for it first"
             )
         super()._require_idle(what)
-
-
-def _is_adapter(core: Any) -> bool:
-    return hasattr(core, "backend") and hasattr(core, "start_sequence")

@@ -597,10 +597,8 @@ class TestFrames:
                 call()
 
     def test_an_adapter_is_a_core_adapter(self, rig):
-        """The adapter has every member of the protocol."""
-        members = [name for name in vars(CoreAdapter) if not name.startswith("_")]
-        assert members
-        assert all(hasattr(rig.adapter, name) for name in members)
+        """The adapter implements the interface that the driver is written for."""
+        assert isinstance(rig.adapter, CoreAdapter)
         assert rig.adapter.backend in ("python", "java")
         assert rig.adapter.pixel_size_um() >= 0.0
 
