@@ -1,6 +1,8 @@
 """mmspool: a camera under Micro-Manager, spooled to one HDF5 file, with every lost frame counted."""
 
+import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if not (Path(__file__).parent / "driver").is_dir():
     # A checkout keeps the layers beside this package, where the installed package has them inside.
@@ -8,10 +10,24 @@ if not (Path(__file__).parent / "driver").is_dir():
 
 from . import errors
 from ._version import __version__
-from .adapters import Faults, MockCore, Roi, SteppedClock, frame_index, frame_metadata
-from .driver import Camera, EndReason, Property, RecordResult, RecordStats, RunningRecording
 from .errors import *  # noqa: F403
-from .persistence import DetectorInfo, Loss, Recording, Spool, SpoolResult, SpoolStats, open
+
+if TYPE_CHECKING:
+    from .adapters import Faults, MockCore, Roi, SteppedClock, frame_index, frame_metadata
+    from .driver import Camera, EndReason, Property, RecordResult, RecordStats, RunningRecording
+    from .persistence import (
+        DetectorInfo,
+        Loss,
+        Recording,
+        RepairReport,
+        Spool,
+        SpoolResult,
+        SpoolStats,
+        VerifyReport,
+        open,
+        repair,
+        verify,
+    )
 
 __all__ = [
     "Camera",
@@ -24,15 +40,37 @@ __all__ = [
     "RecordResult",
     "RecordStats",
     "Recording",
+    "RepairReport",
     "Roi",
     "RunningRecording",
     "Spool",
     "SpoolResult",
     "SpoolStats",
     "SteppedClock",
+    "VerifyReport",
     "__version__",
     "frame_index",
     "frame_metadata",
     "open",
+    "repair",
+    "verify",
     *errors.__all__,
 ]
+
+_LAYERS = {
+    "adapters": ("Faults", "MockCore", "Roi", "SteppedClock", "frame_index", "frame_metadata"),
+    "driver": ("Camera", "EndReason", "Property", "RecordResult", "RecordStats", "RunningRecording"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: whoever reads a file needs neither cameras nor shared memory."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    layer = next((layer for layer, names in _LAYERS.items() if name in names), "persistence")
+    value = globals()[name] = getattr(importlib.import_module(f".{layer}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

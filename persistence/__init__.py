@@ -1,14 +1,19 @@
 """Frames to one HDF5 file: any 2-D arrays, no camera needed."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from .detector_info import DetectorInfo
 from .hdf5_file.codec import Compression
 from .losses import Loss
 from .reader import Recording, open
 from .repair import RepairReport, repair
 from .results import SpoolResult, SpoolStats
-from .shared_ring.memory import buffer_bytes_for
-from .spool import Spool
 from .verify import VerifyReport, verify
+
+if TYPE_CHECKING:
+    from .shared_ring.memory import buffer_bytes_for
+    from .spool import Spool
 
 __all__ = [
     "Compression",
@@ -25,3 +30,17 @@ __all__ = [
     "repair",
     "verify",
 ]
+
+_WRITING = {"Spool": ".spool", "buffer_bytes_for": ".shared_ring.memory"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what records when it is first used: reading a file needs neither shared memory nor processes."""
+    if name not in _WRITING:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_WRITING[name], __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

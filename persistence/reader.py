@@ -4,7 +4,7 @@ import contextlib
 import json
 import operator
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RecordingError
+from .frame_table import COLUMN_NAMES, FrameTable
 from .hdf5_file import codec
 from .hdf5_file.nexus_schema import COLUMN_PATHS, DATA, DETECTOR, END_TIME, LEDGER
 from .hdf5_file.validate import DAMAGE, check_is_file, read_losses, read_small, text_attribute, validate_structure
@@ -67,7 +68,8 @@ class Recording:
             self.end_reason: str = ledger["end_reason"].decode()
             self.frames_lost = int(ledger["frames_lost"])
             self.compression = text_attribute(data, "compression")
-            self._losses = read_losses(self._file)
+            self._loss_entries = read_losses(self._file)
+            self._columns: dict[str, npt.NDArray[Any]] = {}
             self._metadata = self._read_metadata()
         except DAMAGE as exc:
             self._file.close()
@@ -91,29 +93,31 @@ class Recording:
         """The frames' dtype, as they were put."""
         return self._data.dtype  # type: ignore[no-any-return]  # h5py has no types
 
-    @property
-    def frames(self) -> npt.NDArray[Any]:
-        """The per-frame columns, a structured array of length T.
+    def frame_table(
+        self, columns: Sequence[str] | None = None, *, start: int = 0, stop: int | None = None
+    ) -> FrameTable:
+        """Return the per-frame columns, which behave as a structured array of length T.
 
         ``index`` in the file; ``sequence_number``, which counts lost frames too; ``start_time`` in seconds since the
         recording's start; ``image_number`` of the core, ``camera_frame_number``, ``camera_timestamp`` and
-        ``host_timestamp`` in ns, -1 where unknown.
+        ``host_timestamp`` in ns, -1 where unknown. A column is read when it is first used, and kept.
+
+        Parameters
+        ----------
+        columns
+            Names of the columns, all by default.
+        start, stop
+            The frames, as in a slice.
         """
-        with self._reading():
-            columns = {name: self._file[where][: self._length] for name, where in COLUMN_PATHS.items()}
-        kinds = [(name, column.dtype) for name, column in columns.items()]
-        table = np.empty(self._length, np.dtype([("index", np.int64), *kinds]))
-        table["index"] = np.arange(self._length)
-        for name, column in columns.items():
-            table[name] = column
-        return table
+        first, last, _ = slice(start, stop).indices(self._length)
+        return FrameTable(self._read_column, COLUMN_NAMES if columns is None else columns, first, max(first, last))
 
     @property
-    def gaps(self) -> tuple[Loss, ...]:
+    def losses(self) -> tuple[Loss, ...]:
         """Where frames are missing: before which frame, how many, and at which stage they were lost."""
         return tuple(
             Loss(int(before), int(count), STAGES[code])
-            for before, count, code in self._losses
+            for before, count, code in self._loss_entries
             if 0 <= code < len(STAGES)
         )
 
@@ -170,6 +174,19 @@ class Recording:
         codec.load_filters(self._data.id)
         with self._reading():
             return self._data[key]  # type: ignore[no-any-return]
+
+    def _read_column(self, name: str) -> npt.NDArray[Any]:
+        if name not in self._columns:
+            if not self._file:
+                raise RecordingError(
+                    f"{self.path} was closed before column {name!r} was read: use the table while the recording is "
+                    "open, or keep numpy.asarray(recording.frame_table())"
+                )
+            with self._reading():
+                column = self._file[COLUMN_PATHS[name]][: self._length]
+            column.flags.writeable = False
+            self._columns[name] = column
+        return self._columns[name]
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:

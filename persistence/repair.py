@@ -31,7 +31,9 @@ class RepairReport:
     ----------
     needed
         False: the recording was closed properly, and nothing was or would be done.
-    frames
+    path, state
+        The file, and its state before.
+    frames_whole
         Frames that are whole.
     frames_counted
         Frames the file said to have.
@@ -44,7 +46,7 @@ class RepairReport:
     path: Path
     needed: bool
     state: str
-    frames: int
+    frames_whole: int
     frames_counted: int
     frames_unwritten: int
     journal_records: int
@@ -110,7 +112,7 @@ def _examine(path: Path) -> tuple[RepairReport, BlockLayout, np.ndarray[Any, Any
         path=path,
         needed=state == "recording" or records > 0,
         state=state,
-        frames=whole,
+        frames_whole=whole,
         frames_counted=counted,
         frames_unwritten=unwritten,
         journal_records=records,
@@ -170,7 +172,7 @@ def _apply(path: Path, report: RepairReport, layout: BlockLayout, losses: np.nda
         recording_file.stage_losses(losses)
         reason = "not closed: the recording and its persistence process died, or the power went; repaired"
         recording_file.finish(
-            report.frames, report.frames, len(losses), "repaired", reason, datetime.now().astimezone()
+            report.frames_whole, report.frames_whole, len(losses), "repaired", reason, datetime.now().astimezone()
         )
     finally:
         if recording_file is not None:

@@ -4,12 +4,12 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import RecordingError
+from .frame_table import FrameTable
 from .hdf5_file import checksum
 from .hdf5_file.nexus_schema import COLUMN_PATHS, DATA
 from .hdf5_file.validate import DAMAGE, text_attribute
@@ -31,13 +31,15 @@ class VerifyReport:
         What the recording itself says is not whole: lost frames, an early end.
     notes
         What may be as it should: identical frames, long pauses, frames without checksums.
-    frames, frames_checked
+    path, state
+        The file, and its state.
+    frames_written, frames_checked
         Frames in the file, and those whose checksum was computed again.
     """
 
     path: Path
     state: str
-    frames: int
+    frames_written: int
     frames_checked: int
     frames_lost: int
     damage: tuple[str, ...]
@@ -81,7 +83,7 @@ def verify(path: str | os.PathLike[str], *, progress: Callable[[int, int], None]
         found = _Findings()
         try:
             _check_counts(recording, found)
-            frames = recording.frames
+            frames = recording.frame_table()
             _check_counters(recording, frames, found)
             _check_times(frames["start_time"], found)
             checked = _check_pixels(recording, frames["checksum"], found, progress or (lambda _done, _all: None))
@@ -90,7 +92,7 @@ def verify(path: str | os.PathLike[str], *, progress: Callable[[int, int], None]
         return VerifyReport(
             path=recording.path,
             state=recording.state,
-            frames=len(recording),
+            frames_written=len(recording),
             frames_checked=checked,
             frames_lost=recording.frames_lost,
             damage=tuple(found.damage),
@@ -112,21 +114,21 @@ def _check_counts(recording: Recording, found: _Findings) -> None:
         found.missing.append(f"it ended early: {recording.end_reason}")
     elif recording.state not in ("recording", "complete", "incomplete"):
         found.damage.append(f"its state is {recording.state!r}, which no recording has")
-    in_ledger = sum(loss.count for loss in recording.gaps)
+    in_ledger = sum(loss.count for loss in recording.losses)
     if in_ledger != recording.frames_lost:
         found.damage.append(f"it counts {recording.frames_lost:,} lost frames, but its ledger has {in_ledger:,}")
     if recording.frames_lost:
         found.missing.append(f"{recording.frames_lost:,} frames were lost")
 
 
-def _check_counters(recording: Recording, frames: npt.NDArray[Any], found: _Findings) -> None:
+def _check_counters(recording: Recording, frames: FrameTable, found: _Findings) -> None:
     sequence = frames["sequence_number"]
     if len(sequence) and sequence[0] < 0:
         found.damage.append("frame 0 has no sequence number")
     steps = np.diff(sequence, prepend=-1)
     _note_places(found.damage, steps < 1, "sequence_number does not grow")
     jumped = int((steps[steps > 1] - 1).sum())
-    located = sum(loss.count for loss in recording.gaps if loss.before_frame < len(frames))
+    located = sum(loss.count for loss in recording.losses if loss.before_frame < len(frames))
     if jumped != located:
         found.damage.append(f"sequence_number skips {jumped:,} frames, but the ledger has {located:,} before the last")
     for name in ("image_number", "camera_frame_number"):

@@ -5,6 +5,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import mmspool
@@ -13,9 +14,9 @@ HOME = Path(mmspool.__file__).parents[1]
 
 NAMES = """
 Camera CameraBusyError CameraError ConnectError CoreError DetectorInfo EndReason Faults FrameError Loss MmspoolError
-MockCore Property RecordResult RecordStats Recording RecordingError RingFullError Roi RunningRecording SettingError
-Spool SpoolClosedError SpoolError SpoolResult SpoolStats SteppedClock StorageError WriterError __version__
-frame_index frame_metadata open
+MockCore Property RecordResult RecordStats Recording RecordingError RepairReport RingFullError Roi RunningRecording
+SettingError Spool SpoolClosedError SpoolError SpoolResult SpoolStats SteppedClock StorageError VerifyReport WriterError
+__version__ frame_index frame_metadata open repair verify
 """
 
 
@@ -57,6 +58,34 @@ def test_import_is_light():
     loaded = run("import mmspool; print(*sys.modules)").split()
     heavy = ("pycromanager", "mmpycorex", "pyjavaz", "pymmcore", "mm_test_adapters")
     assert [name for name in loaded if name.split(".")[0] in heavy] == []
+
+
+def test_reading_loads_nothing_that_records(tmp_path):
+    """Opening, checking and repairing a file loads no camera, shared memory, processes, psutil or terminal output."""
+    with mmspool.Spool(tmp_path / "run.h5", buffer_bytes=1 << 20) as spool:
+        spool.put(np.zeros((4, 6), "u2"))
+    loaded = run(
+        f"import mmspool\npath = {str(tmp_path / 'run.h5')!r}\n"
+        "with mmspool.open(path) as recording: recording[0], recording.frame_table()['index']\n"
+        "mmspool.verify(path), mmspool.repair(path)\n"
+        "print(*sys.modules)"
+    ).split()
+    unwanted = ("mmspool.driver", "mmspool.adapters", "mmspool.persistence.shared_ring", "mmspool.persistence.spool")
+    unwanted += ("mmspool.persistence.writer_process", "psutil", "rich", "click", "multiprocessing", "_posixshmem")
+    assert [name for name in loaded if name.startswith(unwanted)] == []
+
+
+def test_import_alone_loads_no_numpy():
+    """Importing mmspool takes a few milliseconds: NumPy and HDF5 are loaded with the first name that needs them."""
+    loaded = run("import mmspool; print(*sys.modules)").split()
+    assert [name for name in loaded if name in ("numpy", "h5py", "rich", "psutil")] == []
+
+
+def test_an_unknown_name_is_refused():
+    """The lazy module face knows its names and no others."""
+    assert set(mmspool.__all__) <= set(dir(mmspool))
+    with pytest.raises(AttributeError, match="no attribute 'Recordings'"):
+        mmspool.Recordings  # noqa: B018
 
 
 def test_import_has_no_side_effects():

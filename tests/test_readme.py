@@ -49,7 +49,7 @@ def test_the_pycromanager_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     exec(block("frame_metadata(tagged.tags)"), {"core": core})
     with mmspool.open("run.h5") as run:
-        assert run.frames["image_number"].tolist() == list(range(20))
+        assert run.frame_table()["image_number"].tolist() == list(range(20))
 
 
 def test_the_mocked_test(tmp_path: Path) -> None:

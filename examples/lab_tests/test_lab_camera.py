@@ -51,7 +51,7 @@ def test_a_frame_lost_inside_the_camera_is_located(tmp_path, alerts):
         run_trial(camera, tmp_path / "trial.h5", frames=50, exposure_ms=5)
 
     with mmspool.open(tmp_path / "trial.h5") as run:
-        assert [(loss.before_frame, loss.count, loss.stage) for loss in run.gaps] == [(7, 1, "camera")]
+        assert [(loss.before_frame, loss.count, loss.stage) for loss in run.losses] == [(7, 1, "camera")]
     alerts.assert_called_once()
 
 

@@ -31,7 +31,9 @@ def info(file: Path, *, as_json: bool) -> None:
     for name, value in facts.items():
         if isinstance(value, dict):
             value = "  ".join(f"{key}={inner}" for key, inner in value.items()) or "-"
-        elif name == "missing":
+        elif name == "shape":
+            value = " x ".join(map(str, value)) + " (T, Y, X)"
+        elif name == "losses":
             value = losses_text([Loss(**loss) for loss in value]) or "-"
         rows.append((name.replace("_", " "), str(value)))
     print_rows(rows)
@@ -54,7 +56,9 @@ def verify(file: Path, *, as_json: bool) -> None:
         for kind in ("damage", "missing", "notes"):
             for text in getattr(report, kind):
                 out.print(f"{kind}: {text}")
-        out.print(f"{report.path}: {report.frames_checked:,} of {report.frames:,} frames checked, {_verdict(report)}")
+        out.print(
+            f"{report.path}: {report.frames_checked:,} of {report.frames_written:,} frames checked, {_verdict(report)}"
+        )
     sys.exit(0 if report.complete else EXIT_INCOMPLETE if report.intact else 1)
 
 
@@ -66,10 +70,10 @@ def repair(file: Path, *, dry_run: bool) -> None:
     with errors_as_messages():
         report = repair_file(file, dry_run=dry_run)
     if not report.needed:
-        out.print(f"{report.path}: nothing to repair, it was closed ({report.state}), {report.frames:,} frames")
+        out.print(f"{report.path}: nothing to repair, it was closed ({report.state}), {report.frames_whole:,} frames")
         return
     does = "would keep" if dry_run else "kept"
-    text = f"{report.path}: {does} {report.frames:,} whole frames (it counted {report.frames_counted:,})"
+    text = f"{report.path}: {does} {report.frames_whole:,} whole frames (it counted {report.frames_counted:,})"
     if report.frames_unwritten:
         text += f"; at least {report.frames_unwritten:,} more had been handed over and are lost"
     if report.journal_records:
@@ -86,21 +90,21 @@ def _verdict(report: VerifyReport) -> str:
 def _facts(recording: Recording) -> dict[str, Any]:
     """Return what `info` prints; JSON can hold it."""
     meta, shape = recording.metadata, recording.shape
-    frames = recording.frames
-    span = float(frames["start_time"][-1] - frames["start_time"][0]) if len(frames) > 1 else math.nan
+    times = recording.frame_table()["start_time"]
+    span = float(times[-1] - times[0]) if len(times) > 1 else math.nan
     return {
         "file": str(recording.path.absolute()),
         "state": recording.state,
-        "ended": recording.end_reason,
-        "frames": shape[0],
-        "shape": f"{shape[0]} x {shape[1]} x {shape[2]} (T, Y, X)",
+        "end_reason": recording.end_reason,
+        "frames_written": shape[0],
+        "shape": shape,
         "dtype": recording.dtype.str,
         "compression": recording.compression,
-        "lost_frames": recording.frames_lost,
-        "missing": [asdict(loss) for loss in recording.gaps],
+        "frames_lost": recording.frames_lost,
+        "losses": [asdict(loss) for loss in recording.losses],
         "mean_rate_fps": round((shape[0] - 1) / span, 3) if span > 0 else None,
-        "started": meta["start_time"],
-        "finished": meta["end_time"],
+        "start_time": meta["start_time"],
+        "end_time": meta["end_time"],
         "file_bytes": recording.path.stat().st_size,
         "detector": {key: value for key, value in meta["detector"].items() if key != "camera"},
         "camera": {key: value for key, value in meta["detector"].get("camera", {}).items() if key != "properties"},

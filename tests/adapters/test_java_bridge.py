@@ -139,7 +139,7 @@ class TestRoundTrip:
         assert (result.complete, result.frames) == (True, 50)
         with mmspool.open(result.path) as recording:
             assert [frame_index(frame) for frame in recording[:]] == list(range(50))
-            assert list(recording.frames["image_number"]) == list(range(50))
+            assert list(recording.frame_table()["image_number"]) == list(range(50))
 
     def test_connections_share_a_server(self, serve):
         """Closing one of several leaves the others, and a core that a script made itself stays."""

@@ -23,15 +23,15 @@ class TestText:
         """Frames, state, losses, rate, camera and properties, each on its line."""
         result = run("info", recorded)
         assert result.exit_code == 0, result.output
-        said = {line[:15].strip(): line[15:] for line in result.stdout.splitlines()}
+        said = {line[:16].strip(): line[16:] for line in result.stdout.splitlines()}
         assert said["file"] == str(recorded)
         assert said["state"] == "incomplete"
-        assert said["ended"] == "completed"
-        assert said["frames"] == "30"
+        assert said["end reason"] == "completed"
+        assert said["frames written"] == "30"
         assert said["shape"] == "30 x 64 x 96 (T, Y, X)"
         assert said["dtype"] == "<u2"
-        assert said["lost frames"] == "3"
-        assert said["missing"] == "3 before frame 5 (core)"
+        assert said["frames lost"] == "3"
+        assert said["losses"] == "3 before frame 5 (core)"
         assert float(said["mean rate fps"]) > 0
         assert "label=Camera" in said["camera"]
         assert "PixelType=16bit" in said["properties"]
@@ -42,8 +42,8 @@ class TestText:
         with Spool(tmp_path / "a.h5", buffer_bytes=16 * 10**6, metadata={"power [mW]": 5}) as spool:
             spool.put(np.zeros((4, 6), np.float32))
         result = run("info", tmp_path / "a.h5")
-        said = {line[:15].strip(): line[15:] for line in result.stdout.splitlines()}
-        assert (said["detector"], said["properties"], said["missing"]) == ("-", "-", "-")
+        said = {line[:16].strip(): line[16:] for line in result.stdout.splitlines()}
+        assert (said["detector"], said["properties"], said["losses"]) == ("-", "-", "-")
         assert said["mean rate fps"] == "None"
         assert said["metadata"] == "power [mW]=5"
 
@@ -57,13 +57,13 @@ class TestJson:
         assert result.exit_code == 0, result.output
         facts = json.loads(result.stdout)
         assert facts["file"] == str(recorded)
-        assert (facts["frames"], facts["lost_frames"], facts["state"]) == (30, 3, "incomplete")
-        assert facts["missing"] == [{"before_frame": 5, "count": 3, "stage": "core"}]
+        assert (facts["frames_written"], facts["frames_lost"], facts["state"]) == (30, 3, "incomplete")
+        assert facts["losses"] == [{"before_frame": 5, "count": 3, "stage": "core"}]
         assert facts["detector"]["count_time_s"] == pytest.approx(0.02, rel=0.01)
         assert facts["camera"]["roi"] == {"x": 0, "y": 0, "width": 96, "height": 64}
         assert facts["properties"]["PixelType"] == "16bit"
         assert facts["file_bytes"] == recorded.stat().st_size
-        assert facts["started"] < facts["finished"]
+        assert facts["start_time"] < facts["end_time"]
 
 
 class TestErrors:

@@ -51,7 +51,7 @@ def test_record_then_info(command):
     assert "20 of 20" in out
     code, out, err = command("info", "run.h5", "--json").end()
     assert (code, err) == (0, "")
-    assert json.loads(out)["frames"] == 20
+    assert json.loads(out)["frames_written"] == 20
 
 
 def test_error_is_one_message(command):

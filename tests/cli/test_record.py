@@ -108,7 +108,7 @@ class TestComplete:
         assert result.exit_code == 0, result.output
         with mmspool.open(tmp_path / "run.h5") as recording:
             assert recording.shape == (20, 64, 128)
-            assert list(recording.frames["image_number"]) == list(range(20))
+            assert list(recording.frame_table()["image_number"]) == list(range(20))
 
 
 class TestMissing:

@@ -67,7 +67,7 @@ class TestVerify:
         record("-n", 30)
         report = json.loads(run("verify", "--json", tmp_path / "run.h5").stdout)
         assert report["path"] == str(tmp_path / "run.h5")
-        assert (report["intact"], report["frames"], report["damage"]) == (True, 30, [])
+        assert (report["intact"], report["frames_written"], report["damage"]) == (True, 30, [])
 
     def test_no_recording(self, run, tmp_path):
         """Exit code 1, one message."""

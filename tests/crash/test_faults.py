@@ -99,7 +99,7 @@ def check_ended(path: Path, result: dict[str, Any], number: int) -> int:
         assert "the writer failed" in recording.end_reason
         lost = result["returned"] - frames
         assert recording.frames_lost == result["lost"] == lost
-        assert recording.gaps == ((Loss(frames, lost, "ring"),) if lost else ())
+        assert recording.losses == ((Loss(frames, lost, "ring"),) if lost else ())
     with h5py.File(path, "r") as file:
         assert file["data"].shape[0] == frames
         check_pixels(file["data"], frames)
@@ -172,7 +172,7 @@ def test_a_writer_that_failed_is_killed_before_it_says_so(
         assert "the disk is full" in recording.end_reason
         assert recording.end_reason.count("the writer failed") == 1
         assert recording.frames_lost == result["lost"] == 3 + lost
-        assert recording.gaps == (Loss(25, 3, "core"), Loss(frames, lost, "ring"))
+        assert recording.losses == (Loss(25, 3, "core"), Loss(frames, lost, "ring"))
         check_pixels(recording, frames)
         assert recording.file["entry/instrument/detector/ledger/writer_restarts"][()] == 1
     assert verify(tmp_path / "run.h5").intact
@@ -205,7 +205,7 @@ def test_nothing_is_lost_twice_when_the_disk_answers_after_all(
     stats = spool.stats
     with mmspool.open(tmp_path / "run.h5") as recording:
         lost = stats.frames_put - len(recording)
-        assert recording.gaps == (Loss(len(recording), lost, "ring"),)
+        assert recording.losses == (Loss(len(recording), lost, "ring"),)
         assert recording.state == "interrupted"
 
 
@@ -232,9 +232,9 @@ def test_a_dead_disk_leaves_what_was_written(start: Start, tmp_path: Path, fault
         check_pixels(recording, counted)
     assert counted >= 30
     report = repair(path)
-    assert counted <= report.frames <= result["returned"]
+    assert counted <= report.frames_whole <= result["returned"]
     with mmspool.open(path) as recording:
-        check_pixels(recording, report.frames)
+        check_pixels(recording, report.frames_whole)
     assert verify(path).intact
     assert not repair(path).needed
 
@@ -249,7 +249,7 @@ def test_a_file_that_cannot_be_cut_has_all_frames(
     result = run_with(producer, "ftruncate:error=EIO:when=1", "first")
     assert (result["error"], result["cause_errno"], result["lost"]) == ("WriterError", errno.EIO, 0), result
     size = path.stat().st_size
-    assert repair(path).frames == FRAMES
+    assert repair(path).frames_whole == FRAMES
     assert path.stat().st_size < size
     check_whole(path)
     assert not repair(path).needed

@@ -78,11 +78,11 @@ def test_a_stall_with_drop_counts_and_locates_what_is_lost(start: Start, tmp_pat
     assert result["lost"] > 0
     assert result["frames"] + result["lost"] == FRAMES
     with mmspool.open(tmp_path / "run.h5") as recording:
-        sequence = recording.frames["sequence_number"]
+        sequence = recording.frame_table()["sequence_number"]
         assert len(np.unique(sequence)) == len(recording) == result["frames"]
         for index, number in enumerate(sequence.tolist()):
             np.testing.assert_array_equal(recording[index], stack(number, 1, (64, 64))[0])
-        assert sum(loss.count for loss in recording.gaps) == result["lost"]
+        assert sum(loss.count for loss in recording.losses) == result["lost"]
     assert verify(tmp_path / "run.h5").intact
 
 

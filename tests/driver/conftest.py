@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import mmspool
@@ -19,8 +20,8 @@ class Read:
     def __init__(self, path: Path) -> None:
         with mmspool.open(path) as recording:
             self.state, self.end_reason = recording.state, recording.end_reason
-            self.stack, self.frames = recording[:], recording.frames
-            self.lost, self.gaps = recording.frames_lost, recording.gaps
+            self.stack, self.frames = recording[:], np.asarray(recording.frame_table())
+            self.lost, self.losses = recording.frames_lost, recording.losses
             self.metadata = recording.metadata
         self.indices = [frame_index(frame) for frame in self.stack]
 

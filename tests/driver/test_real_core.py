@@ -48,7 +48,7 @@ def test_overflow_is_told_and_nothing_is_lost_unnoticed(tmp_path, read):
         assert result.end is EndReason.OVERFLOW
         assert result.state == file.state == "interrupted"
         assert result.frames + result.frames_lost == asked
-        assert [gap.stage for gap in file.gaps] == ["core"]
+        assert [gap.stage for gap in file.losses] == ["core"]
         assert np.array_equal(file.frames["image_number"], np.arange(result.frames))
         again = camera.record(tmp_path / "again.h5", frames=20, buffer_bytes=16 * 10**6)
         assert again.complete
@@ -84,4 +84,4 @@ def test_short_sequences_keep_their_last_frame(demo, tmp_path):
         result = demo.record(tmp_path / "run.h5", frames=frames, buffer_bytes=16 * 10**6, overwrite=True)
         assert result.complete
         with mmspool.open(result.path) as recording:
-            assert list(recording.frames["image_number"]) == list(range(frames))
+            assert list(recording.frame_table()["image_number"]) == list(range(frames))

@@ -59,7 +59,7 @@ class TestEnds:
         assert (result.state, file.state, file.end_reason) == ("complete", "complete", "completed")
         assert result.frames == result.frames_requested == len(file.indices) == 250
         assert result.frames_lost == file.lost == 0
-        assert result.losses == file.gaps == ()
+        assert result.losses == file.losses == ()
         assert file.holds_first(250)
         assert np.array_equal(file.frames["image_number"], np.arange(250))
         assert np.array_equal(file.frames["camera_frame_number"], np.arange(1, 251))
@@ -143,7 +143,7 @@ class TestEnds:
         file = read(result.path)
         assert (result.end, result.state, result.complete) == (end, "interrupted", False)
         assert (file.state, file.end_reason) == ("interrupted", str(end))
-        assert result.losses == file.gaps == (gap,)
+        assert result.losses == file.losses == (gap,)
         assert result.frames_lost == file.lost == gap.count
         assert file.holds_first(5)
 
@@ -155,7 +155,7 @@ class TestEnds:
         capacity = 2**20 // (96 * 64 * 2)
         assert (result.end, result.state, file.state) == (EndReason.OVERFLOW, "interrupted", "interrupted")
         assert result.stats.core_peak == result.stats.core_capacity == capacity
-        assert file.gaps == (Loss(capacity, 500 - capacity, "core"),)
+        assert file.losses == (Loss(capacity, 500 - capacity, "core"),)
         assert file.holds_first(capacity)
         assert file.end_reason == "the core's buffer overflowed"
 
@@ -171,7 +171,7 @@ class TestEnds:
         result = record(camera, frames=500, core_buffer_mb=1)
         file = read(result.path)
         assert (result.end, result.state) == (EndReason.OVERFLOW, "interrupted")
-        assert file.gaps == (Loss(result.frames, 500 - result.frames, "core"),)
+        assert file.losses == (Loss(result.frames, 500 - result.frames, "core"),)
         assert file.holds_first(result.frames)
 
     def test_next_recording_after_an_overflow(self, mock, record, read):
@@ -203,7 +203,7 @@ class TestLosses:
         result = record(mock(faults=faults, camera_counter=True), frames=50)
         file = read(result.path)
         assert (result.end, result.state, file.state) == (EndReason.COMPLETED, "incomplete", "incomplete")
-        assert result.losses == file.gaps == gaps
+        assert result.losses == file.losses == gaps
         assert result.frames_lost == file.lost == sum(gap.count for gap in gaps)
         assert file.indices == [index for index in range(50) if index not in lost]
         jumps = {
@@ -219,7 +219,7 @@ class TestLosses:
         result = record(camera, frames=100, on_full="drop", buffer_bytes=2 * 10**6)
         file = read(result.path)
         assert result.frames + result.frames_lost == 100
-        assert all(gap.stage == "ring" for gap in file.gaps)
+        assert all(gap.stage == "ring" for gap in file.losses)
         assert (result.state == "complete") == (not result.frames_lost)
         assert np.array_equal(file.frames["sequence_number"], file.indices)
 
@@ -383,7 +383,7 @@ class TestFailures:
         assert file.holds_first(count)
         assert count > 0
         if frames:
-            assert file.gaps == (Loss(count, frames - count, "core"),)
+            assert file.losses == (Loss(count, frames - count, "core"),)
         assert not camera.core.is_sequence_running()
 
     def test_core_fails_when_asked_whether_it_runs(self, mock, raw, record, tmp_path, read):
@@ -397,7 +397,7 @@ class TestFailures:
         file = read(tmp_path / "run.h5")
         assert file.state == "interrupted"
         assert file.holds_first(len(file.indices))
-        assert file.gaps == (Loss(len(file.indices), 100 - len(file.indices), "core"),)
+        assert file.losses == (Loss(len(file.indices), 100 - len(file.indices), "core"),)
 
     @pytest.mark.parametrize("kind", [WriterError, RingFullError, FrameError])
     def test_spool_fails_in_the_middle(self, mock, record, tmp_path, read, failing_put, kind):
@@ -424,7 +424,7 @@ class TestFailures:
         count, stats = len(file.indices), recording.stats
         lost = stats.spool.frames_put - count
         assert (file.state, file.holds_first(count)) == ("interrupted", True)
-        assert file.gaps == ((Loss(count, lost, "ring"),) if lost else ())
+        assert file.losses == ((Loss(count, lost, "ring"),) if lost else ())
         assert stats.spool.frames_lost == lost
         made, safe = caught.value.__notes__
         in_core = int(made.removeprefix("the camera had made ").split()[0].replace(",", ""))

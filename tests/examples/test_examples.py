@@ -44,7 +44,7 @@ def test_the_microscope_records_while_its_drive_moves(tmp_path: Path, microscope
         assert recording.state == "complete"
         assert len(recording) >= 5 * 20
         assert recording.shape[1:] == (256, 256)
-        assert np.array_equal(recording.frames["image_number"], np.arange(len(recording)))
+        assert np.array_equal(recording.frame_table()["image_number"], np.arange(len(recording)))
         assert recording.metadata["metadata"] == {"step_um": 0.5}
         last = recording[-1]
         if microscope == "--mock":

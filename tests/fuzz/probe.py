@@ -64,8 +64,8 @@ def _read(path: Path) -> npt.NDArray[np.generic] | None:
     """Read all as a user's script does; None if it is refused."""
     try:
         with mmspool.open(path) as recording:
-            assert len(recording.frames) == len(recording)
-            assert all(loss.count == loss.count for loss in recording.gaps)
+            assert len(recording.frame_table()) == len(recording)
+            assert all(loss.count == loss.count for loss in recording.losses)
             assert str(path) in repr(recording)
             return recording[:]
     except RecordingError:

@@ -16,7 +16,7 @@ def test_a_camera_records_until_stopped(core, tmp_path, wait_until):
     assert result.end is EndReason.STOPPED
     assert result.complete
     with mmspool.open(result.path) as run:
-        assert np.array_equal(run.frames["image_number"], np.arange(len(run)))
+        assert np.array_equal(run.frame_table()["image_number"], np.arange(len(run)))
         assert run.shape[1:] == (128, 128)
     assert core.getRemainingImageCount() == 0
 

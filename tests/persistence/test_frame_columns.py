@@ -22,7 +22,7 @@ def test_given_metadata(make_spool, frames):
         for index, metadata in enumerate(given):
             spool.put(frames(index), metadata)
     with mmspool.open(spool.path) as recording:
-        table = recording.frames
+        table = np.asarray(recording.frame_table())
         assert {name: table[name].tolist() for name in NUMBERS} == {
             name: [int(metadata[name]) for metadata in given] for name in NUMBERS
         }
@@ -37,7 +37,7 @@ def test_defaults(make_spool, frames):
             spool.put(frames(index), {} if index % 2 else None)
     after = time.time_ns()
     with mmspool.open(spool.path) as recording:
-        table = recording.frames
+        table = np.asarray(recording.frame_table())
     assert table.shape == (50,)
     assert table["index"].tolist() == table["sequence_number"].tolist() == list(range(50))
     for name in ("image_number", "camera_frame_number", "camera_timestamp"):
@@ -53,7 +53,7 @@ def test_start_time_counts_from_the_start(make_spool, frames):
         spool.put(frames(0))
         spool.put(frames(1), {"host_timestamp": time.time_ns() + 5_000_000_000})
     with mmspool.open(spool.path) as recording:
-        table = recording.frames
+        table = np.asarray(recording.frame_table())
     assert table["start_time"].dtype == np.float64
     first, second = table["start_time"]
     assert 0 <= first < 60
@@ -69,8 +69,8 @@ def test_more_frames_than_a_chunk_of_a_column(make_spool):
         for index in range(count):
             spool.put(frame, {"image_number": 3 * index})
     with mmspool.open(spool.path) as recording:
-        assert (recording.frames["image_number"] == 3 * np.arange(count)).all()
-        assert (recording.frames["sequence_number"] == np.arange(count)).all()
+        assert (recording.frame_table()["image_number"] == 3 * np.arange(count)).all()
+        assert (recording.frame_table()["sequence_number"] == np.arange(count)).all()
 
 
 class TestRecordLoss:
@@ -93,10 +93,10 @@ class TestRecordLoss:
         result = spool.close()
         assert (result.frames_lost, result.losses, result.state) == (14, losses, "incomplete")
         with mmspool.open(spool.path) as recording:
-            assert recording.gaps == losses
+            assert recording.losses == losses
             assert recording.frames_lost == 14
-            assert recording.frames["sequence_number"].tolist() == [2, 3, 9]
-            assert recording.frames["index"].tolist() == [0, 1, 2]
+            assert recording.frame_table()["sequence_number"].tolist() == [2, 3, 9]
+            assert recording.frame_table()["index"].tolist() == [0, 1, 2]
 
     def test_they_are_in_the_file_while_it_is_written(self, make_spool, frames, wait_until, ledger_of):
         """A reader learns of losses before the recording ends."""
@@ -126,8 +126,8 @@ class TestRecordLoss:
         assert result.frames_lost == sum(loss.count for loss in result.losses) == 4200
         assert len(result.losses) == 4096
         with mmspool.open(spool.path) as recording:
-            assert recording.gaps == result.losses
-            assert recording.frames["sequence_number"].tolist() == list(range(1, 8400, 2))
+            assert recording.losses == result.losses
+            assert recording.frame_table()["sequence_number"].tolist() == list(range(1, 8400, 2))
 
     def test_senseless_losses_are_refused(self, make_spool, frames):
         """A count below one, or a stage nobody knows, is refused and changes nothing."""

@@ -22,14 +22,14 @@ def check_gaps(path, put, losses):
     """Read the recording: the frames that were put, in order, and a jump of the sequence number at each loss."""
     with mmspool.open(path) as recording:
         assert recording[:, 0, 0].tolist() == put
-        assert recording.gaps == losses
+        assert recording.losses == losses
         assert recording.frames_lost == sum(loss.count for loss in losses)
         assert recording.state == "incomplete"
         expected, number = [], 0
         for index in range(len(put)):
             number += sum(loss.count for loss in losses if loss.before_frame == index)
             expected.append(number + index)
-        assert recording.frames["sequence_number"].tolist() == expected
+        assert recording.frame_table()["sequence_number"].tolist() == expected
 
 
 def test_wait(make_spool, frames, writer_of, wait_until):

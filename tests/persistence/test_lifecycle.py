@@ -179,8 +179,8 @@ class TestThreads:
             assert (stored == stored[:, :1, :1]).all(), "frames were mixed"
             values = stored[:, 0, 0]
             assert sorted(values) == list(range(each * count))
-            assert recording.frames["image_number"].tolist() == values.tolist(), "columns are another frame's"
-            assert recording.frames["sequence_number"].tolist() == list(range(each * count))
+            assert recording.frame_table()["image_number"].tolist() == values.tolist(), "columns are another frame's"
+            assert recording.frame_table()["sequence_number"].tolist() == list(range(each * count))
             for thread in range(count):
                 assert (np.diff(values[values // each == thread].astype(int)) == 1).all()
 

@@ -57,7 +57,7 @@ while True:
     wait_until(lambda: gone(writer_pid))
     assert check_interrupted(tmp_path / "run.h5", frames, "the recording process died") >= last + 1
     with mmspool.open(tmp_path / "run.h5") as recording:
-        assert (recording.frames["sequence_number"] == np.arange(len(recording))).all()
+        assert (recording.frame_table()["sequence_number"] == np.arange(len(recording))).all()
 
 
 def test_killed_before_the_first_frame(start_script, tmp_path, wait_until):

@@ -111,7 +111,7 @@ class TestFacts:
 
     def test_frames(self, recording):
         """The columns are one structured array, one row a frame."""
-        table = recording.frames
+        table = recording.frame_table()
         assert table.shape == (23,)
         assert table.dtype.names[:7] == (
             *("index", "sequence_number", "start_time"),
@@ -124,7 +124,7 @@ class TestFacts:
 
     def test_losses_and_state(self, recording):
         """Losses are located, and a recording with losses is not complete."""
-        assert recording.gaps == (Loss(10, 2, "core"),)
+        assert recording.losses == (Loss(10, 2, "core"),)
         assert recording.frames_lost == 2
         assert (recording.state, recording.end_reason) == ("incomplete", "closed")
 
@@ -139,7 +139,7 @@ class TestFacts:
         opened = mmspool.open(str(path))
         opened.close()
         opened.close()
-        assert (len(opened), opened.state, opened.gaps) == (23, "incomplete", (Loss(10, 2, "core"),))
+        assert (len(opened), opened.state, opened.losses) == (23, "incomplete", (Loss(10, 2, "core"),))
 
     def test_any_number_of_readers(self, path, stack):
         """Several may read the same file at the same time, h5py among them."""
@@ -158,7 +158,7 @@ class TestWhileItIsWritten:
             with mmspool.open(spool.path) as opened:
                 assert (len(opened), opened.state) == (0, "recording")
                 assert opened[:].shape == (0, *shape)
-                assert opened.frames.shape == (0,)
+                assert opened.frame_table().shape == (0,)
             for stop in (1, 17, 300, 333):
                 for index in range(spool.stats.frames_put, stop):
                     spool.put(frames(index, shape), {"image_number": index})
@@ -167,7 +167,7 @@ class TestWhileItIsWritten:
                     assert (len(opened), opened.state) == (stop, "recording")
                     np.testing.assert_array_equal(opened[stop - 1], frames(stop - 1, shape))
                     np.testing.assert_array_equal(opened[0], frames(0, shape))
-                    assert opened.frames["image_number"].tolist() == list(range(stop))
+                    assert opened.frame_table()["image_number"].tolist() == list(range(stop))
                     with pytest.raises(IndexError):
                         opened[stop]
 

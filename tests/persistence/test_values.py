@@ -166,7 +166,7 @@ def test_any_recording_comes_back(
     with h5py.File(path, "r") as file:
         assert_same(file["data"][:], stack)
     with mmspool.open(path) as recording:
-        assert recording.frames["sequence_number"].tolist() == list(range(count))
+        assert recording.frame_table()["sequence_number"].tolist() == list(range(count))
     path.unlink()
 
 

@@ -30,7 +30,7 @@ def check_what_is_there(frames, path, reason):
         count = len(recording)
         assert recording.state == "interrupted"
         assert reason in recording.end_reason
-        assert (recording.frames["sequence_number"] == np.arange(count)).all()
+        assert (recording.frame_table()["sequence_number"] == np.arange(count)).all()
     frames.check(path, count)
     return count
 
@@ -70,7 +70,7 @@ def test_what_was_in_the_ring_is_in_the_ledger(make_spool, frames, writer_of):
         spool.close()
     with mmspool.open(spool.path) as recording:
         count = len(recording)
-        assert recording.gaps == (Loss(count, 3, "camera"), Loss(count, 11 - count, "ring"))
+        assert recording.losses == (Loss(count, 3, "camera"), Loss(count, 11 - count, "ring"))
         assert recording.frames_lost == spool.stats.frames_lost == 14 - count
     frames.check(spool.path, count)
     assert verify(spool.path).intact

@@ -31,7 +31,7 @@ def test_a_new_process_takes_over(make_spool, frames, writer_of, wait_until, cap
     assert sum("a new one takes over" in record.message for record in caplog.records) == 3
     frames.check(spool.path, 500)
     with mmspool.open(spool.path) as recording:
-        assert recording.frames["sequence_number"].tolist() == list(range(500))
+        assert recording.frame_table()["sequence_number"].tolist() == list(range(500))
         assert recording.file["entry/instrument/detector/ledger/writer_restarts"][()] == 3
 
 

@@ -173,7 +173,7 @@ def test_a_file_that_was_ended_is_not_ended_again(make_bench, mocker, compressio
     bench.check(bench.path, frames)
     with mmspool.open(bench.path) as recording:
         assert recording.file[f"{LEDGER}/writer_restarts"][()] == 2
-        assert recording.gaps == (Loss(frames, 3, "core"),)
+        assert recording.losses == (Loss(frames, 3, "core"),)
     assert not repair(bench.path).needed
 
 

@@ -81,12 +81,12 @@ def examine(path: Path, spec: Spec, expected: npt.NDArray[np.generic], watermark
     with mmspool.open(path) as recording:
         frames = len(recording)
         assert recording.state in ENDED, f"its state is {recording.state!r} after repair"
-        assert frames == report.frames
+        assert frames == report.frames_whole
         assert frames >= (watermark or 0), f"{watermark} frames were durable, {frames} are there"
         assert frames <= len(expected)
         wrong = np.flatnonzero((recording[:] != expected[:frames]).any(axis=(1, 2)))
         assert not len(wrong), f"frames {wrong[:10]} of {frames} are wrong, {watermark} were durable"
-        numbers = recording.frames["sequence_number"]
+        numbers = recording.frame_table()["sequence_number"]
         assert (numbers == lost_before(spec)[:frames]).all(), "the columns are wrong"
         if recording.state in ("complete", "incomplete"):
             assert frames == len(expected), f"it is {recording.state} with {frames} of {len(expected)} frames"

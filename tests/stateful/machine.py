@@ -250,7 +250,7 @@ class SpoolMachine(RuleBasedStateMachine):
         with mmspool.open(model.path) as recording:
             assert len(recording) == len(model.frames)
             model.check(recording[:])
-            assert [[loss.before_frame, loss.count, loss.stage] for loss in recording.gaps] == model.losses
+            assert [[loss.before_frame, loss.count, loss.stage] for loss in recording.losses] == model.losses
         report = verify(model.path)
         assert report.intact, report.damage
         assert report.frames_checked == len(model.frames)
