@@ -178,7 +178,7 @@ class Camera(CameraSettings):
         except CoreError as stopping:
             exc.add_note(f"the camera could not be stopped either: {stopping}")
         try:
-            spool.close(interrupted=True, reason="the camera did not start")
+            spool.close(interrupted=True, end_reason="the camera did not start")
         except SpoolError as closing:
             exc.add_note(f"closing the file failed too: {closing}")
         spool.path.unlink(missing_ok=True)

@@ -92,7 +92,7 @@ def make_result(spooled: SpoolResult, end: EndReason, duration_s: float, stats: 
     megabytes = spooled.stats.bytes_written / 1e6
     return RecordResult(
         path=spooled.path,
-        frames=spooled.frames,
+        frames=spooled.frames_written,
         frames_requested=stats.frames_requested,
         frames_lost=spooled.frames_lost,
         losses=spooled.losses,

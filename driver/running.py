@@ -131,7 +131,7 @@ class RunningRecording:
             # Stopped before the end that was asked for: the file must not pass for a whole one.
             early = end is EndReason.STOPPED and not self._acquisition.plan.open_ended
             spooled = self._spool.close(
-                interrupted=early or end not in (EndReason.COMPLETED, EndReason.STOPPED), reason=str(end)
+                interrupted=early or end not in (EndReason.COMPLETED, EndReason.STOPPED), end_reason=str(end)
             )
             self._result = make_result(spooled, end, self._acquisition.duration_s, self._acquisition.stats)
         except BaseException as exc:  # noqa: BLE001 - raised by wait
@@ -143,7 +143,7 @@ class RunningRecording:
     def _close_after(self, exc: BaseException) -> None:
         """Close the file of a recording that failed, and tell where it is."""
         try:
-            spooled = self._spool.close(interrupted=True, reason=f"{EndReason.FAILED}: {exc}")
+            spooled = self._spool.close(interrupted=True, end_reason=f"{EndReason.FAILED}: {exc}")
         except Exception as closing:  # noqa: BLE001 - it must not hide the failure
             if closing is not exc:
                 exc.add_note(f"closing the file failed too: {closing}")
@@ -154,7 +154,7 @@ class RunningRecording:
                 f"{stats.frames_put - stats.frames_written:,} that were still in the ring are lost"
             )
         else:
-            exc.add_note(f"{spooled.frames:,} frames are safe in {spooled.path}")
+            exc.add_note(f"{spooled.frames_written:,} frames are safe in {spooled.path}")
 
     def _stop_at_exit(self) -> None:
         self.stop()

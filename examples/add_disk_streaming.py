@@ -45,6 +45,6 @@ with Spool("stream.h5") as spool:  # added
     if received < FRAMES:  # added: so that the file tells of frames that never came here
         spool.record_loss(FRAMES - received, "core" if core.is_buffer_overflowed() else "camera")
 
-result = spool.close()  # added: the file is closed already; this tells how it ended
+result = spool.result  # added: how it ended
 print(f"brightest pixel: {brightest}")
-print(f"{result.frames} frames in {result.path}, {result.state}, {result.frames_lost} lost")
+print(f"{result.frames_written} frames in {result.path}, {result.state}, {result.frames_lost} lost")

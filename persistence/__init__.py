@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from .detector_info import DetectorInfo
 from .hdf5_file.codec import Compression
 from .losses import Loss
+from .options import SpoolKeywords, SpoolOptions, refuse_unknown_options
 from .reader import Recording, open
 from .repair import RepairReport, repair
 from .results import SpoolResult, SpoolStats
@@ -22,11 +23,14 @@ __all__ = [
     "Recording",
     "RepairReport",
     "Spool",
+    "SpoolKeywords",
+    "SpoolOptions",
     "SpoolResult",
     "SpoolStats",
     "VerifyReport",
     "buffer_bytes_for",
     "open",
+    "refuse_unknown_options",
     "repair",
     "verify",
 ]

@@ -1,39 +1,139 @@
 """What `Spool` can be asked for."""
 
-from collections.abc import Sequence
-from typing import get_args
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Self, TypedDict, Unpack, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from .block_layout import GROW_FRAMES
+from .detector_info import DetectorInfo, to_json
 from .frame_checks import as_frame
 from .hdf5_file import codec
-from .writer_process.client import OnFull
+from .hdf5_file.codec import Compression
+
+OnFull = Literal["wait", "drop", "raise"]
 
 
-def check_options(
-    shape: Sequence[int] | None,
-    dtype: npt.DTypeLike | None,
-    on_full: str,
-    timeout_s: float,
-    grow_frames: int,
-    compression: str | None,
-    sync_interval_s: float,
-) -> None:
-    """Refuse options that make no sense, before anything is made of them."""
-    if (shape is None) != (dtype is None):
-        raise ValueError(f"shape and dtype go together, not shape={shape} with dtype={dtype}")
-    if shape is not None:
-        if len(shape) != 2 or min(shape) < 1:
-            raise ValueError(f"shape is (Y, X), two positive numbers, not {shape}")
-        as_frame(np.empty((1, 1), dtype))
-    if on_full not in get_args(OnFull):
-        raise ValueError(f"on_full is one of {get_args(OnFull)}, not {on_full!r}")
-    if not timeout_s > 0:
-        raise ValueError(f"timeout_s is a positive number of seconds, not {timeout_s}")
-    if not sync_interval_s >= 0:
-        raise ValueError(f"sync_interval_s is a number of seconds, 0 or more, not {sync_interval_s}")
-    if compression is not None:
-        codec.require(compression)
-    if grow_frames < 1:
-        raise ValueError(f"grow_frames is at least 1, not {grow_frames}")
+class SpoolKeywords(TypedDict, total=False):
+    """The options of `Spool` as keywords, for functions that pass them on; `SpoolOptions` describes them."""
+
+    shape: tuple[int, int] | None
+    dtype: npt.DTypeLike | None
+    buffer_bytes: int | None
+    on_full: OnFull
+    timeout_s: float
+    grow_frames: int
+    overwrite: bool
+    info: DetectorInfo | None
+    metadata: Mapping[str, Any] | None
+    direct: bool
+    checksum: bool
+    sync_interval_s: float
+    compression: Compression | None
+    raw_if_slow: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpoolOptions:
+    """How a recording is buffered and stored.
+
+    Parameters
+    ----------
+    shape, dtype
+        ``(Y, X)`` and dtype of the frames. With them the file is created at once, and the first frame is not delayed.
+    buffer_bytes
+        Size of the ring; by default a quarter of the available memory, at most 1 GiB.
+    on_full
+        What `Spool.put` does while the ring is full: ``"wait"`` (up to ``timeout_s``), ``"drop"`` the frame and count
+        it, or ``"raise"``.
+    timeout_s
+        How long `Spool.put` waits for room, and `Spool.close` for a writer that makes no progress, seconds.
+    grow_frames
+        The dataset grows by this many frames at a time, or by a multiple where they are tiny or more of them wait.
+    overwrite
+        Replace an existing file. It is removed at the first frame (at once, if ``shape`` is given), before the new one
+        is known to fit on the disk.
+    info
+        What is known of the detector.
+    metadata
+        Anything JSON can hold; stored with the recording.
+    direct
+        Write past the page cache where the file system allows.
+    checksum
+        Store a checksum of each frame, for ``mmspool verify``; computed in the writer process.
+    sync_interval_s
+        Interval between syncs to the device, seconds; see `Spool.durable`.
+    compression
+        Lossless: ``"fast"`` (Blosc, LZ4), ``"small"`` (Blosc, Zstandard) or ``"universal"`` (gzip, which every reader
+        of HDF5 has; the others need its Blosc filter, in Python ``import hdf5plugin``). Needs the extra
+        ``mmspool[compression]``.
+    raw_if_slow
+        Store frames uncompressed while the ring is nearly full, rather than let it overflow; ``stats.frames_raw``
+        counts them. False waits for the codec.
+
+    Raises
+    ------
+    ValueError, TypeError, FrameError
+        An option makes no sense; the message names it.
+    StorageError
+        The package that ``compression`` needs is missing.
+    """
+
+    shape: tuple[int, int] | None = None
+    dtype: npt.DTypeLike | None = None
+    buffer_bytes: int | None = None
+    on_full: OnFull = "wait"
+    timeout_s: float = 60.0
+    grow_frames: int = GROW_FRAMES
+    overwrite: bool = False
+    info: DetectorInfo | None = None
+    metadata: Mapping[str, Any] | None = field(default=None, hash=False)
+    direct: bool = True
+    checksum: bool = True
+    sync_interval_s: float = 1.0
+    compression: Compression | None = None
+    raw_if_slow: bool = True
+
+    @classmethod
+    def from_keywords(cls, **options: Unpack[SpoolKeywords]) -> Self:
+        """Return the options that a caller gave as keywords; a misspelt one is a TypeError that names the nearest."""
+        refuse_unknown_options("Spool", options, (option.name for option in fields(cls)))
+        return cls(**options)
+
+    def __post_init__(self) -> None:
+        if (self.shape is None) != (self.dtype is None):
+            raise ValueError(f"shape and dtype go together, not shape={self.shape} with dtype={self.dtype}")
+        if self.shape is not None:
+            shape: tuple[int, ...] = tuple(self.shape)
+            if len(shape) != 2 or min(shape) < 1:
+                raise ValueError(f"shape is (Y, X), two positive numbers, not {self.shape}")
+            object.__setattr__(self, "shape", (int(shape[0]), int(shape[1])))
+            object.__setattr__(self, "dtype", as_frame(np.empty((1, 1), self.dtype)).dtype)
+        if self.on_full not in get_args(OnFull):
+            raise ValueError(f"on_full is one of {get_args(OnFull)}, not {self.on_full!r}")
+        if not self.timeout_s > 0:
+            raise ValueError(f"timeout_s is a positive number of seconds, not {self.timeout_s}")
+        if not self.sync_interval_s >= 0:
+            raise ValueError(f"sync_interval_s is a number of seconds, 0 or more, not {self.sync_interval_s}")
+        if self.grow_frames < 1:
+            raise ValueError(f"grow_frames is at least 1, not {self.grow_frames}")
+        if self.compression is not None:
+            codec.require(self.compression)
+        if self.info is not None:
+            self.info.to_json()  # what cannot be stored is refused now, not when the camera runs
+        # Plain values: a later change by the caller has no effect, and the writer process needs no class of the script.
+        object.__setattr__(self, "metadata", json.loads(to_json(dict(self.metadata or {}))))
+
+
+def refuse_unknown_options(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise a TypeError for the first option that ``what`` does not have; it names the nearest one."""
+    names = sorted(known)
+    for name in given:
+        if name not in names:
+            nearest = difflib.get_close_matches(name, names, 1)
+            hint = f"did you mean {nearest[0]}?" if nearest else f"it has {', '.join(names)}"
+            raise TypeError(f"{what} has no option {name!r}: {hint}")

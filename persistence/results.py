@@ -68,13 +68,13 @@ class SpoolResult:
     ----------
     path
         The file; absent if no frame was put and none was announced.
-    frames
+    frames_written
         Frames in the file, exactly.
     frames_lost, losses
         How many frames are known to be missing, and where.
     state
         ``"complete"``, ``"incomplete"`` (it ended as planned, but frames are missing) or ``"interrupted"``.
-    reason
+    end_reason
         Why it ended.
     file_bytes
         Size of the file.
@@ -83,11 +83,11 @@ class SpoolResult:
     """
 
     path: Path
-    frames: int
+    frames_written: int
     frames_lost: int
     losses: tuple[Loss, ...]
     state: str
-    reason: str
+    end_reason: str
     file_bytes: int
     stats: SpoolStats
 

@@ -10,26 +10,22 @@ import weakref
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
-from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, Unpack, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import SpoolClosedError, SpoolError, WriterError
-from .block_layout import GROW_FRAMES, BlockLayout, plan_blocks
-from .detector_info import DetectorInfo, to_json
+from .block_layout import BlockLayout, plan_blocks
 from .frame_checks import as_frame, check_same, metadata_values
-from .hdf5_file.codec import Compression
 from .hdf5_file.output_path import OutputPath
 from .losses import STAGES
-from .options import check_options
+from .options import SpoolKeywords, SpoolOptions
 from .results import SpoolResult, SpoolStats, final_state
-from .shared_ring.memory import default_buffer_bytes
 from .shared_ring.ring import RingField
-from .writer_process.client import OnFull, WriterClient
+from .writer_process.client import WriterClient
 from .writer_process.messages import StartWriting
 
 _GIVE_BACK_S = 10.0  # for the memory of the spool before; more only if its process hangs on a dead disk
@@ -55,96 +51,35 @@ class Spool:
     Parameters
     ----------
     path
-        The file to make.
-    shape, dtype
-        ``(Y, X)`` and dtype of the frames to come.
-    buffer_bytes
-        Size of the ring; by default a quarter of the memory that is available, at most 1 GiB.
-    on_full
-        What `put` does while the ring is full: ``"wait"`` (up to ``timeout_s``), ``"drop"`` the frame and count it, or
-        ``"raise"``.
-    timeout_s
-        How long `put` waits for room, and `close` for a writer that makes no progress, seconds.
-    grow_frames
-        The dataset grows by so many frames at a time, or by a multiple where they are tiny or more of them wait.
-    overwrite
-        Replace an existing file. It is removed at the first frame (here, if ``shape`` is given), before the new one is
-        known to fit on the disk.
-    info
-        What is known of the detector.
-    metadata
-        Anything JSON can hold; stored with the recording.
-    direct
-        Write past the page cache where the file system allows.
-    checksum
-        Store a checksum of each frame, for ``mmspool verify``; computed in the persistence process.
-    sync_interval_s
-        How often the device is told to make durable what it has, seconds; see `durable`.
-    compression
-        Lossless: ``"fast"`` (Blosc, LZ4), ``"small"`` (Blosc, Zstandard) or ``"universal"`` (gzip, which every reader
-        of HDF5 has; the others need its Blosc filter, in Python ``import hdf5plugin``). Needs the extra
-        ``mmspool[compression]``.
-    raw_if_slow
-        Store frames uncompressed while the ring is nearly full, rather than have it overflow; they are counted in
-        ``stats.frames_raw``. False waits for the codec.
+        The file to create.
+    options
+        ``shape``, ``dtype``, ``buffer_bytes``, ``on_full``, ``compression``, ...: see `SpoolOptions`.
 
     Raises
     ------
     StorageError
         The folder is missing, the file exists or cannot be made, or there is not enough disk, memory or shared memory.
         Nothing was recorded; with ``overwrite`` the old file may be gone by then.
+    ValueError, TypeError
+        An option makes no sense, or does not exist.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        shape: tuple[int, int] | None = None,
-        dtype: npt.DTypeLike | None = None,
-        buffer_bytes: int | None = None,
-        on_full: OnFull = "wait",
-        timeout_s: float = 60.0,
-        grow_frames: int = GROW_FRAMES,
-        overwrite: bool = False,
-        info: DetectorInfo | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        direct: bool = True,
-        checksum: bool = True,
-        sync_interval_s: float = 1.0,
-        compression: Compression | None = None,
-        raw_if_slow: bool = True,
-    ) -> None:
-        check_options(shape, dtype, on_full, timeout_s, grow_frames, compression, sync_interval_s)
+    def __init__(self, path: str | os.PathLike[str], **options: Unpack[SpoolKeywords]) -> None:
+        self._options = SpoolOptions.from_keywords(**options)
         self.path = Path(path).absolute()
-        info = info or DetectorInfo()
-        info.to_json()  # what cannot be stored is refused now, not when the camera runs
-        self._packed = compression is not None
-        self._grow_frames = grow_frames
-        self._describe = partial(
-            StartWriting,
-            path=self.path,
-            info=info,
-            metadata_json=to_json(dict(metadata or {})),
-            direct=direct,
-            checksum=checksum,
-            sync_interval_s=sync_interval_s,
-            compression=compression,
-            raw_if_slow=raw_if_slow,
-        )
         self._lock = threading.Lock()
         self._state = _State.OPEN
         self._layout: BlockLayout | None = None
-        self._shape: tuple[int, int] = (-1, -1)  # no frame has it: the first one is always looked at closely
-        self._dtype = np.dtype(np.void)
+        self._shape: tuple[int, int] | None = None
+        self._dtype: np.dtype[Any] | None = None
         self._error: WriterError | None = None
         self._result: SpoolResult | None = None
         self._stats: SpoolStats | None = None
-        self._target = OutputPath(self.path, overwrite=overwrite)
+        self._target = OutputPath(self.path, overwrite=self._options.overwrite)
         for thread in tuple(_giving_back):
             thread.join(_GIVE_BACK_S)
         try:
-            size = default_buffer_bytes() if buffer_bytes is None else buffer_bytes
-            self._feed = WriterClient(size, on_full=on_full, timeout_s=timeout_s)
+            self._feed = WriterClient(self._options)
         except BaseException:
             self._target.release(remove=True)
             raise
@@ -152,18 +87,18 @@ class Spool:
         _open_spools.add(self)
         self._watching = threading.Thread(target=self._watch, name="mmspool-watch", daemon=True)
         self._watching.start()
-        if shape is not None:
-            self._begin((int(shape[0]), int(shape[1])), np.dtype(dtype))
+        if self._options.shape is not None:
+            self._begin(self._options.shape, np.dtype(self._options.dtype))
 
     @property
     def shape(self) -> tuple[int, int] | None:
         """``(Y, X)`` of the frames; None before the first one fixed it."""
-        return self._shape if self._layout else None
+        return self._shape
 
     @property
     def dtype(self) -> np.dtype[Any] | None:
         """The frames' dtype; None before the first one fixed it."""
-        return self._dtype if self._layout else None
+        return self._dtype
 
     @property
     def durable(self) -> int:
@@ -241,7 +176,12 @@ class Spool:
                     return now
         return cast("SpoolStats", self._stats)
 
-    def close(self, *, interrupted: bool = False, reason: str = "closed") -> SpoolResult:
+    @property
+    def result(self) -> SpoolResult | None:
+        """How the recording ended; None while it is open, and if the writer process failed."""
+        return self._result
+
+    def close(self, *, interrupted: bool = False, end_reason: str = "closed") -> SpoolResult:
         """Write what the ring holds, trim the file to the exact count, sync it; idempotent.
 
         The file is whole and closed when this returns. The ring's memory and the persistence process are given back
@@ -251,7 +191,7 @@ class Spool:
         ----------
         interrupted
             The recording did not end as it should have; the file will say so.
-        reason
+        end_reason
             Why it ended, for the file.
 
         Returns
@@ -269,7 +209,7 @@ class Spool:
                 return self._result
             if self._state is not _State.OPEN:
                 raise self._not_open()
-            return self._end(interrupted=interrupted, reason=reason)
+            return self._end(interrupted=interrupted, end_reason=end_reason)
 
     def __enter__(self) -> Self:
         return self
@@ -281,7 +221,7 @@ class Spool:
             self.close()
             return
         try:
-            self.close(interrupted=True, reason=f"{type(exc).__name__}: {exc}".rstrip(": "))
+            self.close(interrupted=True, end_reason=f"{type(exc).__name__}: {exc}".rstrip(": "))
         except SpoolError as closing:
             if not isinstance(exc, WriterError | SpoolClosedError):
                 exc.add_note(f"closing the spool failed too: {closing}")
@@ -290,10 +230,13 @@ class Spool:
         """Fix shape and dtype and have the file made; a failure closes the spool, with nothing recorded."""
         start_ns = time.time_ns()
         try:
-            layout = plan_blocks(shape, dtype, self._feed.room, self._grow_frames, packed=self._packed)
+            packed = self._options.compression is not None
+            layout = plan_blocks(shape, dtype, self._feed.room, self._options.grow_frames, packed=packed)
             self._target.create()
             start = datetime.fromtimestamp(start_ns / 1e9).astimezone()
-            self._feed.begin(self._describe(layout=layout, start=start, start_ns=start_ns))
+            self._feed.begin(
+                StartWriting(path=self.path, layout=layout, options=self._options, start=start, start_ns=start_ns)
+            )
         except BaseException:
             self._release(_State.CLOSED, kill=True, remove=True)
             raise
@@ -302,19 +245,20 @@ class Spool:
     def _first_frame(self, frame: npt.NDArray[Any]) -> None:
         """Let the first frame fix shape and dtype; refuse any later frame that has others."""
         frame = as_frame(frame)
-        if self._layout is not None:
+        if self._shape is not None and self._dtype is not None:
             check_same(frame, self._shape, self._dtype, self._feed.counters[RingField.PUT])
         else:
             self._begin((frame.shape[0], frame.shape[1]), frame.dtype)
 
-    def _end(self, *, interrupted: bool, reason: str) -> SpoolResult:
+    def _end(self, *, interrupted: bool, end_reason: str) -> SpoolResult:
         """Have the persistence process close the file; without a frame there is neither file nor anything to close."""
         if self._layout is None:
-            frames, lost, size, reason = 0, self._feed.counters[RingField.LOST], 0, f"{reason}; no frame was put"
+            frames, lost, size = 0, self._feed.counters[RingField.LOST], 0
+            end_reason = f"{end_reason}; no frame was put"
             state = final_state(interrupted=interrupted, lost=lost)
         else:
             try:
-                ended = self._feed.end(interrupted=interrupted, reason=reason)
+                ended = self._feed.end(interrupted=interrupted, end_reason=end_reason)
             except WriterError as exc:
                 self._fail(exc)
                 raise
@@ -323,11 +267,11 @@ class Spool:
         self._release(_State.CLOSED, kill=self._layout is None, remove=self._layout is None)
         self._result = SpoolResult(
             path=self.path,
-            frames=frames,
+            frames_written=frames,
             frames_lost=lost,
             losses=losses,
             state=state,
-            reason=reason,
+            end_reason=end_reason,
             file_bytes=size,
             stats=self.stats,
         )
@@ -371,7 +315,7 @@ class Spool:
 
     def _close_at_exit(self) -> None:
         if self._state is _State.OPEN:
-            self.close(interrupted=True, reason="the script ended without closing the recording")
+            self.close(interrupted=True, end_reason="the script ended without closing the recording")
 
 
 def _disown() -> None:

@@ -33,7 +33,7 @@ def _record(setting: Setting, count: int) -> Record:
                     key = f"{role} {kind}"
                     peaks[key] = max(peaks.get(key, 0.0), value)
     result = spool.close()
-    if result.frames != count or not result.complete:
+    if result.frames_written != count or not result.complete:
         raise AssertionError(f"{count} frames were put, {result}")
     return peaks
 

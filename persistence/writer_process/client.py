@@ -6,21 +6,21 @@ import multiprocessing
 import time
 from dataclasses import replace
 from multiprocessing import connection
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ...errors import RingFullError, StorageError, WriterError
 from ..losses import STAGES, Loss
+from ..options import SpoolOptions
 from ..results import SpoolStats
+from ..shared_ring.memory import default_buffer_bytes
 from ..shared_ring.ring import Ring, RingField
 from .messages import BlockReady, FileClosed, FileReady, StartWriting, StopWriting
 from .process import ProcessDiedError, WriterProcess
 
 _log = logging.getLogger("mmspool")
-
-OnFull = Literal["wait", "drop", "raise"]
 
 _CHECK_NS = 250_000_000  # how often a putting producer looks whether the writer still lives
 _FULL_SLEEP_S = 0.0005
@@ -34,10 +34,8 @@ class WriterClient:
 
     Parameters
     ----------
-    buffer_bytes
-        Size of the ring.
-    on_full, timeout_s
-        As for `Spool`.
+    options
+        Of the spool.
 
     Raises
     ------
@@ -45,10 +43,10 @@ class WriterClient:
         There is too little memory for the ring.
     """
 
-    def __init__(self, buffer_bytes: int, *, on_full: OnFull, timeout_s: float) -> None:
-        self._on_full = on_full
-        self._timeout_s = timeout_s
-        self._ring = Ring.create(buffer_bytes)
+    def __init__(self, options: SpoolOptions) -> None:
+        self._on_full = options.on_full
+        self._timeout_s = options.timeout_s
+        self._ring = Ring.create(default_buffer_bytes() if options.buffer_bytes is None else options.buffer_bytes)
         try:
             self._writer = WriterProcess(self._ring)
             try:
@@ -146,7 +144,7 @@ class WriterClient:
         """Return the ledger."""
         return tuple(Loss(int(before), int(count), STAGES[code]) for before, count, code in self._ring.losses())
 
-    def end(self, *, interrupted: bool, reason: str) -> FileClosed:
+    def end(self, *, interrupted: bool, end_reason: str) -> FileClosed:
         """Have the rest written and the file closed.
 
         Raises
@@ -154,7 +152,7 @@ class WriterClient:
         WriterError
             The persistence process failed, or made no progress in ``timeout_s``; then it goes on by itself.
         """
-        end = StopWriting(interrupted, reason)
+        end = StopWriting(interrupted, end_reason)
         self._writer.send(end)
         written, restarts, deadline = -1, self.counters[RingField.RESTARTS], 0.0
         while True:
@@ -186,7 +184,7 @@ class WriterClient:
             frames_dropped=self._dropped,
             frames_raw=self.counters[RingField.RAW],
             bytes_written=(pixels := written * (begin.layout.frame_bytes if begin else 0)),
-            bytes_stored=self.counters[RingField.BYTES] if begin and begin.compression else pixels,
+            bytes_stored=self.counters[RingField.BYTES] if begin and begin.options.compression else pixels,
             ring_frames=self._frames,
             ring_used=put - written,
             ring_peak=max(self._peak, put - written),

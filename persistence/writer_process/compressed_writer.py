@@ -56,7 +56,7 @@ class CompressedWriter(RawWriter):
         g = self._layout
         threads = min(_MAX_THREADS, os.cpu_count() or 1, max(1, g.blocks // _RING_SHARE))  # what they fill is bounded
         self._may_be_raw = g.frames_per_block == 1
-        self._raw_if_slow = begin.raw_if_slow and self._may_be_raw
+        self._raw_if_slow = begin.options.raw_if_slow and self._may_be_raw
         self._stored = self._written
         self._chunks = self._recording_file.chunks()
         # A writer that died had written these whole, but perhaps not counted them.

@@ -63,23 +63,23 @@ def _record(ring: Ring, messages: "Queue[Message]", answers: Connection) -> File
         return None
     if begin.resume and (ended := read_outcome(begin.path, ring.counters)) is not None:
         if ring.counters[RingField.FAILED]:
-            raise WriterError(ended.reason.removeprefix(_FAILED))
+            raise WriterError(ended.end_reason.removeprefix(_FAILED))
         return ended
     ring.touch()
     ring.lay_out(begin.layout)
-    writer = (CompressedWriter if begin.compression else RawWriter)(ring, begin)
+    writer = (CompressedWriter if begin.options.compression else RawWriter)(ring, begin)
     try:
         ring.counters[RingField.STARTED], ring.counters[RingField.FAILED] = 1, 0
         _answer(answers, FileReady())
         if begin.resume:
             writer.write_to(ring.counters[RingField.PUT])
         end = _write_until_end(writer, ring, messages)
-        frames, lost, state, size = writer.finish(interrupted=end.interrupted, reason=end.reason)
+        frames, lost, state, size = writer.finish(interrupted=end.interrupted, reason=end.end_reason)
     except Exception as exc:
         _refuse_frames(ring)
         _save(writer, exc)
         raise
-    return FileClosed(frames, lost, state, end.reason, size)
+    return FileClosed(frames, lost, state, end.end_reason, size)
 
 
 def _first(messages: "Queue[Message]") -> StartWriting | None:
@@ -109,7 +109,7 @@ def _write_until_end(writer: RawWriter, ring: Ring, messages: "Queue[Message]") 
             checked = time.monotonic()
             if _producer_died():
                 writer.write_to(ring.counters[RingField.PUT])
-                return StopWriting(interrupted=True, reason="the recording process died")
+                return StopWriting(interrupted=True, end_reason="the recording process died")
 
 
 def _refuse_frames(ring: Ring) -> None:

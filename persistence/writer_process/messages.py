@@ -5,9 +5,9 @@ from datetime import datetime
 from pathlib import Path
 
 from ..block_layout import BlockLayout
-from ..detector_info import DetectorInfo
 from ..hdf5_file import codec
 from ..hdf5_file.codec import Codec
+from ..options import SpoolOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,21 +16,16 @@ class StartWriting:
 
     path: Path
     layout: BlockLayout
-    info: DetectorInfo
-    metadata_json: str
+    options: SpoolOptions
     start: datetime
     start_ns: int
-    direct: bool
-    checksum: bool
-    sync_interval_s: float
-    compression: str | None
-    raw_if_slow: bool
     resume: bool = False
 
     def codec(self) -> Codec | None:
         """Return what compresses the chunks, if anything does."""
         g = self.layout
-        return codec.find(self.compression, g.dtype.itemsize, g.block_bytes) if self.compression else None
+        name = self.options.compression
+        return codec.find(name, g.dtype.itemsize, g.block_bytes) if name else None
 
 
 @dataclass(frozen=True)
@@ -45,7 +40,7 @@ class StopWriting:
     """The producer's last message: nothing more will be put."""
 
     interrupted: bool
-    reason: str
+    end_reason: str
 
 
 @dataclass(frozen=True)
@@ -60,7 +55,7 @@ class FileClosed:
     frames: int
     lost: int
     state: str
-    reason: str
+    end_reason: str
     file_bytes: int
 
 

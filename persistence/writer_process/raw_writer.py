@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ...errors import StorageError
 from ..block_layout import COLUMNS, PAGE
+from ..detector_info import DetectorInfo, to_json
 from ..hdf5_file import checksum
 from ..hdf5_file.direct_file import DirectFile
 from ..hdf5_file.recording_file import RecordingFile
@@ -41,8 +42,8 @@ class RawWriter:
         self._counters = ring.counters
         self._layout = begin.layout
         self._start_ns = begin.start_ns
-        self._checksum = begin.checksum
-        self._sync_interval_s = begin.sync_interval_s
+        self._checksum = begin.options.checksum
+        self._sync_interval_s = begin.options.sync_interval_s
         self._lost = 0
         self._synced = time.monotonic()
         self._growth: Future[None] | None = None
@@ -52,7 +53,7 @@ class RawWriter:
         self._housekeeping = ThreadPoolExecutor(1, "mmspool-housekeeping")
         self._writing = ThreadPoolExecutor(1, "mmspool-blocks")
         self._codec = begin.codec()
-        self._blocks = DirectFile(begin.path, direct=begin.direct)
+        self._blocks = DirectFile(begin.path, direct=begin.options.direct)
         try:
             if begin.resume:
                 self._recording_file = RecordingFile.attach(begin.path, begin.layout, self._blocks)
@@ -61,11 +62,11 @@ class RawWriter:
                 self._recording_file = RecordingFile.create(
                     begin.path,
                     begin.layout,
-                    begin.info,
-                    begin.metadata_json,
+                    begin.options.info or DetectorInfo(),
+                    to_json(begin.options.metadata),
                     begin.start,
                     self._blocks,
-                    checksums=begin.checksum,
+                    checksums=begin.options.checksum,
                     codec=self._codec,
                 )
         except BaseException:

@@ -86,7 +86,7 @@ def record(counters: np.ndarray, plan: Plan, spools: list[Spool]) -> dict[str, o
         counters[Slot.PHASE] = Phase.ALL_PUT
         result = spool.close()
     return {
-        "frames": result.frames,
+        "frames": result.frames_written,
         "lost": result.frames_lost,
         "state": result.state,
         "restarts": result.stats.writer_restarts,

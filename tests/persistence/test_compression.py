@@ -54,7 +54,7 @@ def test_frames_come_back_from_less_room(make_spool, noisy, name, shape):
         for index in range(211):
             spool.put(noisy(index, shape))
     result = spool.close()
-    assert (result.frames, result.state, result.stats.frames_raw) == (211, "complete", 0)
+    assert (result.frames_written, result.state, result.stats.frames_raw) == (211, "complete", 0)
     assert result.stats.bytes_stored < 0.6 * result.stats.bytes_written
     with h5py.File(spool.path, "r") as file:
         assert file["data"].shape == (211, *shape)
@@ -105,7 +105,7 @@ def test_frames_are_stored_raw_rather_than_lost(make_spool, noisy, writer_of):
             for index in range(count):
                 spool.put(noisy(index))
     result = spool.close()
-    assert (result.frames, result.state) == (count, "complete")
+    assert (result.frames_written, result.state) == (count, "complete")
     assert 0 < result.stats.frames_raw < count
     assert sum(mask != 0 for mask in masks(spool.path)) == result.stats.frames_raw
     with h5py.File(spool.path, "r") as file:
@@ -148,7 +148,7 @@ def test_a_new_process_takes_over(make_spool, noisy, writer_of, wait_until):
                 wait_until(killed.ended)
             spool.put(noisy(index))
     result = spool.close()
-    assert (result.frames, result.state, result.stats.writer_restarts) == (300, "complete", 2)
+    assert (result.frames_written, result.state, result.stats.writer_restarts) == (300, "complete", 2)
     with h5py.File(spool.path, "r") as file:
         for index in range(300):
             np.testing.assert_array_equal(file["data"][index], noisy(index))

@@ -118,7 +118,7 @@ class TestRefusedByASpool:
                 assert spool.put(frames(index))
         result = spool.close()
         count = len(bad) + len(BAD_METADATA)
-        assert (result.frames, result.frames_lost, result.state) == (count, 0, "complete")
+        assert (result.frames_written, result.frames_lost, result.state) == (count, 0, "complete")
         assert result.stats.frames_put == count
         frames.check(spool.path, count)
 
@@ -147,7 +147,7 @@ class TestRefusedByASpool:
         """When the announced frames never come, the file holds none of them and says so."""
         spool = make_spool(shape=frames.shape, dtype=">i4")
         result = spool.close()
-        assert (result.frames, result.state) == (0, "complete")
+        assert (result.frames_written, result.state) == (0, "complete")
         frames.check(spool.path, 0)
 
 

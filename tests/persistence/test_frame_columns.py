@@ -112,7 +112,7 @@ class TestRecordLoss:
         spool = make_spool()
         spool.record_loss(5, "camera")
         result = spool.close()
-        assert (result.frames, result.losses, result.state) == (0, (Loss(0, 5, "camera"),), "incomplete")
+        assert (result.frames_written, result.losses, result.state) == (0, (Loss(0, 5, "camera"),), "incomplete")
         assert not list(tmp_path.iterdir())
 
     def test_more_than_can_be_located(self, make_spool):

@@ -51,7 +51,7 @@ def test_wait(make_spool, frames, writer_of, wait_until):
         count = 2 * spool.stats.ring_frames
     result = spool.close()
     assert done == [True] * count
-    assert (result.frames, result.frames_lost, result.losses, result.state) == (count, 0, (), "complete")
+    assert (result.frames_written, result.frames_lost, result.losses, result.state) == (count, 0, (), "complete")
     assert result.stats.ring_peak == result.stats.ring_frames
     assert result.stats.frames_dropped == 0
     frames.check(spool.path, count)
@@ -72,7 +72,12 @@ def test_wait_with_a_limit(make_spool, frames, writer_of, wait_until):
         assert spool.stats.frames_lost == spool.stats.frames_dropped == 1
     result = spool.close()
     losses = (Loss(full, 1, "ring"),)
-    assert (result.frames, result.losses, result.state, result.complete) == (full + 1, losses, "incomplete", False)
+    assert (result.frames_written, result.losses, result.state, result.complete) == (
+        full + 1,
+        losses,
+        "incomplete",
+        False,
+    )
     check_gaps(spool.path, [*range(full), full + 1], losses)
 
 
@@ -92,7 +97,7 @@ def test_drop(make_spool, frames, writer_of, wait_until):
         put.append(index)
     result = spool.close()
     assert result.losses == tuple(losses)
-    assert (result.frames, result.frames_lost, result.state) == (len(put), 9, "incomplete")
+    assert (result.frames_written, result.frames_lost, result.state) == (len(put), 9, "incomplete")
     assert (result.stats.frames_put, result.stats.frames_lost, result.stats.frames_dropped) == (len(put), 9, 9)
     check_gaps(spool.path, put, tuple(losses))
 

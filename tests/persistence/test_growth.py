@@ -81,7 +81,7 @@ def test_the_capacity_may_be_filled_exactly(make_spool, frames):
     shape = (64, 64)
     with make_spool(shape=shape, dtype="<u2", buffer_bytes=4 << 20) as spool, h5py.File(spool.path, "r") as file:
         count = file["data"].shape[0]
-    assert spool.close().frames == 0
+    assert spool.close().frames_written == 0
     path = spool.path.with_name("full.h5")
     with make_spool(path.name, shape=shape, dtype="<u2", buffer_bytes=4 << 20) as spool:
         frame = np.zeros(shape, "<u2")

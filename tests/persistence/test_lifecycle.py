@@ -20,8 +20,8 @@ class TestClose:
         spool = make_spool()
         for index in range(10):
             spool.put(frames(index))
-        result = spool.close(reason="ten frames")
-        assert spool.close(interrupted=True, reason="another") is result
+        result = spool.close(end_reason="ten frames")
+        assert spool.close(interrupted=True, end_reason="another") is result
         with spool:
             pass
         assert spool.close() is result
@@ -36,17 +36,18 @@ class TestClose:
         result = spool.close()
         assert result == SpoolResult(
             path=spool.path,
-            frames=10,
+            frames_written=10,
             frames_lost=0,
             losses=(),
             state="complete",
-            reason="closed",
+            end_reason="closed",
             file_bytes=spool.path.stat().st_size,
             stats=spool.stats,
         )
         assert result.complete
+        assert spool.result is result
         with pytest.raises(dataclasses.FrozenInstanceError):
-            result.frames = 11
+            result.frames_written = 11
 
     def test_nothing_can_be_put_afterwards(self, make_spool, frames):
         """A closed spool refuses frames and losses, and says that it is closed; the file stays as it is."""
@@ -60,8 +61,8 @@ class TestClose:
     def test_without_any_frame(self, make_spool, tmp_path):
         """A recording without frames leaves no file; closing it again, and putting, is as with any other."""
         spool = make_spool()
-        result = spool.close(reason="nothing came")
-        assert (result.frames, result.file_bytes, result.reason) == (0, 0, "nothing came; no frame was put")
+        result = spool.close(end_reason="nothing came")
+        assert (result.frames_written, result.file_bytes, result.end_reason) == (0, 0, "nothing came; no frame was put")
         assert spool.close() is result
         with pytest.raises(SpoolClosedError):
             spool.put(np.zeros((4, 4)))
@@ -173,7 +174,7 @@ class TestThreads:
                 thread.start()
             for thread in threads:
                 thread.join()
-        assert spool.close().frames == each * count
+        assert spool.close().frames_written == each * count
         with mmspool.open(spool.path) as recording:
             stored = recording[:]
             assert (stored == stored[:, :1, :1]).all(), "frames were mixed"
@@ -200,7 +201,7 @@ class TestThreads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert [spools[number].close().frames for number in range(4)] == [100] * 4
+        assert [spools[number].close().frames_written for number in range(4)] == [100] * 4
         for spool in spools.values():
             frames.check(spool.path, 100)
 
@@ -223,7 +224,7 @@ class TestThreads:
         assert started.wait(20)
         result = spool.close()
         producer.join(20)
-        assert result.frames == len(put)
+        assert result.frames_written == len(put)
         with mmspool.open(spool.path) as recording:
             assert recording[:, 0, 0].tolist() == list(range(len(put)))
 
@@ -236,7 +237,7 @@ def test_several_at_once(make_spool, frames):
         for name, kind in kinds.items():
             spools[name].put(frames(index, *kind))
     for name in sorted(kinds, reverse=True):
-        assert spools[name].close().frames == 100
+        assert spools[name].close().frames_written == 100
         frames.check(spools[name].path, 100)
 
 

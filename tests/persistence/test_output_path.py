@@ -107,7 +107,7 @@ class TestExistingFile:
     def test_it_stays_if_no_frame_comes(self, make_spool, tmp_path):
         """A recording without frames does not cost the old file."""
         (tmp_path / "run.h5").write_text("precious")
-        assert make_spool(overwrite=True).close().frames == 0
+        assert make_spool(overwrite=True).close().frames_written == 0
         assert (tmp_path / "run.h5").read_text() == "precious"
 
     def test_no_permission_to_replace_it(self, open_folder):

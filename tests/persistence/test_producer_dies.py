@@ -161,7 +161,7 @@ def test_an_exception_without_text(make_spool, frames):
     spool = make_spool()
     with pytest.raises(KeyboardInterrupt):
         record(spool)
-    assert spool.close().reason == "KeyboardInterrupt"
+    assert spool.close().end_reason == "KeyboardInterrupt"
     check_interrupted(spool.path, frames, "KeyboardInterrupt", 1)
 
 
@@ -169,9 +169,9 @@ def test_a_reason_that_does_not_fit(make_spool, frames):
     """A reason of any length and script is stored as far as there is room for it."""
     with make_spool() as spool:
         spool.put(frames(0))
-        result = spool.close(interrupted=True, reason="Fehler: µ" + "x" * 1000)
+        result = spool.close(interrupted=True, end_reason="Fehler: µ" + "x" * 1000)
     assert result.state == "interrupted"
-    assert len(result.reason) == 1009
+    assert len(result.end_reason) == 1009
     check_interrupted(spool.path, frames, r"Fehler: \xb5xxx", 1)
 
 

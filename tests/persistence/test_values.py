@@ -162,7 +162,7 @@ def test_any_recording_comes_back(
             if index + 1 == quiet_after:
                 wait_until(lambda: spool.stats.frames_written == quiet_after)
     result = spool.close()
-    assert (result.frames, result.frames_lost, result.state) == (count, 0, "complete")
+    assert (result.frames_written, result.frames_lost, result.state) == (count, 0, "complete")
     with h5py.File(path, "r") as file:
         assert_same(file["data"][:], stack)
     with mmspool.open(path) as recording:

@@ -27,7 +27,7 @@ def test_a_new_process_takes_over(make_spool, frames, writer_of, wait_until, cap
         wait_until(lambda: spool.stats.frames_written == 500)
         assert spool.stats.writer_restarts == 3
     result = spool.close()
-    assert (result.frames, result.frames_lost, result.state) == (500, 0, "complete")
+    assert (result.frames_written, result.frames_lost, result.state) == (500, 0, "complete")
     assert sum("a new one takes over" in record.message for record in caplog.records) == 3
     frames.check(spool.path, 500)
     with mmspool.open(spool.path) as recording:
@@ -58,7 +58,7 @@ def test_killed_while_the_ring_is_full(make_spool, frames, writer_of, wait_until
                 spool.put(frames(index))
             writer.kill()
             wait_until(lambda: spool.stats.frames_written == count)
-    assert spool.close().frames == count
+    assert spool.close().frames_written == count
     frames.check(spool.path, count)
 
 
@@ -70,7 +70,7 @@ def test_killed_at_the_end(make_spool, frames, writer_of):
             spool.put(frames(index))
         writer_of(spool).kill()
     result = spool.close()
-    assert (result.frames, result.state) == (50, "complete")
+    assert (result.frames_written, result.state) == (50, "complete")
     frames.check(spool.path, 50)
 
 
@@ -135,5 +135,5 @@ def test_the_time_to_start_again_is_not_the_disks(make_spool, frames, writer_of,
             spool.put(frames(index))
         writer_of(spool).kill()
         result = spool.close()
-    assert (result.frames, result.state, result.stats.writer_restarts) == (20, "complete", 1)
+    assert (result.frames_written, result.state, result.stats.writer_restarts) == (20, "complete", 1)
     frames.check(spool.path, 20)

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 import mmspool
-from mmspool import DetectorInfo
 from mmspool.persistence import verify
 from mmspool.persistence.block_layout import plan_blocks
+from mmspool.persistence.options import SpoolOptions
 from mmspool.persistence.shared_ring.ring import Ring, RingField
 from mmspool.persistence.writer_process.compressed_writer import CompressedWriter
 from mmspool.persistence.writer_process.messages import StartWriting
@@ -36,15 +36,9 @@ class Bench:
         self.begin = StartWriting(
             path=path,
             layout=geometry,
-            info=DetectorInfo(),
-            metadata_json="{}",
             start=datetime.now(UTC),
             start_ns=0,
-            direct=True,
-            checksum=True,
-            sync_interval_s=0.0,
-            compression=compression,
-            raw_if_slow=True,
+            options=SpoolOptions(sync_interval_s=0.0, compression=compression),
         )
         path.touch()
 
@@ -61,7 +55,7 @@ class Bench:
 
     def writer(self, *, resume: bool = False) -> RawWriter:
         """Return a new writer."""
-        return (CompressedWriter if self.begin.compression else RawWriter)(
+        return (CompressedWriter if self.begin.options.compression else RawWriter)(
             self.ring, replace(self.begin, resume=resume)
         )
 

@@ -103,7 +103,7 @@ def soak(run: Run, folder: Path) -> tuple[SpoolResult, VerifyReport, Samples]:
                 while spool.stats.frames_written < run.frames:
                     time.sleep(_SAMPLE_S)
             result = spool.close()
-        print(f"{run.name}: {result.frames:,} frames, {time.monotonic() - started:.0f} s; checking", flush=True)  # noqa: T201
+        print(f"{run.name}: {result.frames_written:,} frames, {time.monotonic() - started:.0f} s; checking", flush=True)  # noqa: T201
         return result, verify(path), samples
     finally:
         path.unlink(missing_ok=True)

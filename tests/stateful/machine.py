@@ -235,7 +235,7 @@ class SpoolMachine(RuleBasedStateMachine):
         self.models.remove(model)
         result = model.spool.close(interrupted=interrupted)
         assert model.spool.close() is result
-        assert (result.frames, result.frames_lost) == (len(model.frames), model.lost)
+        assert (result.frames_written, result.frames_lost) == (len(model.frames), model.lost)
         assert [[loss.before_frame, loss.count, loss.stage] for loss in result.losses] == model.losses
         assert result.state == ("interrupted" if interrupted else "incomplete" if model.lost else "complete")
         try:
