@@ -1,8 +1,19 @@
 """Controlling a camera and recording it."""
 
 from .camera import Camera
+from .mda import MDASpooling, spool_mda
 from .properties import Properties, Property
 from .result import EndReason, RecordResult, RecordStats
 from .running import RunningRecording
 
-__all__ = ["Camera", "EndReason", "Properties", "Property", "RecordResult", "RecordStats", "RunningRecording"]
+__all__ = [
+    "Camera",
+    "EndReason",
+    "MDASpooling",
+    "Properties",
+    "Property",
+    "RecordResult",
+    "RecordStats",
+    "RunningRecording",
+    "spool_mda",
+]

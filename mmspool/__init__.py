@@ -14,7 +14,16 @@ from .errors import *  # noqa: F403
 
 if TYPE_CHECKING:
     from .adapters import Faults, MockCore, Roi, SteppedClock, frame_index, frame_metadata
-    from .driver import Camera, EndReason, Property, RecordResult, RecordStats, RunningRecording
+    from .driver import (
+        Camera,
+        EndReason,
+        MDASpooling,
+        Property,
+        RecordResult,
+        RecordStats,
+        RunningRecording,
+        spool_mda,
+    )
     from .persistence import (
         DetectorInfo,
         Loss,
@@ -35,6 +44,7 @@ __all__ = [
     "EndReason",
     "Faults",
     "Loss",
+    "MDASpooling",
     "MockCore",
     "Property",
     "RecordResult",
@@ -53,13 +63,23 @@ __all__ = [
     "frame_metadata",
     "open",
     "repair",
+    "spool_mda",
     "verify",
     *errors.__all__,
 ]
 
 _LAYERS = {
     "adapters": ("Faults", "MockCore", "Roi", "SteppedClock", "frame_index", "frame_metadata"),
-    "driver": ("Camera", "EndReason", "Property", "RecordResult", "RecordStats", "RunningRecording"),
+    "driver": (
+        "Camera",
+        "EndReason",
+        "MDASpooling",
+        "Property",
+        "RecordResult",
+        "RecordStats",
+        "RunningRecording",
+        "spool_mda",
+    ),
 }
 
 

@@ -13,10 +13,10 @@ import mmspool
 HOME = Path(mmspool.__file__).parents[1]
 
 NAMES = """
-Camera CameraBusyError CameraError ConnectError CoreError DetectorInfo EndReason Faults FrameError Loss MmspoolError
-MockCore Property RecordResult RecordStats Recording RecordingError RepairReport RingFullError Roi RunningRecording
-SettingError Spool SpoolClosedError SpoolError SpoolResult SpoolStats SteppedClock StorageError VerifyReport WriterError
-__version__ frame_index frame_metadata open repair verify
+Camera CameraBusyError CameraError ConnectError CoreError DetectorInfo EndReason Faults FrameError Loss MDASpooling
+MmspoolError MockCore Property RecordResult RecordStats Recording RecordingError RepairReport RingFullError Roi
+RunningRecording SettingError Spool SpoolClosedError SpoolError SpoolResult SpoolStats SteppedClock StorageError
+VerifyReport WriterError __version__ frame_index frame_metadata open repair spool_mda verify
 """
 
 
@@ -56,7 +56,7 @@ def test_storage_errors_read_well():
 def test_import_is_light():
     """Importing mmspool does not import pycromanager, which takes long and is not needed for recording arrays."""
     loaded = run("import mmspool; print(*sys.modules)").split()
-    heavy = ("pycromanager", "mmpycorex", "pyjavaz", "pymmcore", "mm_test_adapters")
+    heavy = ("pycromanager", "mmpycorex", "pyjavaz", "pymmcore", "pymmcore_plus", "useq", "mm_test_adapters")
     assert [name for name in loaded if name.split(".")[0] in heavy] == []
 
 

@@ -1,0 +1,210 @@
+"""`MDARecording`: the files of one pymmcore-plus run, one a camera, in which every planned frame is accounted for."""
+
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Unpack
+
+import numpy as np
+import numpy.typing as npt
+
+from ...adapters import Frame
+from ...errors import FrameError, RingFullError, SpoolClosedError, SpoolError
+from ...persistence import Spool, SpoolKeywords, SpoolOptions, SpoolResult
+from ..frame_counters import GapDetector
+from .events import RunFormat, camera_index, run_format, stored_metadata
+from .view import RunView
+
+_NOT_IN_NAMES = re.compile(r"[^\w-]+")
+
+
+class MDARecording:
+    """The files of one run.
+
+    A file holds frames of one camera. A single camera has `path`; of several, each has `path` with ``_`` and the
+    camera's label before the suffix.
+
+    Parameters
+    ----------
+    path
+        The HDF5 file to create.
+    options
+        Keyword arguments of `Spool`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], **options: Unpack[SpoolKeywords]) -> None:
+        SpoolOptions.from_keywords(**options)  # what makes no sense is refused now, not when the run begins
+        self.path = Path(path).absolute()
+        self._options = options
+        self._tracks: tuple[_Track, ...] = ()
+        self._results: dict[str, SpoolResult] = {}
+        self._closed = False
+        self._view: RunView | None = None
+
+    @property
+    def view(self) -> RunView | None:
+        """The frames so far as an array, for viewers; None before the run starts."""
+        return self._view
+
+    @property
+    def spools(self) -> dict[str, Spool]:
+        """The spool of each camera by its label; empty before the run starts."""
+        return {track.label: track.spool for track in self._tracks}
+
+    @property
+    def results(self) -> dict[str, SpoolResult]:
+        """How the file of each camera ended, by its label; empty before that."""
+        return dict(self._results)
+
+    def begin(self, sequence: Any, summary: Mapping[str, Any] | None) -> None:
+        """Create the files, before anything is exposed.
+
+        Raises
+        ------
+        FrameError
+            The frames cannot be stored.
+        SpoolClosedError
+            This recording had a run before.
+        StorageError
+            A file or a ring cannot be created; no file is left.
+        """
+        if self._tracks or self._closed:
+            raise SpoolClosedError(f"the recording to {self.path} holds one run already: start another for the next")
+        frames = run_format(summary)
+        tracks: list[_Track] = []
+        try:
+            for label in frames.cameras:
+                tracks.append(_Track(label, self._open(label, frames, sequence)))  # noqa: PERF401 - closed below
+            files = {track.label: track.spool.path for track in tracks}
+            self._view = RunView(sequence, frames.shape, frames.dtype, files)
+        except BaseException:
+            for track in tracks:
+                with suppress(SpoolError):
+                    track.spool.close(interrupted=True, end_reason="the file of another camera could not be created")
+                track.spool.path.unlink(missing_ok=True)
+            raise
+        self._tracks = tuple(tracks)
+
+    def begin_event(self) -> None:
+        """Start the account of the next event; the core numbers the frames of each from 0."""
+        for track in self._tracks:
+            track.begin_event()
+
+    def put(self, image: npt.NDArray[Any], event: Any, meta: Mapping[str, Any] | None) -> None:
+        """Store a copy of a frame in the file of its camera.
+
+        Parameters
+        ----------
+        image
+            ``(Y, X)``; the caller may reuse its buffer.
+        event
+            The ``useq.MDAEvent`` of the frame; its index ``cam`` names the camera.
+        meta
+            The frame metadata of pymmcore-plus.
+
+        Raises
+        ------
+        FrameError
+            The frame does not fit the run; it was not stored.
+        SpoolError
+            The spool of its camera failed, or is closed.
+        """
+        place = camera_index(event)
+        if self._closed or not self._tracks:
+            raise SpoolClosedError(
+                f"the recording to {self.path} takes frames only from the start to the end of its run"
+            )
+        if place >= len(self._tracks):
+            raise FrameError(
+                f"a frame arrived from camera {place}, but the run began with {len(self._tracks)} "
+                f"({', '.join(self.spools)}): the cameras must stay the same during a run"
+            )
+        track = self._tracks[place]
+        if track.spool.dtype == np.float32 and image.dtype == np.uint32:
+            image = image.view(np.float32)
+        if track.put(image, stored_metadata(meta)) and self._view is not None:
+            self._view.note(place, track.stored - 1, event, image)
+
+    def accounted(self, place: int) -> int:
+        """Return how many frames of the present event that camera has in its file or its ledger."""
+        return self._tracks[place].accounted
+
+    def end_event(self, planned: int, stage: str) -> None:
+        """Enter into the ledgers what an event asked of each camera and did not deliver."""
+        for track in self._tracks:
+            track.end_event(planned, stage)
+
+    def close(self, *, interrupted: bool, reason: str) -> dict[str, SpoolResult]:
+        """Close all files; idempotent.
+
+        Raises
+        ------
+        WriterError
+            A writer process failed; the other files are closed.
+        """
+        failure: SpoolError | None = None
+        for track in () if self._closed else self._tracks:
+            try:
+                self._results[track.label] = track.spool.close(interrupted=interrupted, end_reason=reason)
+            except SpoolError as exc:
+                failure = failure or exc
+        self._closed = True
+        if failure is not None:
+            raise failure
+        return self.results
+
+    def _open(self, label: str, frames: RunFormat, sequence: Any) -> Spool:
+        path = self.path
+        if len(frames.cameras) > 1:
+            path = path.with_name(f"{path.stem}_{_NOT_IN_NAMES.sub('-', label)}{path.suffix}")
+        plan = {"useq_sequence": sequence.model_dump(mode="json", exclude_unset=True), "camera": label}
+        given = self._options
+        options: SpoolKeywords = {
+            "info": frames.info,
+            **given,
+            "shape": frames.shape,
+            "dtype": frames.dtype,
+            "metadata": plan | dict(given.get("metadata") or {}),
+        }
+        return Spool(path, **options)
+
+
+class _Track:
+    """One camera's file, and the account of the present event."""
+
+    def __init__(self, label: str, spool: Spool) -> None:
+        self.label = label
+        self.spool = spool
+        self.accounted = 0
+        """Frames of the present event that are in the spool or in its ledger."""
+        self.stored = 0
+        """Frames of the run that are in the spool."""
+        self._gaps = GapDetector()
+
+    def begin_event(self) -> None:
+        self.accounted = 0
+        self._gaps = GapDetector()
+
+    def put(self, image: npt.NDArray[Any], numbers: Mapping[str, int]) -> bool:
+        frame = Frame(image, numbers["image_number"], numbers["camera_frame_number"], numbers["camera_timestamp"])
+        for gap in self._gaps.missing_before(frame):
+            self._lose(gap.count, gap.stage)
+        try:
+            stored = self.spool.put(image, numbers)
+        except RingFullError:
+            self.accounted += 1  # the spool has entered it into its ledger
+            raise
+        self.accounted += 1
+        self.stored += stored
+        return stored
+
+    def end_event(self, planned: int, stage: str) -> None:
+        if (missing := planned - self.accounted) > 0:
+            self._lose(missing, stage)
+        self.accounted = 0
+
+    def _lose(self, count: int, stage: str) -> None:
+        self.spool.record_loss(count, stage)
+        self.accounted += count
