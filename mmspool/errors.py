@@ -10,6 +10,8 @@
     │   ├── StorageError            the file or the ring cannot be made here (also an ``OSError``)
     │   └── WriterError             the persistence process failed; its cause is ``__cause__``
     ├── RecordingError              a file cannot be read as an mmspool recording
+    ├── ExportError                 a recording cannot be written in another format
+    ├── MissingPackageError         an optional package is not installed (also an ``ImportError``)
     └── CameraError                 controlling a camera
         ├── CoreError               the Micro-Manager core refused or failed; its own error is ``__cause__``
         ├── SettingError            a value that the camera cannot take (also a ``ValueError``)
@@ -24,7 +26,9 @@ __all__ = [
     "CameraError",
     "ConnectError",
     "CoreError",
+    "ExportError",
     "FrameError",
+    "MissingPackageError",
     "MmspoolError",
     "RecordingError",
     "RingFullError",
@@ -73,6 +77,14 @@ class WriterError(SpoolError):
 
 class RecordingError(MmspoolError):
     """A file cannot be read as an mmspool recording; it was not changed."""
+
+
+class ExportError(MmspoolError):
+    """A recording cannot be written in another format; nothing is left at the target."""
+
+
+class MissingPackageError(MmspoolError, ImportError):
+    """An optional package is not installed; the message has the command that installs it."""
 
 
 class CameraError(MmspoolError):

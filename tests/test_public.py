@@ -17,6 +17,7 @@ Camera CameraBusyError CameraError ConnectError CoreError DetectorInfo EndReason
 MmspoolError MockCore Property RecordResult RecordStats Recording RecordingError RepairReport RingFullError Roi
 RunningRecording SettingError Spool SpoolClosedError SpoolError SpoolResult SpoolStats SteppedClock StorageError
 VerifyReport WriterError __version__ frame_index frame_metadata open repair spool_mda verify
+ExportError MissingPackageError
 """
 
 

@@ -1,10 +1,11 @@
 """What all commands print with, and how they end."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import click
 from rich.console import Console
+from rich.progress import Progress
 from rich.text import Text
 
 from ..errors import MmspoolError
@@ -32,6 +33,14 @@ def errors_as_messages() -> Iterator[None]:
     except (MmspoolError, KeyError, ValueError) as exc:
         text = str(exc.args[0]) if isinstance(exc, KeyError) else str(exc)
         raise click.ClickException("\n".join([text, *getattr(exc, "__notes__", ())])) from exc
+
+
+@contextlib.contextmanager
+def bar(name: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar on a terminal, nothing elsewhere; yield what to call with done and total."""
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task(name, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def print_rows(rows: list[tuple[str, str | Text]]) -> None:

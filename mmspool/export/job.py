@@ -1,0 +1,82 @@
+"""What every format's writer is given."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..calibration import Calibration
+from ..persistence import Recording
+from ..selection import Window
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Images to write, and what is known of them.
+
+    Attributes
+    ----------
+    recording, window, calibration
+        Where they come from, which part, and its scales.
+    images
+        Yields them in order, each ``(Y, X)``; may be used once.
+    compress
+        Whether to compress.
+    progress
+        Called with images written and images in all.
+    """
+
+    recording: Recording
+    window: Window
+    calibration: Calibration
+    images: Iterator[npt.NDArray[Any]]
+    compress: bool
+    progress: Callable[[int, int], None]
+
+    def counted(self) -> Iterator[npt.NDArray[Any]]:
+        """Yield the images, C-contiguous, and report each."""
+        total = self.window.shape[0]
+        for done, image in enumerate(self.images, 1):
+            yield np.ascontiguousarray(image)
+            self.progress(done, total)
+
+    @property
+    def times_s(self) -> npt.NDArray[np.float64]:
+        """The time of each image: that of the first frame it is made of."""
+        return self.calibration.times_s[self.window.first_frames]
+
+    @property
+    def interval_s(self) -> float | None:
+        """The median interval of two images."""
+        interval = self.calibration.frame_interval_s
+        return None if interval is None else interval * self.window.frames.step * self.window.group_frames
+
+    @property
+    def pixel_um(self) -> tuple[float, float] | None:
+        """The size of an image's pixel ``(y, x)``, um."""
+        pixel = self.calibration.pixel_um
+        side = self.window.selection.bin
+        return None if pixel is None else (pixel[0] * side, pixel[1] * side)
+
+    def facts(self) -> dict[str, str]:
+        """Return what is known beyond the scales, by name: source, what was lost, and the camera's settings."""
+        recording, window = self.recording, self.window
+        selection, crop = window.selection, window.crop
+        camera = recording.metadata["detector"].get("camera", {})
+        known = {
+            "source": recording.path.name,
+            "state": recording.state,
+            "frames": f"{window.frames.start}:{window.frames.stop}:{window.frames.step}",
+            "crop": f"{crop.x},{crop.y},{crop.width},{crop.height}",
+            "bin": f"{selection.bin} ({selection.bin_method})",
+            "projection": selection.projection or "none",
+            "frames a projection": str(window.group_frames),
+            "frames lost": str(recording.frames_lost),
+            "losses": ", ".join(f"{loss.count} before {loss.before_frame}" for loss in recording.losses),
+            "camera": self.calibration.camera,
+        }
+        known |= {f"property {name}": str(value) for name, value in camera.get("properties", {}).items()}
+        known |= {str(name): str(value) for name, value in recording.metadata["metadata"].items()}
+        return {name: value for name, value in known.items() if value}

@@ -1,0 +1,58 @@
+"""OME-Zarr (OME-NGFF 0.5), by ome-writers."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ExportError
+from ..packages import require
+from .job import Job
+
+_DTYPES = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64")
+_SHARD_BYTES = 256 << 20  # of pixels in a file: few files, and one fits in memory
+
+
+def write_ome_zarr(job: Job, path: Path) -> None:
+    """Write OME-Zarr: one chunk a frame, many chunks a file; scale, units, and the time of each plane."""
+    ome_writers = require("ome_writers", "exporting OME-Zarr", install="ome-writers[tensorstore]")
+    require("tensorstore", "exporting OME-Zarr", install="ome-writers[tensorstore]")
+    frames, height, width = job.window.shape
+    dtype = job.window.dtype
+    if dtype.name not in _DTYPES:
+        raise ExportError(f"OME-Zarr is written with pixels of {', '.join(_DTYPES)}, not {dtype}")
+    if not path.name.endswith(".ome.zarr"):
+        raise ExportError(f"{path.name} must end in .ome.zarr, so that other programs know what it is")
+    frame_bytes = height * width * dtype.itemsize
+    step_y, step_x = job.pixel_um or (None, None)
+    unit = "micrometer" if job.pixel_um is not None else None
+    interval = job.interval_s
+    dimensions = [
+        ome_writers.Dimension(
+            name="t",
+            count=frames,
+            type="time",
+            chunk_size=1,
+            shard_size_chunks=_shard_frames(frames, frame_bytes),
+            unit="second" if interval is not None else None,
+            scale=interval,
+        ),
+        ome_writers.Dimension(name="y", count=height, type="space", chunk_size=height, unit=unit, scale=step_y),
+        ome_writers.Dimension(name="x", count=width, type="space", chunk_size=width, unit=unit, scale=step_x),
+    ]
+    settings = ome_writers.AcquisitionSettings(
+        root_path=str(path),
+        dimensions=dimensions,
+        dtype=dtype.name,
+        format={"name": "ome-zarr", "backend": "tensorstore"},
+        compression="blosc-zstd" if job.compress else None,
+    )
+    times = job.times_s
+    with ome_writers.create_stream(settings) as stream:
+        for frame, time_s in zip(job.counted(), times, strict=True):
+            stream.append(frame, frame_metadata={"delta_t": float(time_s)} if np.isfinite(time_s) else None)
+        stream.set_global_metadata("mmspool", {"start_time": job.calibration.start_time, **job.facts()})
+
+
+def _shard_frames(frames: int, frame_bytes: int) -> int:
+    return max(1, min(frames, math.ceil(_SHARD_BYTES / frame_bytes)))

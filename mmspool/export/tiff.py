@@ -1,0 +1,84 @@
+"""OME-TIFF, and multi-page TIFF as ImageJ reads it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ExportError
+from ..packages import require
+from .job import Job
+
+_OME_DTYPES = ("bool", "int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64")
+_IMAGEJ_DTYPES = ("uint8", "uint16", "float32")
+_CLASSIC_BYTES = (4 << 30) - (64 << 20)  # 32-bit offsets, less what the tags and the metadata may take
+
+
+def write_ome_tiff(job: Job, path: Path) -> None:
+    """Write OME-TIFF: pixel size, time of each plane, exposure, settings; one file, BigTIFF where it must be."""
+    tifffile = require("tifffile", "exporting OME-TIFF")
+    if job.window.dtype.name not in _OME_DTYPES:
+        raise ExportError(f"OME-TIFF has no pixels of {job.window.dtype}, only {', '.join(_OME_DTYPES)}")
+    metadata: dict[str, Any] = {
+        "axes": "TYX",
+        "Name": job.calibration.name,
+        "AcquisitionDate": job.calibration.start_time,
+        "Channel": {"Name": [job.calibration.camera or "camera"]},
+        "Plane": _planes(job),
+        "MapAnnotation": job.facts(),
+    }
+    if job.calibration.bit_depth and job.window.dtype == job.window.source_dtype:
+        metadata["SignificantBits"] = job.calibration.bit_depth
+    if job.pixel_um is not None:
+        for axis, size in zip("YX", job.pixel_um, strict=True):
+            metadata[f"PhysicalSize{axis}"], metadata[f"PhysicalSize{axis}Unit"] = size, "µm"
+    if job.interval_s is not None:
+        metadata["TimeIncrement"], metadata["TimeIncrementUnit"] = job.interval_s, "s"
+    _write(tifffile, job, path, metadata, ome=True)
+
+
+def write_tiff(job: Job, path: Path) -> None:
+    """Write multi-page TIFF: an ImageJ hyperstack where ImageJ can read it, plain pages otherwise."""
+    tifffile = require("tifffile", "exporting TIFF")
+    if job.window.dtype.name not in _IMAGEJ_DTYPES or _image_bytes(job) > _CLASSIC_BYTES or job.compress:
+        metadata: dict[str, Any] | None = {"axes": "TYX"}
+        _write(tifffile, job, path, metadata, ome=False)
+        return
+    metadata = {"axes": "TYX", "Info": "\n".join(f"{name} = {value}" for name, value in job.facts().items())}
+    if job.interval_s is not None:
+        metadata["finterval"], metadata["fps"] = job.interval_s, 1 / job.interval_s
+    if job.pixel_um is not None:
+        metadata["unit"] = "um"
+    _write(tifffile, job, path, metadata, imagej=True)
+
+
+def _write(tifffile: Any, job: Job, path: Path, metadata: dict[str, Any] | None, **kind: bool) -> None:
+    options: dict[str, Any] = {"compression": "zlib", "predictor": True} if job.compress else {}
+    if job.pixel_um is not None and not kind.get("ome"):
+        options["resolution"] = (1 / job.pixel_um[1], 1 / job.pixel_um[0])
+    with tifffile.TiffWriter(path, bigtiff=_image_bytes(job) > _CLASSIC_BYTES, **kind) as tiff:
+        tiff.write(
+            job.counted(),
+            shape=job.window.shape,
+            dtype=job.window.dtype,
+            photometric="minisblack",
+            metadata=metadata,
+            software="mmspool",
+            **options,
+        )
+
+
+def _planes(job: Job) -> dict[str, Any]:
+    times = job.times_s
+    if not np.isfinite(times).all():
+        return {}
+    count = len(times)
+    planes: dict[str, Any] = {"DeltaT": times.tolist(), "DeltaTUnit": ["s"] * count}
+    if job.calibration.exposure_s is not None:
+        planes |= {"ExposureTime": [job.calibration.exposure_s] * count, "ExposureTimeUnit": ["s"] * count}
+    return planes
+
+
+def _image_bytes(job: Job) -> int:
+    frames, height, width = job.window.shape
+    return frames * (height * width * job.window.dtype.itemsize + 512)  # the page's tags and its place in the metadata

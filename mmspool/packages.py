@@ -1,0 +1,35 @@
+"""Optional packages: imported when they are used, with advice where they are missing."""
+
+import importlib
+import shlex
+import sys
+from types import ModuleType
+
+from .errors import MissingPackageError
+
+
+def require(module: str, purpose: str, *, install: str | None = None) -> ModuleType:
+    """Import a module of an optional package.
+
+    Parameters
+    ----------
+    module
+        Its name, such as ``"matplotlib.figure"``.
+    purpose
+        What it is needed for, as the beginning of the message: ``"a report"``.
+    install
+        What to give pip, where that is not the module's first name.
+
+    Raises
+    ------
+    MissingPackageError
+        It cannot be imported; the message has the command that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as exc:
+        package = install or module.partition(".")[0]
+        raise MissingPackageError(
+            f"{purpose} needs the package {package.partition('[')[0]}, which cannot be imported ({exc}): "
+            f"{shlex.join([sys.executable, '-m', 'pip', 'install', package])}"
+        ) from exc

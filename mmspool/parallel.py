@@ -1,0 +1,113 @@
+"""Work over the frames of a recording, on this machine's cores or on a dask cluster; the result is the same."""
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy.typing as npt
+
+from .packages import require
+from .persistence import Recording
+from .selection import Projector, Window
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+MAX_THREADS = 8
+_AHEAD = 2  # tasks handed out for each worker: one to work on, one to go on with
+
+
+def map_in_order(
+    function: Callable[[Task], Result], tasks: Iterable[Task], *, scheduler: str | None = None
+) -> Iterator[Result]:
+    """Yield the result of each task, in their order, with a bounded number under way.
+
+    Parameters
+    ----------
+    function
+        Called with a task. For a cluster, both must be such as can be pickled.
+    tasks
+        What to work on.
+    scheduler
+        Address of a dask scheduler, such as ``"tcp://10.0.0.5:8786"``; None: threads of this process.
+
+    Raises
+    ------
+    MissingPackageError
+        ``scheduler`` is given, and distributed is not installed.
+    ConnectionError
+        No scheduler answers there.
+    """
+    if scheduler is None:
+        yield from _on_threads(function, tasks)
+    else:
+        yield from _on_cluster(function, tasks, scheduler)
+
+
+def project(recording: Recording, window: Window, *, scheduler: str | None = None) -> Iterator[npt.NDArray[Any]]:
+    """Yield the images of a selection, ``(Y, X)``, in order.
+
+    Frames that are not combined are read by this process: sending them through a cluster would be slower.
+    """
+    projection = window.selection.projection
+    if projection is None or scheduler is None:
+        yield from window.read(recording)
+        return
+    groups = [window.frames[first : first + window.group_frames] for first in _firsts(window)]
+    parts = [window.parts(group) for group in groups]
+    path = recording.path.absolute()
+    tasks = [(path, window, part) for group in parts for part in group]
+    results = map_in_order(_project_part, tasks, scheduler=scheduler)
+    for group in parts:
+        projector = Projector(projection)
+        for partial in itertools.islice(results, len(group)):
+            projector.merge(partial)
+        yield projector.result().astype(window.dtype, copy=False)
+
+
+def _firsts(window: Window) -> range:
+    return range(0, len(window.frames), window.group_frames)
+
+
+def _project_part(task: tuple[Path, Window, range]) -> Projector:
+    path, window, frames = task
+    assert window.selection.projection is not None  # noqa: S101 - `project` asks for nothing else
+    projector = Projector(window.selection.projection)
+    with Recording(path) as recording:
+        projector.add(window.load(recording, frames))
+    return projector
+
+
+def _on_threads(function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+    workers = min(MAX_THREADS, os.cpu_count() or 1)
+    waiting = iter(tasks)
+    with ThreadPoolExecutor(workers, thread_name_prefix="mmspool") as pool:
+        futures: deque[Future[Result]] = deque(
+            pool.submit(function, task) for task in itertools.islice(waiting, _AHEAD * workers)
+        )
+        try:
+            while futures:
+                yield futures.popleft().result()
+                futures.extend(pool.submit(function, task) for task in itertools.islice(waiting, 1))
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+def _on_cluster(function: Callable[[Task], Result], tasks: Iterable[Task], scheduler: str) -> Iterator[Result]:
+    distributed = require("distributed", "work on a dask cluster", install="distributed")
+    try:
+        client = distributed.Client(scheduler, timeout="10s", set_as_default=False)
+    except (OSError, TimeoutError) as exc:
+        raise ConnectionError(f"no dask scheduler answers at {scheduler}: start one with 'dask scheduler'") from exc
+    with client:
+        waiting = iter(tasks)
+        ahead = _AHEAD * max(1, sum(client.nthreads().values()))
+        futures = deque(client.submit(function, task, pure=False) for task in itertools.islice(waiting, ahead))
+        while futures:
+            yield futures.popleft().result()
+            futures.extend(client.submit(function, task, pure=False) for task in itertools.islice(waiting, 1))

@@ -1,0 +1,57 @@
+"""Recordings to look at, and what the tests of looking share."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mmspool import Camera, DetectorInfo, Spool, SteppedClock
+
+FRAMES, HEIGHT, WIDTH = 60, 48, 64
+PIXEL_UM = (0.1625, 0.1625)
+
+
+def frame(index: int, shape: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray[Any, Any]:
+    """Return a frame that carries its index in every pixel, and is neither symmetric nor flat."""
+    y, x = np.indices(shape)
+    return (1000 * index + 7 * y + x).astype(np.uint16)
+
+
+@pytest.fixture(scope="session")
+def camera_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a recording from the simulated camera, whose frames are 10 ms apart."""
+    path = tmp_path_factory.mktemp("look") / "cells.h5"
+    with Camera.mock(width=WIDTH, height=HEIGHT, seed=1, clock=SteppedClock(tick_s=0.01)) as camera:
+        camera.record(path, frames=FRAMES, buffer_bytes=16_000_000, metadata={"sample": "HeLa"})
+    return path
+
+
+def record(
+    path: Path,
+    *,
+    frames: int = 20,
+    shape: tuple[int, int] = (HEIGHT, WIDTH),
+    lost_before: tuple[int, ...] = (),
+    **options: Any,
+) -> Path:
+    """Record numbered frames; three are lost before each of those named."""
+    options.setdefault("info", DetectorInfo(sample_pixel_um=PIXEL_UM, count_time_s=0.01, bit_depth=16))
+    with Spool(path, buffer_bytes=16_000_000, **options) as spool:
+        for index in range(frames):
+            if index in lost_before:
+                spool.record_loss(3, "camera")
+            spool.put(frame(index, shape))
+    return path
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a recording of 20 numbered frames, 3 of which are missing before the tenth; tests only read it."""
+    return record(tmp_path_factory.mktemp("look") / "numbered.h5", lost_before=(10,))
+
+
+@pytest.fixture(scope="session")
+def expected() -> np.ndarray[Any, Any]:
+    """Return its pixels."""
+    return np.stack([frame(index) for index in range(20)])
