@@ -60,9 +60,9 @@ def test_missing_peer_is_reported(measured):
 
 
 def test_page_has_the_figures(measured):
-    """The page names machine, method, targets, cases and what is not measured."""
+    """The page names machine, method, a summary, cases and what is not measured."""
     page = (measured[1] / "page.md").read_text()
-    for part in ("# Performance", "## How it was measured", "## Targets", "## 512x512", "## 1003x777", "cores"):
+    for part in ("# Performance", "## How it was measured", "## In short", "## 512x512", "## 1003x777", "cores"):
         assert part in page
     assert "| **mmspool** |" in page
     assert "Measured with --quick" in page
