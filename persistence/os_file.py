@@ -15,6 +15,7 @@ fcntl: Any = importlib.import_module("fcntl") if importlib.util.find_spec("fcntl
 
 _PASSING = (errno.EIO, errno.EAGAIN, errno.ENOSPC, errno.ENOBUFS, errno.ETIMEDOUT)
 _NO_LOCKS = (errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS)
+_PROBED_S = 1.0
 _RETRY_S = (0.05, 0.2, 0.8)  # a network drive or a controller that recovers does so within a second
 
 _moving = threading.Lock()  # a descriptor has one position for all threads
@@ -106,18 +107,46 @@ def lock_shared(descriptor: int) -> None:
     """Say that the file is in use: others may read it, none may change it, as far as the file system has locks."""
     if fcntl is None:
         return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError as exc:
-        if exc.errno not in _NO_LOCKS:
-            raise
+    limit = time.monotonic() + _PROBED_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > limit:
+                raise
+            time.sleep(_PROBED_S / 100)  # `is_locked` holds the file for a moment
+        except OSError as exc:
+            if exc.errno not in _NO_LOCKS:
+                raise
+            return
+        else:
+            return
+
+
+def lock_for_reading(descriptor: int, *, being_written: bool) -> None:
+    """Hold a shared lock, so that nobody repairs a file that is read, unless its writer holds one.
+
+    On some network drives a shared lock keeps the writer from writing; while it writes, the file needs no other lock.
+    """
+    if not (being_written and _is_locked(descriptor)):
+        lock_shared(descriptor)
 
 
 def is_locked(path: Path) -> bool:
     """Tell whether anybody has said `lock_shared`, or reads the file through HDF5."""
     if fcntl is None:
         return False
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = open_file(path, os.O_RDONLY)
+    try:
+        return _is_locked(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_locked(descriptor: int) -> bool:
+    """Tell whether another open file holds a lock; whatever this one held is released."""
+    if fcntl is None:
+        return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -125,6 +154,6 @@ def is_locked(path: Path) -> bool:
     except OSError as exc:
         if exc.errno not in _NO_LOCKS:
             raise
-    finally:
-        os.close(descriptor)
+        return False
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
     return False

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-import operator
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,20 +14,25 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RecordingError
+from .frame_indexing import select
 from .frame_table import COLUMN_NAMES, FrameTable
 from .hdf5_file import codec
 from .hdf5_file.nexus_schema import COLUMN_PATHS, DATA, DETECTOR, END_TIME, LEDGER
+from .hdf5_file.private_file import PrivateFile
 from .hdf5_file.validate import DAMAGE, check_is_file, read_losses, read_small, text_attribute, validate_structure
 from .losses import STAGES, Loss
+from .os_file import lock_for_reading
 
-_AXES = 3
+_BATCH_BYTES = 32 << 20  # of whole rows that are read for a window in them
 
 
 class Recording:
     """A recording's frames ``(T, Y, X)``, read from the file as they are asked for.
 
-    ``recording[10]`` is a frame, ``recording[10:20]`` a stack, ``recording[:, 5, 5]`` a trace; iterating gives the
-    frames in order. Only frames that were counted as written when the file was opened are seen.
+    An array in the sense of NumPy, dask and viewers: ``recording[10]`` is a frame, ``recording[10:20]`` a stack,
+    ``recording[:, 5, 5]`` a trace, and lists, masks, None and Ellipsis select as they do in an array; iterating gives
+    the frames in order. It holds the frames that were counted as written when it was opened, or refreshed, whatever
+    else is open in this process. It can be pickled, and opens the file again where it is loaded.
 
     Parameters
     ----------
@@ -36,6 +41,8 @@ class Recording:
 
     Attributes
     ----------
+    path
+        As it was given.
     state, end_reason
         How it ended, ``"recording"`` if it did not; see docs/format.md.
     frames_lost, frames_counted
@@ -49,34 +56,71 @@ class Recording:
         The file is not there, cannot be read, or is not a recording.
     """
 
+    ndim = 3
+    """Number of axes: time, rows, columns."""
+
+    path: Path
+    state: str
+    end_reason: str
+    frames_lost: int
+    frames_counted: int
+    compression: str
+    _length: int
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self._absolute = self.path.absolute()
         check_is_file(self.path)
         try:
-            self._file = h5py.File(self.path, "r")
-        except (OSError, ValueError) as exc:
-            raise RecordingError(f"{self.path} cannot be opened as an HDF5 file: {exc}") from exc
+            self._private = PrivateFile(self.path)
+        except OSError as exc:
+            raise RecordingError(f"{self.path} cannot be opened: {exc.strerror}") from exc
+        self._file: h5py.File = None
         try:
-            validate_structure(self._file, lambda: self.path.stat().st_size)
-            data = self._file[DATA]
+            self.refresh()
+        except BaseException:
+            self.close()
+            raise
+
+    def refresh(self) -> Self:
+        """See the frames, losses and state that the file has now; return the recording itself.
+
+        Raises
+        ------
+        RecordingError
+            The file cannot be read any more; the recording keeps what it had.
+        """
+        file = self._open_hdf5()
+        try:
+            validate_structure(file, self._private.size)
+            data = file[DATA]
             names = ("frames_written", "frames_lost", "state", "end_reason")
-            ledger = {name: read_small(self._file, f"{LEDGER}/{name}") for name in names}
-            self._data: h5py.Dataset = data
-            self.frames_counted = int(ledger["frames_written"])
-            self._length: int = min(self.frames_counted, data.shape[0])
-            self.state: str = ledger["state"].decode()
-            self.end_reason: str = ledger["end_reason"].decode()
-            self.frames_lost = int(ledger["frames_lost"])
-            self.compression = text_attribute(data, "compression")
-            self._loss_entries = read_losses(self._file)
-            self._columns: dict[str, npt.NDArray[Any]] = {}
-            self._metadata = self._read_metadata()
+            ledger = {name: read_small(file, f"{LEDGER}/{name}") for name in names}
+            state, end_reason = ledger["state"].decode(), ledger["end_reason"].decode()
+            compression = text_attribute(data, "compression")
+            losses = read_losses(file)
+            metadata = _read_metadata(file)
+            if self._file is None or state != self.state:
+                lock_for_reading(self._private.descriptor, being_written=state == "recording")
         except DAMAGE as exc:
-            self._file.close()
+            file.close()
             raise RecordingError(f"{self.path} is an HDF5 file, but not a recording of mmspool ({exc})") from exc
         except BaseException:
-            self._file.close()
+            file.close()
             raise
+        if self._file:
+            self._file.close()
+        self._file, self._data = file, data
+        self.frames_counted, self.frames_lost = int(ledger["frames_written"]), int(ledger["frames_lost"])
+        self.state, self.end_reason, self.compression = state, end_reason, compression
+        self._length = min(self.frames_counted, int(data.shape[0]))
+        self._frame_shape: tuple[int, int] = data.shape[1:]
+        self._dtype: np.dtype[Any] = data.dtype
+        self._chunks: tuple[int, int, int] = data.chunks
+        self._losses, self._metadata = losses, metadata
+        self._columns: dict[str, npt.NDArray[Any]] = {}
+        self._filters_loaded = False
+        return self
 
     @property
     def file(self) -> h5py.File:
@@ -86,12 +130,32 @@ class Recording:
     @property
     def shape(self) -> tuple[int, int, int]:
         """``(T, Y, X)``."""
-        return (self._length, *self._data.shape[1:])
+        return (self._length, *self._frame_shape)
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The frames' dtype, as they were put."""
-        return self._data.dtype  # type: ignore[no-any-return]  # h5py has no types
+        return self._dtype
+
+    @property
+    def chunks(self) -> tuple[int, int, int]:
+        """``(T, Y, X)`` of the pieces in which the file holds the frames: whole frames, one or more."""
+        return self._chunks
+
+    @property
+    def size(self) -> int:
+        """Number of pixels in all frames."""
+        return math.prod(self.shape)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a pixel."""
+        return self._dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all pixels, uncompressed."""
+        return int(self.size * self.itemsize)
 
     def frame_table(
         self, columns: Sequence[str] | None = None, *, start: int = 0, stop: int | None = None
@@ -117,7 +181,7 @@ class Recording:
         """Where frames are missing: before which frame, how many, and at which stage they were lost."""
         return tuple(
             Loss(int(before), int(count), STAGES[code])
-            for before, count, code in self._loss_entries
+            for before, count, code in self._losses
             if 0 <= code < len(STAGES)
         )
 
@@ -130,24 +194,18 @@ class Recording:
         return self._length
 
     def __getitem__(self, key: Any) -> npt.NDArray[Any]:
-        """Read ``(T, Y, X)`` by NumPy's basic indexing: numbers, slices and Ellipsis."""
-        select: list[int | slice] = []
-        turn = []
-        for part, size in zip(_expand(key), self.shape, strict=True):
-            if isinstance(part, slice):
-                wanted = range(*part.indices(size))
-                forward = wanted if wanted.step > 0 else wanted[::-1]
-                select.append(slice(forward.start, forward.stop, forward.step) if wanted else slice(0, 0))
-                turn.append(slice(None, None, 1 if wanted.step > 0 else -1))
-            else:
-                index = operator.index(part)
-                if not -size <= index < size:
-                    raise IndexError(f"index {index} is out of range: the recording has shape {self.shape}")
-                select.append(index % size)
-        return self._read(tuple(select))[tuple(turn)]
+        """Read what an index selects, as NumPy would from an array ``(T, Y, X)``."""
+        if type(key) is int and -self._length <= key < self._length:  # what loops do
+            with self._reading():
+                return self._data[key % self._length]  # type: ignore[no-any-return]  # h5py has no types
+        return select(key, self.shape, self.itemsize, self._read_slab)
 
     def __iter__(self) -> Iterator[npt.NDArray[Any]]:
         return (self[index] for index in range(self._length))
+
+    def __contains__(self, value: object) -> bool:
+        """Tell whether a pixel, or a frame, has a value, as NumPy does; reads frame by frame."""
+        return any(bool(np.any(frame == value)) for frame in self)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         """Read everything; ``copy=False`` cannot be had from a file."""
@@ -155,9 +213,14 @@ class Recording:
             raise ValueError("reading a recording always makes a copy")
         return np.asarray(self[:], dtype)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (str(self._absolute), self._length)
+
     def close(self) -> None:
-        """Close the file; idempotent."""
-        self._file.close()
+        """Close the file; idempotent. Facts such as shape, state and losses can still be asked for."""
+        if self._file:
+            self._file.close()
+        self._private.close()
 
     def __enter__(self) -> Self:
         return self
@@ -170,18 +233,39 @@ class Recording:
     def __repr__(self) -> str:
         return f"<Recording {self.path} {self.shape} {self.dtype} {self.state}, {self.frames_lost} lost>"
 
-    def _read(self, key: tuple[Any, ...]) -> npt.NDArray[Any]:
-        codec.load_filters(self._data.id)
+    def _open_hdf5(self) -> h5py.File:
+        if self._private.closed:
+            raise self._closed()
+        try:
+            return self._private.open_hdf5()
+        except (OSError, ValueError, RuntimeError) as exc:
+            raise RecordingError(f"{self.path} {_what_it_is(self._private)} ({exc})") from exc
+
+    def _read_slab(self, frames: range, rows: range, columns: range) -> npt.NDArray[Any]:
+        """Read frames, rows and columns ``(t, y, x)``.
+
+        What lies within the rows of a frame is cut out of whole rows: HDF5 would read it row by row, or with steps
+        pixel by pixel, which takes many times longer.
+        """
+        height, width = self._frame_shape
+        scattered = len(rows) > 1 and (len(columns) < width or rows.step > 1 or columns.step > 1)
+        key = tuple(
+            slice(part.start, part.stop, part.step) if part else slice(0, 0) for part in (frames, rows, columns)
+        )
         with self._reading():
-            return self._data[key]  # type: ignore[no-any-return]
+            if not scattered or not frames or not columns:
+                return self._data[key]  # type: ignore[no-any-return]
+            whole = slice(rows.start, rows.stop) if rows.step * 8 < height else key[1]
+            step = max(1, _BATCH_BYTES // ((whole.stop - whole.start) * width * self.itemsize))
+            cut = np.empty((len(frames), len(rows), len(columns)), self._dtype)
+            for first in range(0, len(frames), step):
+                part = frames[first : first + step]
+                read = self._data[part.start : part.stop : part.step, whole]
+                cut[first : first + step] = read[:, :: rows.step if whole != key[1] else 1, key[2]]
+            return cut
 
     def _read_column(self, name: str) -> npt.NDArray[Any]:
         if name not in self._columns:
-            if not self._file:
-                raise RecordingError(
-                    f"{self.path} was closed before column {name!r} was read: use the table while the recording is "
-                    "open, or keep numpy.asarray(recording.frame_table())"
-                )
             with self._reading():
                 column = self._file[COLUMN_PATHS[name]][: self._length]
             column.flags.writeable = False
@@ -191,37 +275,56 @@ class Recording:
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
         """Turn HDF5's errors on a damaged file into ours; a wrong index stays what it is."""
+        if not self._file:
+            raise self._closed()
+        if not self._filters_loaded:
+            codec.load_filters(self._data.id)
+            self._filters_loaded = True
         try:
             yield
         except (OSError, RuntimeError) as exc:
             raise RecordingError(f"{self.path} is damaged: {exc}") from exc
 
-    def _read_metadata(self) -> dict[str, Any]:
-        texts = ("/entry/start_time", END_TIME, "/entry/metadata", f"{DETECTOR}/camera/info")
-        start, end, given, detector = (read_small(self._file, where) for where in texts)
-        metadata = {
-            "start_time": start.decode(),
-            "end_time": end.decode(),
-            "metadata": json.loads(given),
-            "detector": json.loads(detector),
-        }
-        camera = metadata["detector"].get("camera", {})
-        if not all(isinstance(part, dict) for part in (metadata["metadata"], camera, camera.get("properties", {}))):
-            raise ValueError("its metadata are not what was written")
-        return metadata
-
-
-def _expand(key: Any) -> tuple[Any, ...]:
-    """Return an index for each of the three axes."""
-    parts = key if isinstance(key, tuple) else (key,)
-    dots = [place for place, part in enumerate(parts) if part is Ellipsis]
-    missing = _AXES - (len(parts) - len(dots))
-    if missing < 0 or len(dots) > 1:
-        raise IndexError(f"{key!r} is not an index of an array with the axes (T, Y, X)")
-    place = dots[0] if dots else len(parts)
-    return (*parts[:place], *[slice(None)] * missing, *parts[place + 1 :])
+    def _closed(self) -> RecordingError:
+        return RecordingError(
+            f"{self.path} was closed: read what you need, its frame table too, before that, or open it again"
+        )
 
 
 def open(path: str | os.PathLike[str]) -> Recording:
     """Open a recording for reading; see `Recording`."""
     return Recording(path)
+
+
+def _reopen(path: str, frames: int) -> Recording:
+    """Open a recording that was pickled, with the frames that it had then."""
+    recording = Recording(path)
+    recording._length = min(recording._length, frames)
+    return recording
+
+
+def _what_it_is(file: PrivateFile) -> str:
+    """Say what a file is that HDF5 cannot open."""
+    size, head = file.size(), file.read_at(8, 0)
+    if not size:
+        return "is empty: a recording took this name and has no frame yet, or ended before its first one"
+    if head == bytes(len(head)):
+        return "holds no recording yet: the program that was making it is at it, or was killed before the first frame"
+    if head != b"\x89HDF\r\n\x1a\n":
+        return "is no HDF5 file"
+    return "cannot be opened as an HDF5 file"
+
+
+def _read_metadata(file: h5py.File) -> dict[str, Any]:
+    texts = ("/entry/start_time", END_TIME, "/entry/metadata", f"{DETECTOR}/camera/info")
+    start, end, given, detector = (read_small(file, where) for where in texts)
+    metadata = {
+        "start_time": start.decode(),
+        "end_time": end.decode(),
+        "metadata": json.loads(given),
+        "detector": json.loads(detector),
+    }
+    camera = metadata["detector"].get("camera", {})
+    if not all(isinstance(part, dict) for part in (metadata["metadata"], camera, camera.get("properties", {}))):
+        raise ValueError("its metadata are not what was written")
+    return metadata

@@ -22,14 +22,16 @@ _COLUMN_BYTES = 8 * len(COLUMN_PATHS)  # what a frame takes at least, however we
 
 
 def check_is_file(path: Path) -> None:
-    """Refuse what is there but is no file: opening a pipe would wait for ever.
+    """Refuse what is no file: opening a pipe would block.
 
     Raises
     ------
     RecordingError
-        It is a folder, a pipe or a device.
+        There is nothing, or a folder, a pipe or a device.
     """
-    if path.exists() and not path.is_file():
+    if not path.exists():
+        raise RecordingError(f"{path}: no such file")
+    if not path.is_file():
         raise RecordingError(f"{path} is not a file: name a recording")
 
 

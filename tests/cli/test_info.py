@@ -79,7 +79,7 @@ class TestErrors:
             path.write_text("hello")
         result = run("info", path)
         assert result.exit_code == 1
-        assert result.stderr.startswith(f"Error: {path} ")
+        assert result.stderr.startswith(f"Error: {path}")
         assert "Traceback" not in result.output
 
     def test_without_a_file(self, run):

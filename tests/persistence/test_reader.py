@@ -1,5 +1,10 @@
 """Reading a recording: as an array, while it is written, and what is no recording."""
 
+import copy
+import multiprocessing
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
 import h5py
 import numpy as np
 import pytest
@@ -9,6 +14,7 @@ from hypothesis.extra import numpy as numpy_strategies
 
 import mmspool
 from mmspool import Loss, Recording, RecordingError, Spool
+from mmspool.persistence import frame_indexing, reader
 
 SHAPE = (23, 6, 5)
 
@@ -79,11 +85,110 @@ class TestArray:
         with pytest.raises(IndexError):
             recording[key]
 
-    @pytest.mark.parametrize("key", [1.5, "1", None, [1, 2]], ids=str)
-    def test_what_is_no_basic_index(self, recording, key):
-        """What is neither a number nor a slice is refused, not guessed at."""
-        with pytest.raises((TypeError, IndexError)):
+    @pytest.mark.parametrize(
+        "key",
+        [
+            1.5,
+            "1",
+            [1.5],
+            (0, 0, 0, 0),
+            (..., ...),
+            [[True, False]],
+            {"a": 1},
+            [30],
+            (0, [6]),
+            np.zeros((3, 6, 5), bool),
+        ],
+        ids=str,
+    )
+    def test_what_is_no_index(self, recording, stack, key):
+        """What NumPy refuses as an index of such an array is refused, not guessed at."""
+        with pytest.raises(IndexError):
+            stack[key]
+        with pytest.raises(IndexError):
             recording[key]
+
+    @pytest.mark.parametrize(
+        "key",
+        [
+            *[None, True, False, np.True_, (None, 3), (..., None), (3, None, ..., 1), (True, 3), (slice(None), True)],
+            *[[1, 2], [5, 1, -1, 1], [], np.array([[3, 4], [0, 22]]), range(3, 20, 4), (7, [1, 2]), ([7, 3], 1, 2)],
+            *[np.s_[[1, 2], [3, 4]], np.s_[:, [1, 2], [3, 4]], np.s_[[1], :, [2, 3]], np.s_[::-2, [5, 0]]],
+            *[np.s_[:, [1], None, [2]], np.s_[[3, 4], 1:4, ::2], np.s_[2, [0, 1], [[1], [2]]], np.s_[:, :, []]],
+            *[np.arange(23) % 3 == 0, np.zeros(23, bool), (slice(3, 5), np.array([1, 0, 1, 0, 0, 1], bool))],
+            *[np.arange(23 * 6 * 5).reshape(23, 6, 5) % 7 == 0, np.arange(23 * 6).reshape(23, 6) % 5 == 1],
+            *[np.s_[..., np.array([1, 0, 0, 0, 1], bool)], np.s_[-3:, np.array([2], np.uint8)]],
+        ],
+        ids=lambda key: str(key)[:40],
+    )
+    @pytest.mark.parametrize("batch_bytes", [64 << 20, 100])
+    def test_advanced_indexing(self, recording, stack, key, batch_bytes, monkeypatch):
+        """Lists, arrays, masks, None and bools select what they select in the array, read in one piece or in many."""
+        monkeypatch.setattr(frame_indexing, "_BATCH_BYTES", batch_bytes)
+        np.testing.assert_array_equal(recording[key], stack[key])
+        assert np.shape(recording[key]) == np.shape(stack[key])
+        assert np.asarray(recording[key]).dtype == stack.dtype
+
+    @given(data=st.data())
+    def test_any_advanced_index(self, recording, stack, data):
+        """Any mix of what NumPy calls basic and advanced indexing does what it does on the array."""
+        places = [st.integers(-size, size - 1) for size in SHAPE]
+        parts = [
+            st.one_of(place, st.slices(size), st.lists(place, min_size=2, max_size=2))
+            for place, size in zip(places, SHAPE, strict=True)
+        ]
+        key = tuple(data.draw(part) for part in parts)
+        key = key[: data.draw(st.integers(1, 3))]
+        if data.draw(st.booleans()):
+            at = data.draw(st.integers(0, len(key)))
+            key = (*key[:at], None, *key[at:])
+        np.testing.assert_array_equal(recording[key], stack[key])
+
+    @given(key=numpy_strategies.basic_indices(SHAPE))
+    def test_windows_are_cut_from_whole_rows_in_batches(self, recording, stack, key):
+        """Batches of one frame give what a whole read gives."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reader, "_BATCH_BYTES", 1)
+            np.testing.assert_array_equal(recording[key], stack[key])
+
+    def test_facts_of_an_array(self, recording, stack):
+        """What array libraries ask for before they read: axes, sizes and chunks."""
+        for name in ("ndim", "shape", "size", "itemsize", "nbytes", "dtype"):
+            assert getattr(recording, name) == getattr(stack, name), name
+        assert recording.chunks[1:] == SHAPE[1:]
+
+    def test_contains(self, recording, stack):
+        """``in`` looks for a pixel's value, as it does in an array."""
+        assert int(stack[7, 2, 3]) in recording
+        assert 60_001 not in recording
+
+    def test_pickling(self, recording, stack, path):
+        """A copy by pickle opens the file again, wherever the process that loads it happens to be."""
+        with pickle.loads(pickle.dumps(recording)) as copied, copy.deepcopy(recording) as deep:
+            assert (copied.shape, deep.shape) == (SHAPE, SHAPE)
+            np.testing.assert_array_equal(copied[5], stack[5])
+            np.testing.assert_array_equal(deep[-1], stack[-1])
+
+    def test_a_relative_path_is_found_from_elsewhere(self, path, stack, tmp_path, monkeypatch):
+        """Neither reading nor pickling depends on the current folder after opening."""
+        monkeypatch.chdir(path.parent)
+        with mmspool.open(path.name) as opened:
+            monkeypatch.chdir(tmp_path)
+            np.testing.assert_array_equal(opened.refresh()[3], stack[3])
+            with pickle.loads(pickle.dumps(opened)) as copied:
+                np.testing.assert_array_equal(copied[3], stack[3])
+
+    def test_forked_readers_share_a_recording(self, recording, stack):
+        """Processes that were forked with an open recording read it at the same time, each what it asked for."""
+        with multiprocessing.get_context("fork").Pool(2) as pool:
+            read = pool.map(recording.__getitem__, list(range(SHAPE[0])) * 20, chunksize=3)
+        np.testing.assert_array_equal(read, np.concatenate([stack] * 20))
+
+    def test_threads_share_a_recording(self, recording, stack):
+        """Threads read one recording at the same time, each what it asked for."""
+        with ThreadPoolExecutor(8) as pool:
+            read = list(pool.map(recording.__getitem__, list(range(SHAPE[0])) * 20))
+        np.testing.assert_array_equal(read, np.concatenate([stack] * 20))
 
     def test_iteration(self, recording, stack):
         """Iterating gives the frames in order, as often as wanted."""
@@ -122,6 +227,33 @@ class TestFacts:
         assert table["sequence_number"].tolist() == [*range(10), *range(12, 25)]
         assert table[table["sequence_number"] == 12]["index"] == 10
 
+    def test_part_of_the_table(self, recording):
+        """Columns and frames can be chosen; rows, slices and lists of names work as in a structured array."""
+        table = recording.frame_table(["image_number", "index"], start=5, stop=-10)
+        whole = np.asarray(recording.frame_table())[5:-10][["image_number", "index"]]
+        assert table.keys() == ("image_number", "index")
+        assert len(table) == 8
+        np.testing.assert_array_equal(np.asarray(table), whole)
+        assert table[3] == whole[3]
+        np.testing.assert_array_equal(table[2:4], whole[2:4])
+        assert [row["index"] for row in table] == list(range(5, 13))
+        np.testing.assert_array_equal(table[["index"]]["index"], whole["index"])
+        assert set(dict(table)) == {"image_number", "index"}
+        assert "8 frames" in repr(table)
+        with pytest.raises(KeyError, match="no column 'number'"):
+            recording.frame_table(["number"])
+        with pytest.raises(KeyError, match="no column 'checksum'"):
+            table["checksum"]
+        with pytest.raises(ValueError, match="read-only"):
+            recording.frame_table()["start_time"][0] = 1
+
+    def test_a_table_reads_what_is_used(self, path, monkeypatch):
+        """A column is read once however often it is asked for, and no other with it."""
+        with mmspool.open(path) as opened:
+            for _ in range(5):
+                assert opened.frame_table()["image_number"][3] == 3
+            assert list(opened._columns) == ["image_number"]
+
     def test_losses_and_state(self, recording):
         """Losses are located, and a recording with losses is not complete."""
         assert recording.losses == (Loss(10, 2, "core"),)
@@ -140,6 +272,16 @@ class TestFacts:
         opened.close()
         opened.close()
         assert (len(opened), opened.state, opened.losses) == (23, "incomplete", (Loss(10, 2, "core"),))
+        for read in (
+            lambda: opened[0],
+            lambda: opened[2:4],
+            lambda: opened[[1]],
+            lambda: np.asarray(opened),
+            lambda: opened.frame_table()["start_time"],
+            opened.refresh,
+        ):
+            with pytest.raises(RecordingError, match="was closed"):
+                read()
 
     def test_any_number_of_readers(self, path, stack):
         """Several may read the same file at the same time, h5py among them."""
@@ -230,14 +372,14 @@ class TestNoRecording:
 
     def test_missing(self, tmp_path):
         """A file that is not there is an error of the same kind."""
-        with pytest.raises(RecordingError, match=r"nothing\.h5 cannot be opened as an HDF5 file"):
+        with pytest.raises(RecordingError, match=r"nothing\.h5: no such file"):
             mmspool.open(tmp_path / "nothing.h5")
 
     @pytest.mark.parametrize("make", [_text, _empty, _folder])
     def test_not_hdf5(self, tmp_path, make):
         """Another kind of file, or a folder."""
         make(tmp_path / "other")
-        with pytest.raises(RecordingError, match=r"other (cannot be opened as an HDF5 file|is not a file)"):
+        with pytest.raises(RecordingError, match=r"other (is no HDF5 file|is empty|is not a file)"):
             mmspool.open(tmp_path / "other")
 
     @pytest.mark.parametrize("make", [_foreign, _foreign_with_our_names])
