@@ -244,24 +244,23 @@ class Recording:
     def _read_slab(self, frames: range, rows: range, columns: range) -> npt.NDArray[Any]:
         """Read frames, rows and columns ``(t, y, x)``.
 
-        What lies within the rows of a frame is cut out of whole rows: HDF5 would read it row by row, or with steps
-        pixel by pixel, which takes many times longer.
+        What HDF5 would read row by row, or with steps pixel by pixel, is cut out of whole rows of whole runs of frames.
         """
-        height, width = self._frame_shape
+        width = self._frame_shape[1]
         scattered = len(rows) > 1 and (len(columns) < width or rows.step > 1 or columns.step > 1)
-        key = tuple(
-            slice(part.start, part.stop, part.step) if part else slice(0, 0) for part in (frames, rows, columns)
-        )
+        keys = [slice(part.start, part.stop, part.step) if part else slice(0, 0) for part in (frames, rows, columns)]
         with self._reading():
-            if not scattered or not frames or not columns:
-                return self._data[key]  # type: ignore[no-any-return]
-            whole = slice(rows.start, rows.stop) if rows.step * 8 < height else key[1]
-            step = max(1, _BATCH_BYTES // ((whole.stop - whole.start) * width * self.itemsize))
+            if not len(frames) or not len(columns) or (frames.step == 1 and not scattered):
+                return self._data[tuple(keys)]  # type: ignore[no-any-return]
+            if not scattered:
+                return np.stack([self._data[(index, *keys[1:])] for index in frames])
             cut = np.empty((len(frames), len(rows), len(columns)), self._dtype)
-            for first in range(0, len(frames), step):
-                part = frames[first : first + step]
-                read = self._data[part.start : part.stop : part.step, whole]
-                cut[first : first + step] = read[:, :: rows.step if whole != key[1] else 1, key[2]]
+            band = slice(rows.start, rows[-1] + 1)
+            run = max(1, _BATCH_BYTES // ((band.stop - band.start) * width * self.itemsize)) if frames.step == 1 else 1
+            for first in range(0, len(frames), run):
+                part = frames[first : first + run]
+                read = self._data[part.start : part[-1] + 1, band]
+                cut[first : first + run] = read[:, :: rows.step, keys[2]]
             return cut
 
     def _read_column(self, name: str) -> npt.NDArray[Any]:
