@@ -1,7 +1,7 @@
 """Controlling a camera and recording it."""
 
 from .camera import Camera
-from .mda import MDASpooling, spool_mda
+from .mda import MDASink, MDASpooling, spool_mda
 from .properties import Properties, Property
 from .result import EndReason, RecordResult, RecordStats
 from .running import RunningRecording
@@ -9,6 +9,7 @@ from .running import RunningRecording
 __all__ = [
     "Camera",
     "EndReason",
+    "MDASink",
     "MDASpooling",
     "Properties",
     "Property",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .driver import (
         Camera,
         EndReason,
+        MDASink,
         MDASpooling,
         Property,
         RecordResult,
@@ -44,6 +45,7 @@ __all__ = [
     "EndReason",
     "Faults",
     "Loss",
+    "MDASink",
     "MDASpooling",
     "MockCore",
     "Property",
@@ -73,6 +75,7 @@ _LAYERS = {
     "driver": (
         "Camera",
         "EndReason",
+        "MDASink",
         "MDASpooling",
         "Property",
         "RecordResult",

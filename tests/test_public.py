@@ -13,11 +13,11 @@ import mmspool
 HOME = Path(mmspool.__file__).parents[1]
 
 NAMES = """
-Camera CameraBusyError CameraError ConnectError CoreError DetectorInfo EndReason Faults FrameError Loss MDASpooling
-MmspoolError MockCore Property RecordResult RecordStats Recording RecordingError RepairReport RingFullError Roi
-RunningRecording SettingError Spool SpoolClosedError SpoolError SpoolResult SpoolStats SteppedClock StorageError
-VerifyReport WriterError __version__ frame_index frame_metadata open repair spool_mda verify
-ExportError MissingPackageError
+Camera CameraBusyError CameraError ConnectError CoreError DetectorInfo EndReason ExportError Faults FrameError Loss
+MDASink MDASpooling MissingPackageError MmspoolError MockCore Property RecordResult RecordStats Recording
+RecordingError RepairReport RingFullError Roi RunningRecording SettingError Spool SpoolClosedError SpoolError
+SpoolResult SpoolStats SteppedClock StorageError VerifyReport WriterError __version__ frame_index frame_metadata open
+repair spool_mda verify
 """
 
 

@@ -1,5 +1,6 @@
 """Recording what pymmcore-plus acquires; nothing here imports it."""
 
+from .sink import MDASink
 from .spooling import MDASpooling, spool_mda
 
-__all__ = ["MDASpooling", "spool_mda"]
+__all__ = ["MDASink", "MDASpooling", "spool_mda"]

@@ -87,7 +87,6 @@ class SpoolingEngine:
 
     def setup_event(self, event: Any) -> None:
         """Prepare the microscope for an event; one that `inner` skips is a loss of all its frames."""
-        self._recording.begin_event()
         self._planned, self._finished = 0, True
         try:
             self._inner.setup_event(event)

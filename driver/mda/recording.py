@@ -54,6 +54,13 @@ class MDARecording:
         return {track.label: track.spool for track in self._tracks}
 
     @property
+    def result(self) -> SpoolResult | None:
+        """How the file of a single camera ended; None before that, or where there was no run."""
+        if len(self._results) > 1:
+            raise ValueError(f"the run had {len(self._results)} cameras: `results` has the result of each")
+        return next(iter(self._results.values()), None)
+
+    @property
     def results(self) -> dict[str, SpoolResult]:
         """How the file of each camera ended, by its label; empty before that."""
         return dict(self._results)
@@ -86,11 +93,6 @@ class MDARecording:
                 track.spool.path.unlink(missing_ok=True)
             raise
         self._tracks = tuple(tracks)
-
-    def begin_event(self) -> None:
-        """Start the account of the next event; the core numbers the frames of each from 0."""
-        for track in self._tracks:
-            track.begin_event()
 
     def put(self, image: npt.NDArray[Any], event: Any, meta: Mapping[str, Any] | None) -> None:
         """Store a copy of a frame in the file of its camera.
@@ -126,6 +128,16 @@ class MDARecording:
             image = image.view(np.float32)
         if track.put(image, stored_metadata(meta)) and self._view is not None:
             self._view.note(place, track.stored - 1, event, image)
+
+    def lose(self, event: Any, stage: str) -> None:
+        """Enter the frame of an event into the ledger of its camera."""
+        if (place := camera_index(event)) < len(self._tracks):
+            self._tracks[place].lose(1, stage)
+
+    def lose_each(self, count: int, stage: str) -> None:
+        """Enter so many frames into the ledger of each camera."""
+        for track in self._tracks:
+            track.lose(count, stage)
 
     def accounted(self, place: int) -> int:
         """Return how many frames of the present event that camera has in its file or its ledger."""
@@ -183,14 +195,12 @@ class _Track:
         """Frames of the run that are in the spool."""
         self._gaps = GapDetector()
 
-    def begin_event(self) -> None:
-        self.accounted = 0
-        self._gaps = GapDetector()
-
     def put(self, image: npt.NDArray[Any], numbers: Mapping[str, int]) -> bool:
+        if numbers["image_number"] == 0:  # the core numbers the frames of each sequence
+            self._gaps = GapDetector()
         frame = Frame(image, numbers["image_number"], numbers["camera_frame_number"], numbers["camera_timestamp"])
         for gap in self._gaps.missing_before(frame):
-            self._lose(gap.count, gap.stage)
+            self.lose(gap.count, gap.stage)
         try:
             stored = self.spool.put(image, numbers)
         except RingFullError:
@@ -202,9 +212,9 @@ class _Track:
 
     def end_event(self, planned: int, stage: str) -> None:
         if (missing := planned - self.accounted) > 0:
-            self._lose(missing, stage)
+            self.lose(missing, stage)
         self.accounted = 0
 
-    def _lose(self, count: int, stage: str) -> None:
+    def lose(self, count: int, stage: str) -> None:
         self.spool.record_loss(count, stage)
         self.accounted += count

@@ -69,10 +69,7 @@ class MDASpooling:
     @property
     def result(self) -> SpoolResult | None:
         """How the file of a single camera ended; None before the end of the run, or where there was none."""
-        results = list(self.results.values())
-        if len(results) > 1:
-            raise ValueError(f"the run had {len(results)} cameras: `results` has the result of each")
-        return results[0] if results else None
+        return self._recording.result
 
     @property
     def view(self) -> RunView | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import mm_test_adapters
+import numpy as np
 import pytest
 
 SIDE = 128
@@ -58,3 +59,35 @@ def make_core(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeCore]:
 def core(make_core: MakeCore) -> Any:
     """Return a ``CMMCorePlus`` with Micro-Manager's demo configuration, its camera at 128x128 pixels and 1 ms."""
     return make_core()
+
+
+class Seen:
+    """The frames and events that pymmcore-plus hands on to others, in order."""
+
+    def __init__(self, core: Any) -> None:
+        self.frames: list[np.ndarray] = []
+        self.events: list[Any] = []
+        self.ended: list[str] = []
+        core.mda.events.frameReady.connect(self.take)
+        core.mda.events.sequenceFinished.connect(self.finish)
+
+    def take(self, image: np.ndarray, event: Any, meta: Any) -> None:
+        """Keep a copy."""
+        self.frames.append(image.copy())
+        self.events.append(event)
+
+    def finish(self, sequence: Any) -> None:
+        """Note the end."""
+        self.ended.append("finished")
+
+
+@pytest.fixture
+def seen(core: Any) -> Seen:
+    """Return the frames that pymmcore-plus hands on to others."""
+    return Seen(core)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return where a run is recorded."""
+    return tmp_path / "run.h5"

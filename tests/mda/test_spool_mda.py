@@ -1,8 +1,6 @@
 """`spool_mda`: runs of pymmcore-plus, real core and DemoCamera, with each frame in a file or in its ledger."""
 
 import threading
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,32 +18,6 @@ def timelapse(loops: int) -> useq.MDASequence:
     return useq.MDASequence(time_plan={"interval": 0, "loops": loops})
 
 
-class Seen:
-    """The frames that pymmcore-plus hands on to others, in order."""
-
-    def __init__(self, core: Any) -> None:
-        self.frames: list[np.ndarray] = []
-        self.events: list[Any] = []
-        self.ended: list[str] = []
-        core.mda.events.frameReady.connect(self.take)
-        core.mda.events.sequenceFinished.connect(self.finish)
-
-    def take(self, image: np.ndarray, event: useq.MDAEvent, meta: Any) -> None:
-        """Keep a copy."""
-        self.frames.append(image.copy())
-        self.events.append(event)
-
-    def finish(self, sequence: Any) -> None:
-        """Note the end."""
-        self.ended.append("finished")
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Return where the run is recorded."""
-    return tmp_path / "run.h5"
-
-
 @pytest.fixture
 def quiet_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the thread of a run end with an error, as pymmcore-plus lets it."""
@@ -55,9 +27,9 @@ def quiet_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 class TestWholeRuns:
     """Runs that end as planned."""
 
-    def test_a_timelapse_is_recorded_whole(self, core, path):
+    def test_a_timelapse_is_recorded_whole(self, core, path, seen):
         """The file holds the frames that other listeners got, in order, and the core has its own engine again."""
-        seen, engine = Seen(core), core.mda.engine
+        engine = core.mda.engine
         with spool_mda(core, path, **RING) as spooling:
             core.run_mda(timelapse(100))
         result = spooling.result
@@ -70,7 +42,7 @@ class TestWholeRuns:
         assert seen.ended == ["finished"]
 
     @pytest.mark.parametrize("sequencing", [True, False])
-    def test_positions_grids_channels_and_z_arrive_in_order(self, core, path, sequencing):
+    def test_positions_grids_channels_and_z_arrive_in_order(self, core, path, sequencing, seen):
         """80 frames over two positions of 2x2 tiles, two channels and five planes are in the order of the events."""
         core.mda.engine.use_hardware_sequencing = sequencing
         sequence = useq.MDASequence(
@@ -79,7 +51,6 @@ class TestWholeRuns:
             stage_positions=[(0, 0, 0), (10, 10, 10)],
             grid_plan={"rows": 2, "columns": 2},
         )
-        seen = Seen(core)
         with spool_mda(core, path, **RING) as spooling:
             core.run_mda(sequence)
         assert spooling.result.complete
@@ -266,9 +237,8 @@ class TestMissingFrames:
 class TestEndsEarly:
     """Runs that somebody or something ends."""
 
-    def test_cancel_keeps_what_the_camera_had_made(self, core, path):
+    def test_cancel_keeps_what_the_camera_had_made(self, core, path, seen):
         """Frames that wait in the core when a sequence is canceled are stored, though the engine drops them."""
-        seen = Seen(core)
 
         def cancel(image, event, meta):
             if event.index["t"] == 10:
@@ -420,7 +390,7 @@ class TestEndsEarly:
 class TestView:
     """What viewers get from ``core.mda.get_view()``."""
 
-    def test_viewers_get_named_axes_and_the_newest_frame(self, core, path):
+    def test_viewers_get_named_axes_and_the_newest_frame(self, core, path, seen):
         """As with pymmcore-plus' own sinks, the view is there when the run is announced, and shows each frame."""
         views, newest = [], []
         core.mda.events.sequenceStarted.connect(lambda *_: views.append(core.mda.get_view()))
@@ -433,7 +403,6 @@ class TestView:
         sequence = useq.MDASequence(
             time_plan={"interval": 0, "loops": 2}, channels=["DAPI", "FITC"], z_plan={"range": 2, "step": 1}
         )
-        seen = Seen(core)
         with spool_mda(core, path, **RING) as spooling:
             core.run_mda(sequence)
         view = views[0]
@@ -445,18 +414,16 @@ class TestView:
         assert np.array_equal(view[1, :, 0, 10:20, ::2], np.stack([seen.frames[6], seen.frames[9]])[:, 10:20, ::2])
         assert core.mda.get_view() is None
 
-    def test_tiles_count_as_positions(self, core, path):
+    def test_tiles_count_as_positions(self, core, path, seen):
         """As in pymmcore-plus' own views, a grid at each position is one axis."""
         sequence = useq.MDASequence(stage_positions=[(0, 0), (9, 9)], grid_plan={"rows": 1, "columns": 2})
-        seen = Seen(core)
         with spool_mda(core, path, **RING) as spooling:
             core.run_mda(sequence)
         assert (spooling.view.dims, spooling.view.shape) == (("p", "y", "x"), (4, 128, 128))
         assert np.array_equal(spooling.view, seen.frames)
 
-    def test_a_generator_has_one_axis(self, core, path):
+    def test_a_generator_has_one_axis(self, core, path, seen):
         """Without a plan the frames are in the order of their arrival."""
-        seen = Seen(core)
         with spool_mda(core, path, **RING) as spooling:
             core.run_mda(useq.MDAEvent(index={"t": number}) for number in range(3))
         assert (spooling.view.dims, spooling.view.shape) == (("t", "y", "x"), (3, 128, 128))
@@ -467,11 +434,13 @@ class TestView:
     def test_cameras_are_an_axis(self, make_core, path):
         """With two cameras, the view shows both."""
         core = make_core(cameras=2)
-        seen = Seen(core)
+        frames = []
+        core.mda.events.frameReady.connect(lambda image, event: frames.append((image.copy(), event)))
         with spool_mda(core, path, **RING) as spooling:
             core.run_mda(timelapse(3))
         assert (spooling.view.dims, spooling.view.shape) == (("t", "cam", "y", "x"), (3, 2, 128, 128))
-        for image, event in zip(seen.frames, seen.events, strict=True):
+        assert len(frames) == 6
+        for image, event in frames:
             assert np.array_equal(spooling.view[event.index["t"], event.index["cam"]], image)
 
     def test_a_sink_of_pymmcore_plus_keeps_its_view(self, core, path, tmp_path):
