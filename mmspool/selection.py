@@ -1,7 +1,7 @@
 """Which frames and pixels of a recording are wanted, and what is computed of them on the way."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -16,6 +16,9 @@ Projection = Literal["max", "min", "mean", "sum", "std"]
 
 BinMethod = Literal["mean", "sum"]
 """How pixels are combined into one."""
+
+ProgressCallback = Callable[[int, int], None]
+"""Called with what is done and what there is in all."""
 
 READ_BYTES = 64 << 20
 """What is read at a time."""

@@ -3,7 +3,7 @@
 import click
 
 from .._version import __version__
-from . import export, files, preflight, record
+from . import export, files, preflight, record, report, watch
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -12,5 +12,14 @@ def main() -> None:
     """Record a microscope's camera to one HDF5 file, for as long as the disk has room."""
 
 
-for _command in (record.record, preflight.preflight, files.info, files.verify, files.repair, export.export):
+for _command in (
+    record.record,
+    preflight.preflight,
+    files.info,
+    files.verify,
+    files.repair,
+    export.export,
+    report.report,
+    watch.watch,
+):
     main.add_command(_command)

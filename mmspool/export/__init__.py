@@ -23,7 +23,7 @@ from ..calibration import Calibration
 from ..errors import ExportError
 from ..parallel import project
 from ..persistence import Recording
-from ..selection import BinMethod, Projection, Selection
+from ..selection import BinMethod, ProgressCallback, Projection, Selection
 from .job import Job
 from .numpy_file import write_npy
 from .ome_zarr import write_ome_zarr
@@ -95,7 +95,7 @@ def export(
     compress: bool = False,
     overwrite: bool = False,
     scheduler: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: ProgressCallback | None = None,
 ) -> ExportResult:
     """Write a recording, or a part of it, in another format; pixel size, times and settings go with it.
 

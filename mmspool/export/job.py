@@ -1,6 +1,6 @@
 """What every format's writer is given."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ..calibration import Calibration
 from ..persistence import Recording
-from ..selection import Window
+from ..selection import ProgressCallback, Window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Job:
     calibration: Calibration
     images: Iterator[npt.NDArray[Any]]
     compress: bool
-    progress: Callable[[int, int], None]
+    progress: ProgressCallback
 
     def counted(self) -> Iterator[npt.NDArray[Any]]:
         """Yield the images, C-contiguous, and report each."""
