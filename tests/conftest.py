@@ -1,25 +1,32 @@
-"""What every test gets: a look at what it leaves behind, and a way to wait without sleeping blindly."""
+"""What every test gets: its markers, a look at what it leaves behind, and a way to wait without sleeping blindly."""
 
 import gc
 import multiprocessing
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Generator, Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import NoReturn
+from unittest.mock import patch
 
-import psutil
 import pytest
 from hypothesis import HealthCheck, settings
-
-LIMIT_S = 20.0
-"""How long a test waits for what must come; a loaded machine needs some of it, no machine all of it."""
+from support.paths import SHM, TESTS
+from support.processes import children, command_line
+from support.waiting import wait_until as _wait_until
 
 LEFT_LIMIT_S = 5.0
 """How long processes may take to end after a test."""
 
-_SHM = Path("/dev/shm")
-_UNMEASURED = {"crash", "fuzz", "powercut"}
+TORTURE = {"crash", "fuzz", "powercut", "stateful"}
+"""Folders whose tests kill, trace and damage; they run apart (``tox -e torture``)."""
+
+PROCESS = {"benchmarks", "examples", "field", "mda", "windows"}
+"""Folders whose tests start processes, all of them."""
+
 _OPEN_FILES = Path("/proc/self/fd")
 
 settings.register_profile(
@@ -36,11 +43,32 @@ _raised = pytest.StashKey[bool]()
 WaitUntil = Callable[[Callable[[], bool]], None]
 
 
-def _wait_until(condition: Callable[[], bool]) -> None:
-    limit = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < limit, f"it did not happen within {LIMIT_S:g} s"
-        time.sleep(0.002)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by their folder, and as ``process`` by the fixture `processes` too, on which others build."""
+    for item in items:
+        folders = set(item.path.relative_to(TESTS).parts)
+        if folders & TORTURE:
+            item.add_marker("torture")
+        if folders & PROCESS or "processes" in getattr(item, "fixturenames", ()):
+            item.add_marker("process")
+
+
+@pytest.fixture(scope="session")
+def processes() -> None:
+    """Allow a test to start processes; every fixture that starts one, or whose function does, requests this one."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test that starts a process without the fixture `processes`: the quick tests start none."""
+    if item.get_closest_marker("process") or item.get_closest_marker("torture"):
+        return (yield)
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        pytest.fail("a test that starts a process needs the fixture `processes`, or one that builds on it")
+
+    with patch.object(BaseProcess, "start", refuse), patch.object(subprocess, "Popen", refuse):
+        return (yield)
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +90,7 @@ def pytest_runtest_makereport(
 @pytest.fixture(autouse=True)
 def measured_where_it_pays(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the processes out of coverage that are killed, traced or fuzzed: they are many, and cover little more."""
-    if _UNMEASURED & set(request.path.parts):
+    if request.node.get_closest_marker("torture"):
         for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
             monkeypatch.delenv(name)
 
@@ -85,26 +113,14 @@ def leaves_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def _left(folder: Path | None, known: set[str]) -> set[str]:
-    found = {f"process {process.pid}" for process in _children()}
+    multiprocessing.active_children()  # fetches the exit codes of those that ended
+    found = {f"process {pid}" for pid in children()}
+    found -= {f"process {pid}" for pid in children() if "resource_tracker" in command_line(pid)}  # lives as long as we
     if folder and _OPEN_FILES.is_dir():
         found |= {f"open {place}" for place in _open_files() if place.startswith(str(folder))}
-    if _SHM.is_dir():
-        found |= {str(block) for block in _SHM.glob(f"mmspool-{os.getpid()}-*")}
+    if SHM.is_dir():
+        found |= {str(block) for block in SHM.glob(f"mmspool-{os.getpid()}-*")}
     return found - known
-
-
-def _children() -> list[psutil.Process]:
-    """Return the child processes, without multiprocessing's resource tracker, which lives as long as the tests."""
-    multiprocessing.active_children()  # fetches the exit codes of those that ended
-    children = []
-    for process in psutil.Process().children(recursive=True):
-        try:
-            ended = process.status() == psutil.STATUS_ZOMBIE
-            if ended or not any("resource_tracker" in word for word in process.cmdline()):
-                children.append(process)
-        except psutil.Error:  # it ended meanwhile
-            continue
-    return children
 
 
 def _open_files() -> Iterator[str]:

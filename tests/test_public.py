@@ -54,6 +54,7 @@ def test_storage_errors_read_well():
     assert str(mmspool.StorageError("just text")) == "just text"
 
 
+@pytest.mark.usefixtures("processes")
 def test_import_is_light():
     """Importing mmspool does not import pycromanager, which takes long and is not needed for recording arrays."""
     loaded = run("import mmspool; print(*sys.modules)").split()
@@ -61,6 +62,7 @@ def test_import_is_light():
     assert [name for name in loaded if name.split(".")[0] in heavy] == []
 
 
+@pytest.mark.usefixtures("processes")
 def test_reading_loads_nothing_that_records(tmp_path):
     """Opening, checking and repairing a file loads no camera, shared memory, processes, psutil or terminal output."""
     with mmspool.Spool(tmp_path / "run.h5", buffer_bytes=1 << 20) as spool:
@@ -76,6 +78,7 @@ def test_reading_loads_nothing_that_records(tmp_path):
     assert [name for name in loaded if name.startswith(unwanted)] == []
 
 
+@pytest.mark.usefixtures("processes")
 def test_import_alone_loads_no_numpy():
     """Importing mmspool takes a few milliseconds: NumPy and HDF5 are loaded with the first name that needs them."""
     loaded = run("import mmspool; print(*sys.modules)").split()
@@ -89,6 +92,7 @@ def test_an_unknown_name_is_refused():
         mmspool.Recordings  # noqa: B018
 
 
+@pytest.mark.usefixtures("processes")
 def test_import_has_no_side_effects():
     """Importing mmspool starts no thread and no process, and prints nothing."""
     assert run(

@@ -10,6 +10,8 @@ import pytest
 import mmspool
 from mmspool import adapters
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 

@@ -63,6 +63,10 @@ def _real(adapter: CoreAdapter) -> Rig:
     return Rig(adapter._core, adapter)
 
 
+_KEPT: list[Any] = []
+"""pymmcore crashes when a core is destroyed soon after its sequence has ended: these live as long as the tests."""
+
+
 def _camel_case(core: Any) -> Rig:
     """Load the devices of `demo` into a core with the C++ names."""
     core.setDeviceAdapterSearchPaths([str(mm_test_adapters.device_adapter_path())])
@@ -72,6 +76,7 @@ def _camel_case(core: Any) -> Rig:
     for name, value in (("PixelType", "16bit"), ("OnCameraCCDXSize", SIDE), ("OnCameraCCDYSize", SIDE)):
         core.setProperty("Camera", name, str(value))
     core.setCameraDevice("Camera")
+    _KEPT.append(core)
     return _real(wrap(core))
 
 
@@ -95,3 +100,6 @@ def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     rig = _MAKERS[request.param]()
     yield rig
     rig.adapter.close()
+    for core in _KEPT[-1:]:  # what the adapter leaves to the owner of the core
+        core.unloadAllDevices()
+        core.setCircularBufferMemoryFootprint(1)

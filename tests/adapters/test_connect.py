@@ -90,6 +90,7 @@ class TestRealCores:
         with pytest.raises(ConnectError, match='Cannot set property "PixelType" to "17bit"'):
             demo(pixel_type="17bit")
 
+    @pytest.mark.usefixtures("processes")
     def test_a_script_that_forgets_to_close_exits_cleanly(self):
         """Neither running sequence nor missing close shows at exit."""
         code = """

@@ -462,6 +462,7 @@ class TestBuffer:
         rig.sequence(1)
         assert rig.core.get_buffer_total_capacity() == 4 * 64
 
+    @pytest.mark.slow
     def test_a_buffer_of_tiny_frames_has_a_limit(self, rig):
         """However small the frames, the buffer holds ten million."""
         rig.adapter.set_roi(Roi(0, 0, 1, 1))

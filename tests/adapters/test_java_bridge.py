@@ -64,7 +64,7 @@ class FakeServer:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., FakeServer]]:
+def serve(processes: None) -> Iterator[Callable[..., FakeServer]]:
     """Return a function that starts a server."""
     with ExitStack() as stack:
         yield lambda **options: stack.enter_context(closing(FakeServer(**options)))

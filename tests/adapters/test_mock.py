@@ -495,6 +495,7 @@ class TestJavaLook:
             assert type(caught.value) is Exception
 
 
+@pytest.mark.usefixtures("processes")
 def test_importing_the_adapters_imports_no_micro_manager():
     """The layer loads without pycromanager and what comes with it."""
     code = """

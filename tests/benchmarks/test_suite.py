@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.paths import environment
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 WAYS = ("O_DIRECT, the limit", "mmspool", "h5py", "tifffile")
@@ -15,10 +16,9 @@ LIMIT_S = 300.0
 
 def run(*arguments: str | Path, missing: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run the suite as a user does; modules in ``missing`` are found before the installed ones."""
-    path = {"PYTHONPATH": str(missing)} if missing else {}
     command = [sys.executable, str(BENCHMARKS / "run.py"), *map(str, arguments)]
     return subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, **path}, timeout=LIMIT_S, check=False
+        command, capture_output=True, text=True, env=environment(*filter(None, [missing])), timeout=LIMIT_S, check=False
     )
 
 

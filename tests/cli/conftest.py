@@ -49,7 +49,9 @@ def mocked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @pytest.fixture
-def record(run: Callable[..., Result], mocked: Callable[..., None], tmp_path: Path) -> Callable[..., Result]:
+def record(
+    processes: None, run: Callable[..., Result], mocked: Callable[..., None], tmp_path: Path
+) -> Callable[..., Result]:
     """Return a function that runs ``mmspool record`` with a small simulated camera."""
     return lambda *arguments: run("record", tmp_path / "run.h5", "--mock", *RING, *arguments)
 
@@ -80,7 +82,7 @@ class Command:
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Iterator[Callable[..., Command]]:
+def command(processes: None, tmp_path: Path) -> Iterator[Callable[..., Command]]:
     """Return a function that starts ``mmspool``, and end it whatever happens."""
     commands = []
 

@@ -37,6 +37,7 @@ class TestText:
         assert "PixelType=16bit" in said["properties"]
         assert said["metadata"] == "-"
 
+    @pytest.mark.usefixtures("processes")
     def test_of_a_recording_without_a_camera(self, run, tmp_path):
         """What is not known is a dash."""
         with Spool(tmp_path / "a.h5", buffer_bytes=16 * 10**6, metadata={"power [mW]": 5}) as spool:

@@ -77,6 +77,7 @@ class TestComplete:
         assert record("-n", 3, "--overwrite").exit_code == 0
         assert frames_of(tmp_path / "run.h5") == [0, 1, 2]
 
+    @pytest.mark.usefixtures("processes")
     def test_names_are_no_markup(self, run, mocked, tmp_path):
         """Brackets and colons in a file's or camera's name are printed as they are."""
         mocked(label="Cam[/x] :smile:")
@@ -90,6 +91,7 @@ class TestComplete:
         assert str(folder / "[a].h5") in result.stdout
         assert "label=Cam[/x] :smile:" in result.stdout
 
+    @pytest.mark.usefixtures("processes")
     def test_demo(self, run, tmp_path):
         """The real core, with its own camera."""
         result = run(

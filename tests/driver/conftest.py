@@ -63,7 +63,7 @@ def raw() -> Callable[[Camera], MockCore]:
 
 
 @pytest.fixture
-def record(tmp_path: Path) -> Callable[..., Any]:
+def record(processes: None, tmp_path: Path) -> Callable[..., Any]:
     """Return a function that records to ``run.h5`` through a small ring."""
 
     def run(camera: Camera, **options: Any) -> mmspool.RecordResult:
@@ -73,7 +73,7 @@ def record(tmp_path: Path) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Callable[..., Any]:
+def start(processes: None, tmp_path: Path) -> Callable[..., Any]:
     """Return a function that starts a recording to ``run.h5`` through a small ring."""
 
     def run(camera: Camera, **options: Any) -> mmspool.RunningRecording:

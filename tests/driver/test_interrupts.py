@@ -268,7 +268,7 @@ class Script:
 
 
 @pytest.fixture
-def script(tmp_path):
+def script(processes, tmp_path):
     """Return a function that starts a script, and end it whatever happens."""
     scripts = []
 

@@ -29,6 +29,7 @@ def test_demo_camera_loses_nothing(demo, record, read):
     assert file.metadata["detector"]["description"] == "Demo camera (DemoCamera/DCam)"
 
 
+@pytest.mark.usefixtures("processes")
 def test_sequence_tester_flat_out_loses_nothing(tmp_path, read):
     """5,000 frames of 64x64 as fast as the core can take them."""
     with Camera(sequence_tester(width=64, height=64, buffer_mb=64)) as camera:
@@ -39,6 +40,7 @@ def test_sequence_tester_flat_out_loses_nothing(tmp_path, read):
     assert np.array_equal(frames["sequence_number"], np.arange(5000))
 
 
+@pytest.mark.usefixtures("processes")
 def test_overflow_is_told_and_nothing_is_lost_unnoticed(tmp_path, read):
     """A buffer of 256 frames, filled flat out: what is in the file and what is not add up."""
     with Camera(sequence_tester(width=64, height=64, buffer_mb=1)) as camera:
@@ -77,6 +79,7 @@ def test_until_stopped(demo, start, read, wait_until):
     assert demo.core.remaining() == 0
 
 
+@pytest.mark.usefixtures("processes")
 def test_short_sequences_keep_their_last_frame(demo, tmp_path):
     """The end of a sequence falls anywhere between two questions to the core."""
     demo.roi = Roi(0, 0, 64, 32)

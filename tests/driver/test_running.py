@@ -262,6 +262,7 @@ class TestFile:
             assert file["data"].shape == (3, 64, 96)
             assert json.loads(file["entry/metadata"][()]) == {}
 
+    @pytest.mark.usefixtures("processes")
     def test_recordings_one_after_another(self, mock, tmp_path, read):
         """The same camera records again and again; image numbers start anew."""
         camera = mock()

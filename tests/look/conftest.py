@@ -19,7 +19,7 @@ def frame(index: int, shape: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray[An
 
 
 @pytest.fixture(scope="session")
-def camera_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def camera_file(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a recording from the simulated camera, whose frames are 10 ms apart."""
     path = tmp_path_factory.mktemp("look") / "cells.h5"
     with Camera.mock(width=WIDTH, height=HEIGHT, seed=1, clock=SteppedClock(tick_s=0.01)) as camera:
@@ -46,7 +46,7 @@ def record(
 
 
 @pytest.fixture(scope="session")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a recording of 20 numbered frames, 3 of which are missing before the tenth; tests only read it."""
     return record(tmp_path_factory.mktemp("look") / "numbered.h5", lost_before=(10,))
 

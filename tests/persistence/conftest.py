@@ -84,7 +84,7 @@ class MakeSpool:
 
 
 @pytest.fixture
-def make_spool(tmp_path: Path) -> Iterator[MakeSpool]:
+def make_spool(processes: None, tmp_path: Path) -> Iterator[MakeSpool]:
     """Return what makes spools with a small ring; what a failed test leaves open is closed afterwards."""
     make = MakeSpool(tmp_path)
     yield make
@@ -167,7 +167,9 @@ class Script:
 
 
 @pytest.fixture
-def start_script(tmp_path: Path, wait_until: Callable[[Callable[[], bool]], None]) -> Iterator[Callable[..., Script]]:
+def start_script(
+    processes: None, tmp_path: Path, wait_until: Callable[[Callable[[], bool]], None]
+) -> Iterator[Callable[..., Script]]:
     """Return a function that starts Python source as a script file, as ``-c`` or through standard input.
 
     Whatever becomes of the script, none of its shared memory may be left.

@@ -231,6 +231,7 @@ class TestNoRoom:
         assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("processes")
 def test_relative_paths_mean_where_they_were_given(tmp_path, monkeypatch, frames):
     """A relative path is the working directory's when the spool was made."""
     monkeypatch.chdir(tmp_path)

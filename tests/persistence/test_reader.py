@@ -20,7 +20,7 @@ SHAPE = (23, 6, 5)
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory, frames):
+def path(processes, tmp_path_factory, frames):
     """Make one recording that the tests read."""
     place = tmp_path_factory.mktemp("recording") / "run.h5"
     with Spool(place, buffer_bytes=1 << 20, metadata={"sample": "Größe ≥ 3"}) as spool:

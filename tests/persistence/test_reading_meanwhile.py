@@ -70,6 +70,7 @@ def record(bench, writer, count, batch):
             writer.write_to(stop)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bench", [(None, 1), ("fast", 10), ("small", 10), ("universal", 10)], indirect=True)
 def test_between_any_two_writes(bench, looks):
     """Growths, commits, blocks that are written again with more frames, and the end."""

@@ -27,7 +27,7 @@ INFO = DetectorInfo(
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory, frames):
+def path(processes, tmp_path_factory, frames):
     """Make one recording that all tests of this module look at."""
     place = tmp_path_factory.mktemp("layout") / "cells.h5"
     metadata = {"sample": "µ-Slide 8 Well, 37 °C", "numbers": np.arange(3), "nested": {"deep": [1.5, None, True]}}

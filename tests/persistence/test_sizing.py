@@ -43,6 +43,7 @@ def test_ring_without_room_for_two():
 
 
 @pytest.mark.parametrize("shape", [(512, 512), (103, 77)])
+@pytest.mark.usefixtures("processes")
 def test_file_is_as_large_as_foretold(tmp_path, shape):
     """A file of whole chunks has its structure, and so much for each frame."""
     dtype, count = np.dtype("u2"), 800

@@ -129,6 +129,7 @@ def test_both_ways_to_the_disk_store_the_same(make_spool, frames, direct):
     quiet_after=st.integers(0, 400),
     compression=st.sampled_from((None, None, *get_args(Compression))),
 )
+@pytest.mark.usefixtures("processes")
 def test_any_recording_comes_back(
     tmp_path_factory,
     wait_until,

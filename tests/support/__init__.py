@@ -1,0 +1,1 @@
+"""What tests in several folders share; pytest and `support.paths.environment` put `tests` on the import path."""

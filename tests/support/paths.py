@@ -1,0 +1,37 @@
+"""Where the tests, the tested package and quick temporary folders are, also for the processes that tests start."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import mmspool
+
+TESTS = Path(__file__).parents[1]
+PROJECT = TESTS.parent
+PACKAGE_HOME = Path(mmspool.__file__).parents[1]
+"""The folder that has to be on the import path for this very mmspool: site-packages, or the checkout."""
+
+SHM = Path("/dev/shm")
+
+
+def environment(*first: Path | str, **changes: str) -> dict[str, str]:
+    """Return the environment for a Python process that imports the tested package and `support`.
+
+    Parameters
+    ----------
+    *first
+        Folders that come first on the import path.
+    **changes
+        Further variables.
+    """
+    folders = [*map(str, first), str(TESTS), str(PACKAGE_HOME), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders)), **changes}
+
+
+@contextmanager
+def quick_folder(prefix: str = "mmspool-test-") -> Iterator[Path]:
+    """Yield a temporary folder, in memory where the system has shared memory."""
+    with tempfile.TemporaryDirectory(dir=SHM if SHM.is_dir() else None, prefix=prefix) as folder:
+        yield Path(folder)

@@ -1,0 +1,157 @@
+"""Processes that tests start, interrupt, kill and look at."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, NamedTuple, Self
+
+import psutil
+
+from support.paths import SHM, environment
+from support.waiting import wait_until
+
+LIMIT_S = 120.0
+_PROC = Path("/proc")
+_SWEEP = "left behind by process"
+_COVERAGE = "ignore:Module mmspool was previously imported"  # what coverage says about a script's writer
+
+
+class Ended(NamedTuple):
+    """How a process ended: its exit code and what else it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Python:
+    """Python in a process and a process group of its own, as a terminal starts it.
+
+    Parameters
+    ----------
+    *arguments
+        What follows the interpreter: a script's path, ``-c`` and source, or ``-m`` and a module, and arguments.
+    cwd
+        The folder it runs in.
+    stdin
+        A file to read from; without it, a pipe that `end` closes.
+    env
+        The whole environment; without it, one in which the tested package is found.
+    """
+
+    def __init__(
+        self,
+        *arguments: object,
+        cwd: Path | None = None,
+        stdin: IO[Any] | int = subprocess.PIPE,
+        env: dict[str, str] | None = None,
+    ) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", _COVERAGE, *map(str, arguments)],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            cwd=cwd,
+            env=environment() if env is None else env,
+            start_new_session=True,
+        )
+        self.pid = self.process.pid
+
+    def line(self) -> str:
+        """Return the next line it prints, an empty string at the end."""
+        assert self.process.stdout
+        return self.process.stdout.readline()
+
+    def rings(self) -> list[Path]:
+        """Return the shared memory that it made and that is still there."""
+        return list(SHM.glob(f"mmspool-{self.pid}-*"))
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C: every process of the foreground group gets SIGINT."""
+        os.killpg(self.pid, signal.SIGINT)
+
+    def kill(self) -> None:
+        """Kill it alone, not what it started."""
+        self.process.kill()
+
+    def end(self, typed: str | None = None) -> Ended:
+        """Type something, wait for the end, and return how it ended.
+
+        Lines about the rings of other processes are left out of its errors: tests that run at the same time kill
+        processes, and whoever starts next removes what these left.
+        """
+        out, err = self.process.communicate(typed, timeout=LIMIT_S)
+        lines = err.splitlines(keepends=True)
+        return Ended(self.process.returncode, out, "".join(line for line in lines if _SWEEP not in line))
+
+    def close(self) -> None:
+        """Kill it if it still runs, and wait until none of its shared memory is left."""
+        if self.process.poll() is None:
+            self.kill()
+        if self.process.stdout and not self.process.stdout.closed:
+            self.process.communicate()
+        wait_until(lambda: not self.rings(), "the writer removes the ring")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def run_python(*arguments: object, cwd: Path | None = None, env: dict[str, str] | None = None) -> Ended:
+    """Run Python to its end and return how it ended."""
+    with Python(*arguments, cwd=cwd, env=env) as process:
+        return process.end()
+
+
+def children(pid: int | str = "self") -> Iterator[int]:
+    """Yield the child processes of a process, with theirs."""
+    if not Path(f"/proc/self/task/{os.getpid()}/children").exists():  # not Linux
+        own = os.getpid() if pid == "self" else int(pid)
+        yield from (process.pid for process in psutil.Process(own).children(recursive=True))
+        return
+    with contextlib.suppress(OSError):  # it ended
+        for task in list((_PROC / str(pid) / "task").iterdir()):
+            for child in (task / "children").read_text(encoding="ascii").split():
+                yield int(child)
+                yield from children(child)
+
+
+def command_line(pid: int) -> str:
+    """Return a process's command line, an empty string if it is gone or a zombie."""
+    try:
+        return " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return ""
+
+
+def ended(pid: int) -> bool:
+    """Return whether a process is gone, or is a zombie.
+
+    A killed process's first thread is a zombie while its other threads may still hold files and their locks.
+    """
+    process = _PROC / str(pid)
+    try:
+        dead = (process / "stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] in "ZX"
+        return dead and len(list((process / "task").iterdir())) <= 1
+    except OSError:
+        return True
+
+
+def other_threads(pid: int) -> list[int]:
+    """Return all threads of a process but the first."""
+    return [int(task.name) for task in (_PROC / str(pid) / "task").iterdir() if int(task.name) != pid]
+
+
+def kill(*pids: int) -> None:
+    """Kill those of the processes that still run."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
