@@ -3,7 +3,7 @@
 import click
 
 from .._version import __version__
-from . import export, files, preflight, record, report, watch
+from . import export, files, preflight, record, report, view, watch
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -21,5 +21,6 @@ for _command in (
     export.export,
     report.report,
     watch.watch,
+    view.view,
 ):
     main.add_command(_command)

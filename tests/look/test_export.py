@@ -16,7 +16,7 @@ from mmspool.export import export
 
 from .conftest import FRAMES, PIXEL_UM, frame, record
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = pytest.mark.filterwarnings("ignore:::(?!mmspool)")
 
 COMPRESSIONS = (None, "universal", "fast", "small")
 

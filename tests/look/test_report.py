@@ -21,7 +21,7 @@ from mmspool.statistics import frame_statistics
 
 from .conftest import FRAMES
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = pytest.mark.filterwarnings("ignore:::(?!mmspool)")
 
 
 class Page(HTMLParser):

@@ -1,0 +1,23 @@
+"""The command ``view``."""
+
+from pathlib import Path
+
+import click
+
+from ..view import view as view_file
+from .output import errors_as_messages
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--follow", is_flag=True, help="Show the newest frame while FILE is recorded.")
+def view(file: Path, *, follow: bool) -> None:
+    """Show the recording FILE in a window, by ndv; a recording that runs is not slowed by it.
+
+    Needs the package ndv with its window and drawing parts: pip install "ndv[pyqt,vispy]". Other viewers open FILE by
+    themselves: silx view, jupyterlab-h5web, napari (with mmspool in its environment).
+
+    Exit codes: 0 the window was closed, 1 error, 2 wrong usage, 130 stopped by Ctrl-C.
+    """
+    with errors_as_messages():
+        view_file(file, follow=follow)

@@ -1,0 +1,58 @@
+"""What napari calls to open a recording; named in napari.yaml, so that it needs no napari to be installed."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .calibration import Calibration
+from .errors import RecordingError
+from .persistence import Recording
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_LOW, _HIGH = 0.5, 99.8  # percentiles of the first frame shown as black and white
+
+
+def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
+    """Return what reads these files, or None where one of them is not a recording."""
+    paths = [path] if isinstance(path, str) else list(path)
+    return read if paths and all(_is_recording(Path(each)) for each in paths) else None
+
+
+def read(path: str | Sequence[str]) -> list[LayerData]:
+    """Return a lazy image layer for each recording, with its scale in seconds and um, and what is known of it."""
+    paths = [path] if isinstance(path, str) else list(path)
+    return [_layer(Recording(each)) for each in paths]
+
+
+def _layer(recording: Recording) -> LayerData:
+    """Frames are read as they are shown; the layer keeps the recording open."""
+    calibration = Calibration.of(recording)
+    pixel = calibration.pixel_um
+    interval = calibration.frame_interval_s
+    options: dict[str, Any] = {
+        "name": calibration.name,
+        "scale": (interval or 1.0, *(pixel or (1.0, 1.0))),
+        "axis_labels": ("time", "y", "x"),
+        "units": ("s" if interval else "pixel", *(("um", "um") if pixel else ("pixel", "pixel"))),
+        "metadata": {"mmspool": recording.metadata, "state": recording.state, "frames_lost": recording.frames_lost},
+        "rgb": False,
+    }
+    if len(recording):
+        low, high = (float(value) for value in np.percentile(recording[0], [_LOW, _HIGH]))
+        options["contrast_limits"] = (low, max(high, low + 1))
+    return recording, options, "image"
+
+
+def _is_recording(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            if file.read(len(_HDF5_SIGNATURE)) != _HDF5_SIGNATURE:
+                return False
+        Recording(path).close()
+    except (OSError, RecordingError):
+        return False
+    return True

@@ -1,0 +1,121 @@
+"""A window with a recording in it, by ndv; it can follow a recording that is still written."""
+
+import os
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+from .packages import require
+from .persistence import Recording
+
+_PURPOSE = "a viewer"
+_INSTALL = "ndv[pyqt,vispy]"
+_REFRESH_MS = 200
+_DIMS = ("t", "y", "x")
+
+
+class RecordingViewer:
+    """An ndv window that shows a recording.
+
+    Parameters
+    ----------
+    recording
+        Stays open as long as the viewer is used, and is refreshed by it when it follows.
+    follow
+        Show the newest frame as the recording grows, until it ends.
+
+    Attributes
+    ----------
+    viewer
+        The `ndv.ArrayViewer`.
+
+    Raises
+    ------
+    MissingPackageError
+        ndv is not installed.
+    """
+
+    def __init__(self, recording: Recording, *, follow: bool = False) -> None:
+        self._ndv: Any = require("ndv", _PURPOSE, install=_INSTALL)
+        self._recording = recording
+        self._wrapper = _wrapper_class(self._ndv)(recording)
+        self.viewer: Any = self._ndv.ArrayViewer(self._wrapper)
+        self._show_newest = follow
+        if follow:
+            self.update()
+
+    def update(self) -> bool:
+        """Show the newest frame, if there is a newer one; return whether the recording is still written."""
+        before = len(self._recording)
+        self._recording.refresh()
+        if len(self._recording) > before:
+            self._wrapper.dims_changed.emit()
+        if len(self._recording):
+            self.viewer.display_model.current_index.update({0: len(self._recording) - 1})
+        return self._recording.state == "recording"
+
+    def run(self) -> None:
+        """Show the window until it is closed."""
+        self.viewer.show()
+        if self._show_newest:
+            self._schedule()
+        self._ndv.run_app()
+
+    def _schedule(self) -> None:
+        if self.update():
+            self._ndv.call_later(_REFRESH_MS, self._schedule)
+
+
+def view(path: str | os.PathLike[str], *, follow: bool = False) -> None:
+    """Show a recording in a window and return when it is closed.
+
+    Parameters
+    ----------
+    path
+        The recording.
+    follow
+        Show the newest frame while it is recorded.
+
+    Raises
+    ------
+    MissingPackageError
+        ndv is not installed.
+    RecordingError
+        The recording cannot be read.
+    """
+    with Recording(path) as recording:
+        RecordingViewer(recording, follow=follow).run()
+
+
+def _wrapper_class(ndv: Any) -> Any:
+    """Return a subclass of ndv's wrapper; ndv finds it by itself from then on, as `ndv.imshow(recording)` needs."""
+    global _Wrapper
+    if _Wrapper is not None:
+        return _Wrapper
+
+    class RecordingWrapper(ndv.DataWrapper):  # type: ignore[misc]
+        """A recording with named axes, none of which are channels, however short it is."""
+
+        @classmethod
+        def supports(cls, obj: Any) -> bool:
+            return isinstance(obj, Recording)
+
+        @property
+        def dims(self) -> tuple[Hashable, ...]:
+            return _DIMS
+
+        @property
+        def coords(self) -> Mapping[Hashable, Sequence[int]]:
+            return {name: range(size) for name, size in zip(_DIMS, self._data.shape, strict=True)}
+
+        @property
+        def significant_bits(self) -> int | None:
+            return self._data.metadata["detector"].get("bit_depth") or None
+
+        def guess_channel_axis(self) -> None:
+            return None
+
+    _Wrapper = RecordingWrapper
+    return _Wrapper
+
+
+_Wrapper: Any = None
