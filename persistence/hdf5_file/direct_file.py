@@ -8,9 +8,18 @@ from pathlib import Path
 
 from ...errors import StorageError
 from ..block_layout import PAGE
-from ..os_file import lock_shared, open_file, pwrite, pwrite_all, sync
+from ..os_file import (
+    allocate,
+    drop_cached,
+    lock_shared,
+    open_direct,
+    open_file,
+    pwrite_all,
+    pwrite_direct,
+    sync,
+    truncate,
+)
 
-_NOT_DONE = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)  # what file systems say that lack something
 _DROP_BEHIND = 256 << 20  # a page cache this far behind the writer is clean on any disk that keeps up
 
 
@@ -36,7 +45,7 @@ class DirectFile:
     def __init__(self, path: Path, *, direct: bool = True) -> None:
         self._fd = open_file(path, os.O_RDWR)
         lock_shared(self._fd)  # for as long as this process writes, whatever becomes of the producer
-        self._direct_fd = _open_direct(path) if direct else None
+        self._direct_fd = open_direct(path) if direct else None
         self.direct = self._direct_fd is not None
         self._dropped = 0
         self._dropping = threading.Lock()
@@ -75,10 +84,9 @@ class DirectFile:
             There is no room; the file keeps its size.
         """
         try:
-            if not self._set_aside(start, length):
-                os.ftruncate(self._fd, start + length)
+            allocate(self._fd, start, length)
         except OSError as exc:
-            os.ftruncate(self._fd, start)
+            truncate(self._fd, start)
             if exc.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
             free = shutil.disk_usage(self._path.parent).free
@@ -87,6 +95,10 @@ class DirectFile:
                 f"no room for {length:,} more bytes, where {free:,} are free ({exc.strerror})",
                 str(self._path),
             ) from exc
+
+    def truncate(self, size: int) -> None:
+        """Move the file's end."""
+        truncate(self._fd, size)
 
     def sync(self) -> None:
         """Return when everything written is on the device."""
@@ -106,7 +118,7 @@ class DirectFile:
         done = 0
         while done < len(data):
             try:
-                written = pwrite(self._direct_fd, data[done:], offset + done)
+                written = pwrite_direct(self._direct_fd, data[done:], offset + done)
             except OSError as exc:
                 if exc.errno != errno.EINVAL:
                     raise
@@ -117,34 +129,10 @@ class DirectFile:
                 break
         return done
 
-    def _set_aside(self, start: int, length: int) -> bool:
-        """Have the file system set room aside and extend the file; False where it does not do that."""
-        if not hasattr(os, "posix_fallocate"):
-            return False
-        try:
-            os.posix_fallocate(self._fd, start, length)
-        except OSError as exc:
-            if exc.errno not in _NOT_DONE:
-                raise
-            return False
-        return True
-
     def _drop_behind(self, offset: int) -> None:
         """Let go of the page cache behind the writer, which would otherwise push out everything else."""
         with self._dropping:
-            if hasattr(os, "posix_fadvise") and offset - self._dropped >= 2 * _DROP_BEHIND:
+            if offset - self._dropped >= 2 * _DROP_BEHIND:
                 length = offset - _DROP_BEHIND - self._dropped
-                os.posix_fadvise(self._fd, self._dropped, length, os.POSIX_FADV_DONTNEED)
+                drop_cached(self._fd, self._dropped, length)
                 self._dropped += length
-
-
-def _open_direct(path: Path) -> int | None:
-    """Open for direct I/O; None where there is none (macOS, Windows, some file systems)."""
-    if not hasattr(os, "O_DIRECT"):
-        return None
-    try:
-        return open_file(path, os.O_WRONLY | os.O_DIRECT)
-    except OSError as exc:
-        if exc.errno in _NOT_DONE:
-            return None
-        raise

@@ -20,7 +20,7 @@ import numpy as np
 import xxhash
 
 from ..block_layout import PAGE
-from ..os_file import pread, pwrite_all, sync
+from ..os_file import pread, pwrite_all, sync, truncate
 
 SLOT_BYTES = 256 << 10
 """Size of one of the two journal slots; a growth takes about 20 kB of it."""
@@ -234,7 +234,7 @@ class JournaledFile(io.RawIOBase):
         self._staged.clear()
         size = max(self._size, self.least_size)
         if os.fstat(self._descriptor).st_size != size:  # else it would wait for the writes that are under way
-            os.truncate(self._descriptor, size)
+            truncate(self._descriptor, size)
 
 
 def _address(data: memoryview) -> int:

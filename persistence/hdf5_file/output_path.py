@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from ...errors import StorageError
-from ..os_file import is_locked, lock_shared
+from ..os_file import is_locked, lock_shared, open_file, remove_file
 
 
 class OutputPath:
@@ -39,7 +39,7 @@ class OutputPath:
         if self._lock is None:
             if self.path.exists():
                 self._refuse_if_used()  # again: much may have happened before the first frame
-                self.path.unlink(missing_ok=True)
+                remove_file(self.path)
             self._create()
 
     def release(self, *, remove: bool) -> None:
@@ -48,7 +48,7 @@ class OutputPath:
             os.close(self._lock)
             self._lock = None
             if remove:
-                self.path.unlink(missing_ok=True)
+                remove_file(self.path)
 
     def _check(self, *, overwrite: bool) -> None:
         """Take a free name, and refuse one that must not or cannot be used."""
@@ -80,7 +80,7 @@ class OutputPath:
 
     def _create(self) -> None:
         try:
-            self._lock = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
+            self._lock = open_file(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         except OSError as exc:
             raise StorageError(exc.errno, f"the file cannot be made ({exc.strerror})", str(self.path)) from exc
         lock_shared(self._lock)

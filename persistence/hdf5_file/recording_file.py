@@ -92,7 +92,7 @@ class RecordingFile:
         StorageError
             There is no room for the first frames.
         """
-        os.truncate(path, 0)  # a writer that was killed may have begun; h5py's driver would open what it left
+        blocks.truncate(0)  # a writer that was killed may have begun; h5py's driver would open what it left
         recording_file = cls(path, layout, blocks)
         try:
             blocks.reserve(0, _SLACK)  # a disk without room even for the structure is told as such

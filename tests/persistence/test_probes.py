@@ -82,7 +82,7 @@ class TestDisk:
     def test_where_direct_io_is_refused(self, tmp_path, monkeypatch, why):
         """The page cache is used, and said to be."""
         if why == "open":
-            monkeypatch.setattr(direct_file, "_open_direct", lambda _: None)
+            monkeypatch.setattr(direct_file, "open_direct", lambda _: None)
         else:
             monkeypatch.setattr(direct_file.DirectFile, "_write_direct", refuse_direct)
         rate = quick(tmp_path)

@@ -1,0 +1,154 @@
+"""The calls of Linux and macOS behind `os_file`."""
+
+import errno
+import fcntl
+import os
+import struct
+from pathlib import Path
+
+_REFUSED = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)  # what file systems say that lack something
+_NO_LOCKS = (errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS)
+
+# <sys/fcntl.h> of macOS, of which Python has no name: struct fstore is flags, position mode, offset, length, allocated.
+_F_PREALLOCATE, _F_ALLOCATEALL, _F_PEOFPOSMODE = 42, 4, 3
+_FSTORE = struct.Struct("=Iiqqq")
+
+
+def open_file(path: str | os.PathLike[str], flags: int) -> int:
+    """Open a file, not for child processes."""
+    return os.open(path, flags | os.O_CLOEXEC, 0o666)
+
+
+def open_direct(path: str | os.PathLike[str]) -> int | None:
+    """Open a file for `write_direct_once`; None where its file system has no such writes."""
+    if not hasattr(os, "O_DIRECT"):
+        return _open_uncached(path)
+    try:
+        return open_file(path, os.O_WRONLY | os.O_DIRECT)
+    except OSError as exc:
+        if exc.errno in _REFUSED:
+            return None
+        raise
+
+
+def pread(descriptor: int, length: int, offset: int) -> bytes:
+    """Read up to ``length`` bytes at an offset."""
+    return os.pread(descriptor, length, offset)
+
+
+def write_once(descriptor: int, data: memoryview, offset: int) -> int:
+    """Write at an offset and return how many bytes were written."""
+    return os.pwrite(descriptor, data, offset)
+
+
+def write_direct_once(descriptor: int, data: memoryview, offset: int) -> int:
+    """Write past the page cache and return how many bytes were written.
+
+    Raises
+    ------
+    OSError
+        With EINVAL on Linux, where address, offset or length is not aligned to a page; macOS caches such writes.
+    """
+    return os.pwrite(descriptor, data, offset)
+
+
+def truncate(descriptor: int, size: int) -> None:
+    """Move the file's end."""
+    os.ftruncate(descriptor, size)
+
+
+def allocate(descriptor: int, start: int, length: int) -> None:
+    """Extend a file that has ``start`` bytes by ``length``, with room on the disk where the file system can do that.
+
+    Raises
+    ------
+    OSError
+        There is no room; what was allocated may be there.
+    """
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, start, length)
+            return
+        if hasattr(fcntl, "F_FULLFSYNC"):  # macOS
+            fcntl.fcntl(descriptor, _F_PREALLOCATE, _FSTORE.pack(_F_ALLOCATEALL, _F_PEOFPOSMODE, 0, length, 0))
+    except OSError as exc:
+        if exc.errno not in _REFUSED:
+            raise
+    os.ftruncate(descriptor, start + length)
+
+
+def drop_cached(descriptor: int, start: int, length: int) -> None:
+    """Let go of what the page cache has of a part of the file."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, start, length, os.POSIX_FADV_DONTNEED)
+
+
+def sync(descriptor: int) -> None:
+    """Return when what was written is on the device, and the file's size with it."""
+    if hasattr(fcntl, "F_FULLFSYNC"):  # macOS: its fsync leaves the data in the drive's cache
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+        except OSError as exc:
+            if exc.errno not in _REFUSED:
+                raise
+            os.fsync(descriptor)  # a network file system, which has no drive
+    else:
+        getattr(os, "fdatasync", os.fsync)(descriptor)
+
+
+def sync_folder(path: Path) -> None:
+    """Return when the names in a folder are on the device, where folders can be synced."""
+    descriptor = open_file(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as exc:  # some network file systems, which do it by themselves
+        if exc.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if it is there."""
+    path.unlink(missing_ok=True)
+
+
+def lock(descriptor: int, *, reading: bool) -> bool:  # noqa: ARG001 - here all locks are alike
+    """Hold a shared lock of the file until the descriptor is closed; False while another holds it for itself."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as exc:
+        if exc.errno not in _NO_LOCKS:
+            raise
+    return True
+
+
+def is_held(descriptor: int) -> bool:
+    """Tell whether another open file holds a lock; whatever this one held is released."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError as exc:
+        if exc.errno not in _NO_LOCKS:
+            raise
+        return False
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return False
+
+
+def _open_uncached(path: str | os.PathLike[str]) -> int | None:
+    """Open a file whose pages macOS does not keep; None on a system that has no such flag."""
+    if not hasattr(fcntl, "F_NOCACHE"):
+        return None
+    descriptor = open_file(path, os.O_WRONLY)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_NOCACHE, 1)
+    except OSError as exc:
+        os.close(descriptor)
+        if exc.errno in _REFUSED:
+            return None
+        raise
+    return descriptor

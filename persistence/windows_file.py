@@ -1,0 +1,297 @@
+"""The calls of Windows behind `os_file`.
+
+Descriptors are those of the C runtime, as for `os.open`; the calls go to the handles behind them. Errors become an
+`OSError` with the number that Linux has for the same trouble, and the words of Windows.
+
+Windows refuses unbuffered writes that are not aligned, and Wine takes them: this module refuses them before either.
+"""
+
+import ctypes
+import errno
+import msvcrt
+import os
+import sys
+import time
+from collections.abc import Callable
+from ctypes import wintypes
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+assert sys.platform == "win32"  # noqa: S101 - for mypy, which otherwise knows nothing of these modules on Linux
+
+SECTOR = 4096
+"""What unbuffered writes are multiples of: no disk that Windows supports has larger sectors."""
+
+_LARGEST_WRITE = 32 << 20  # its pages are locked in memory meanwhile, of which a process may have few
+_LOCK_OFFSET, _WRITERS = 1 << 62, 16  # no file reaches so far: locks bind, and nobody may be kept from reading
+_READERS_OFFSET = _LOCK_OFFSET + _WRITERS
+_HELD_RETRY_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # a virus scanner or an indexer looks at a new file so long
+
+_GENERIC_READ, _GENERIC_WRITE, _SHARE_READ_WRITE = 0x80000000, 0x40000000, 0x3
+_ACCESS = {os.O_RDONLY: _GENERIC_READ, os.O_WRONLY: _GENERIC_WRITE, os.O_RDWR: _GENERIC_READ | _GENERIC_WRITE}
+_CREATE_NEW, _OPEN_EXISTING = 1, 3
+_NORMAL, _NO_BUFFERING = 0x80, 0x20000000
+_LOCK_AT_ONCE, _LOCK_EXCLUSIVE = 0x1, 0x2
+_ALLOCATION_INFO, _END_OF_FILE_INFO = 5, 6
+_INVALID_HANDLE = wintypes.HANDLE(-1).value
+
+_INVALID_FUNCTION, _NO_MEMORY, _SHARING_VIOLATION, _LOCK_VIOLATION, _HANDLE_EOF = 1, 8, 32, 33, 38
+_HANDLE_DISK_FULL, _NOT_SUPPORTED, _INVALID_PARAMETER, _NOT_IMPLEMENTED = 39, 50, 87, 120
+_DISK_FULL, _QUOTA, _NO_RESOURCES, _WORKING_SET_QUOTA = 112, 1295, 1450, 1453
+_ERRNO = {
+    _SHARING_VIOLATION: errno.EBUSY,
+    _LOCK_VIOLATION: errno.EAGAIN,
+    _HANDLE_DISK_FULL: errno.ENOSPC,
+    _DISK_FULL: errno.ENOSPC,
+    _QUOTA: errno.EDQUOT,
+    _NO_RESOURCES: errno.ENOBUFS,
+    _WORKING_SET_QUOTA: errno.ENOBUFS,
+}
+_Result = TypeVar("_Result")
+
+_REFUSED = (_INVALID_FUNCTION, _NOT_SUPPORTED, _INVALID_PARAMETER, _NOT_IMPLEMENTED)
+
+
+class _Overlapped(ctypes.Structure):
+    """Where in the file an operation takes place."""
+
+    _fields_ = (
+        ("internal", ctypes.c_void_p),
+        ("internal_high", ctypes.c_void_p),
+        ("offset_low", wintypes.DWORD),
+        ("offset_high", wintypes.DWORD),
+        ("event", wintypes.HANDLE),
+    )
+
+
+_kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+_kernel.CreateFileW.restype = wintypes.HANDLE
+_kernel.CreateFileW.argtypes = (
+    wintypes.LPCWSTR,
+    wintypes.DWORD,
+    wintypes.DWORD,
+    ctypes.c_void_p,
+    wintypes.DWORD,
+    wintypes.DWORD,
+    wintypes.HANDLE,
+)
+_kernel.DeleteFileW.argtypes = (wintypes.LPCWSTR,)
+for _call in (_kernel.ReadFile, _kernel.WriteFile):
+    _call.argtypes = (
+        wintypes.HANDLE,
+        ctypes.c_void_p,
+        wintypes.DWORD,
+        ctypes.POINTER(wintypes.DWORD),
+        ctypes.POINTER(_Overlapped),
+    )
+_kernel.SetFileInformationByHandle.argtypes = (wintypes.HANDLE, ctypes.c_int, ctypes.c_void_p, wintypes.DWORD)
+_kernel.FlushFileBuffers.argtypes = (wintypes.HANDLE,)
+_kernel.UnlockFileEx.argtypes = (wintypes.HANDLE, *[wintypes.DWORD] * 3, ctypes.POINTER(_Overlapped))
+_kernel.LockFileEx.argtypes = (wintypes.HANDLE, *[wintypes.DWORD] * 4, ctypes.POINTER(_Overlapped))
+
+
+def open_file(path: str | os.PathLike[str], flags: int) -> int:
+    """Open a file, not for child processes; one that a program holds for a moment is waited for.
+
+    Raises
+    ------
+    OSError
+        With EBUSY where another program holds it for longer.
+    """
+    disposition = _CREATE_NEW if flags & os.O_EXCL else _OPEN_EXISTING
+    access = flags & (os.O_RDONLY | os.O_WRONLY | os.O_RDWR)
+    return msvcrt.open_osfhandle(_create(path, _ACCESS[access], disposition, _NORMAL), access)
+
+
+def open_direct(path: str | os.PathLike[str]) -> int | None:
+    """Open a file for `write_direct_once`; None where its volume has no unbuffered writes."""
+    try:
+        handle = _create(path, _GENERIC_WRITE, _OPEN_EXISTING, _NO_BUFFERING)
+    except OSError as exc:
+        if exc.winerror in _REFUSED:
+            return None
+        raise
+    return msvcrt.open_osfhandle(handle, os.O_WRONLY)
+
+
+def pread(descriptor: int, length: int, offset: int) -> bytes:
+    """Read up to ``length`` bytes at an offset."""
+    buffer = bytearray(length)
+    if not length:
+        return b""
+    address = (ctypes.c_char * length).from_buffer(buffer)
+    try:
+        done = _transfer(_kernel.ReadFile, descriptor, ctypes.addressof(address), length, offset)
+    except OSError as exc:
+        if exc.winerror != _HANDLE_EOF:
+            raise
+        return b""
+    return bytes(memoryview(buffer)[:done])
+
+
+def write_once(descriptor: int, data: memoryview, offset: int) -> int:
+    """Write at an offset and return how many bytes were written."""
+    return _transfer(_kernel.WriteFile, descriptor, _address(data), min(len(data), _LARGEST_WRITE), offset)
+
+
+def write_direct_once(descriptor: int, data: memoryview, offset: int) -> int:
+    """Write past the page cache and return how many bytes were written.
+
+    Raises
+    ------
+    OSError
+        With EINVAL where address, offset or length is not a multiple of `SECTOR`.
+    """
+    address = _address(data)
+    if address % SECTOR or offset % SECTOR or len(data) % SECTOR:
+        raise OSError(errno.EINVAL, f"not aligned to {SECTOR}: {len(data)} bytes from {address:#x} to {offset:#x}")
+    return _transfer(_kernel.WriteFile, descriptor, address, min(len(data), _LARGEST_WRITE), offset)
+
+
+def truncate(descriptor: int, size: int) -> None:
+    """Move the file's end; the C runtime would write zeros up to it."""
+    _set_information(descriptor, _END_OF_FILE_INFO, size)
+
+
+def allocate(descriptor: int, start: int, length: int) -> None:
+    """Extend a file that has ``start`` bytes by ``length``, with room on the disk where the file system can do that.
+
+    Raises
+    ------
+    OSError
+        There is no room.
+    """
+    try:
+        _set_information(descriptor, _ALLOCATION_INFO, start + length)  # in one piece, if there is one
+    except OSError as exc:
+        if exc.winerror not in _REFUSED:
+            raise
+    try:
+        truncate(descriptor, start + length)
+    except OSError as exc:
+        if exc.winerror in (_NO_MEMORY, _INVALID_PARAMETER):
+            raise OSError(errno.EFBIG, "this file system has no files of that size") from exc
+        raise
+
+
+def drop_cached(descriptor: int, start: int, length: int) -> None:
+    """Do nothing: Windows itself lets go of what was written in order."""
+
+
+def sync(descriptor: int) -> None:
+    """Return when what was written is on the device, and the file's size with it."""
+    _check(_kernel.FlushFileBuffers(msvcrt.get_osfhandle(descriptor)))
+
+
+def sync_folder(path: Path) -> None:
+    """Do nothing: NTFS journals names, and folders cannot be synced."""
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if it is there; one that a program holds for a moment is waited for.
+
+    Raises
+    ------
+    OSError
+        With EBUSY where another program holds it for longer.
+    """
+    try:
+        _once_free(lambda: _check(_kernel.DeleteFileW(os.fspath(path)), path))
+    except FileNotFoundError:
+        return
+
+
+def lock(descriptor: int, *, reading: bool) -> bool:
+    """Mark the file as in use until the descriptor is closed; False while another has locked all of it.
+
+    Writers take a byte each, far behind the data, for themselves, readers share one. A shared lock would not do for
+    writers: HDF5 could then take its own, of the whole file, under which Windows lets nobody write, not even them.
+    """
+    if reading:
+        return _lock(descriptor, _READERS_OFFSET, 1, exclusive=False)
+    return any(_lock(descriptor, _LOCK_OFFSET + byte, 1) for byte in range(_WRITERS))
+
+
+def is_held(descriptor: int) -> bool:
+    """Tell whether another open file holds a lock, or a part of this one."""
+    if not _lock(descriptor, _LOCK_OFFSET, _WRITERS + 1):
+        return True
+    where = _overlapped(_LOCK_OFFSET)
+    _check(_kernel.UnlockFileEx(msvcrt.get_osfhandle(descriptor), 0, _WRITERS + 1, 0, ctypes.byref(where)))
+    return False
+
+
+def _create(path: str | os.PathLike[str], access: int, disposition: int, attributes: int) -> int:
+    def create() -> int:
+        handle = _kernel.CreateFileW(os.fspath(path), access, _SHARE_READ_WRITE, None, disposition, attributes, None)
+        _check(handle != _INVALID_HANDLE, path)
+        return int(handle)
+
+    return _once_free(create)
+
+
+def _once_free(do: Callable[[], _Result]) -> _Result:
+    """Do something with a file, again and again while another program holds it for a moment."""
+    for pause in _HELD_RETRY_S:
+        try:
+            return do()
+        except OSError as exc:
+            if exc.winerror != _SHARING_VIOLATION:
+                raise
+        time.sleep(pause)
+    return do()
+
+
+def _lock(descriptor: int, offset: int, length: int, *, exclusive: bool = True) -> bool:
+    """Lock bytes for this descriptor; False where another's lock does not allow it. No locks, no refusals."""
+    where = _overlapped(offset)
+    flags = _LOCK_AT_ONCE | (_LOCK_EXCLUSIVE if exclusive else 0)
+    try:
+        _check(_kernel.LockFileEx(msvcrt.get_osfhandle(descriptor), flags, 0, length, 0, ctypes.byref(where)))
+    except OSError as exc:
+        if exc.winerror == _LOCK_VIOLATION:
+            return False
+        if exc.winerror not in _REFUSED:
+            raise
+    return True
+
+
+def _transfer(call: Any, descriptor: int, address: int, length: int, offset: int) -> int:
+    done, where = wintypes.DWORD(), _overlapped(offset)
+    handle = msvcrt.get_osfhandle(descriptor)
+    _check(call(handle, address, length, ctypes.byref(done), ctypes.byref(where)))
+    return done.value
+
+
+def _address(data: memoryview) -> int:
+    return int(np.frombuffer(data, np.uint8).__array_interface__["data"][0])
+
+
+def _overlapped(offset: int) -> _Overlapped:
+    return _Overlapped(offset_low=offset & 0xFFFFFFFF, offset_high=offset >> 32)
+
+
+def _set_information(descriptor: int, kind: int, value: int) -> None:
+    size = ctypes.c_int64(value)
+    handle = msvcrt.get_osfhandle(descriptor)
+    _check(_kernel.SetFileInformationByHandle(handle, kind, ctypes.byref(size), ctypes.sizeof(size)))
+
+
+def _check(succeeded: int, path: str | os.PathLike[str] | None = None) -> None:
+    if not succeeded:
+        raise _error(ctypes.get_last_error(), path)
+
+
+def _error(code: int, path: str | os.PathLike[str] | None) -> OSError:
+    """Return the error of a call: Windows' code and words, and the number that other systems have for it."""
+    name = None if path is None else os.fspath(path)
+    text = ctypes.FormatError(code).strip()
+    if code == _SHARING_VIOLATION:
+        text = "another program has it open and does not share it: close it there"
+    if code not in _ERRNO:
+        return OSError(None, text, name, code)
+    exc = OSError(_ERRNO[code], text, name)
+    exc.winerror = code
+    return exc
