@@ -1,11 +1,12 @@
 """Micro-Manager cores as the driver sees them: one interface, its two backends, and a simulated core."""
 
 from .connect import connect, demo, headless, sequence_tester, wrap
-from .core_adapter import MAX_FRAMES, CoreAdapter, Frame, Image, ImageFormat, Roi
+from .core_adapter import MAX_FRAMES, CoreAdapter, Frame, FramePath, Image, ImageFormat, Roi
+from .java_bridge_adapter import JavaBridgeAdapter
 from .mock.camera import frame_index
 from .mock.core import MockCore
 from .mock.faults import Faults, SteppedClock
-from .pycromanager_adapter import JavaBridgeAdapter, PymmcoreAdapter
+from .pycromanager_adapter import PymmcoreAdapter
 from .tags import frame_metadata, timestamp_source
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "CoreAdapter",
     "Faults",
     "Frame",
+    "FramePath",
     "Image",
     "ImageFormat",
     "JavaBridgeAdapter",

@@ -11,9 +11,10 @@ from typing import Any, Literal
 from ..errors import ConnectError
 from .camel_case_core import CamelCaseCore, has_camel_case
 from .core_adapter import CoreAdapter
+from .java_bridge_adapter import JavaBridgeAdapter
 from .java_bridge_guard import ServerWatch, guard, watch_over
 from .mock.core import MockCore
-from .pycromanager_adapter import JavaBridgeAdapter, PymmcoreAdapter
+from .pycromanager_adapter import PymmcoreAdapter
 
 DEFAULT_PORT = 4827
 """The port of Micro-Manager's ZMQ server."""
@@ -142,7 +143,7 @@ def headless(
     raise ConnectError(f"backend is {backend!r}; expected 'python' or 'java'")
 
 
-def connect(port: int = DEFAULT_PORT, *, timeout_s: float = 5.0) -> CoreAdapter:
+def connect(port: int = DEFAULT_PORT, *, timeout_s: float = 5.0, frame_pump: bool = True) -> CoreAdapter:
     """Connect to a running Micro-Manager on this computer.
 
     Parameters
@@ -151,6 +152,9 @@ def connect(port: int = DEFAULT_PORT, *, timeout_s: float = 5.0) -> CoreAdapter:
         Where its server listens.
     timeout_s
         How long to wait for it to answer, s.
+    frame_pump
+        Take the frames through memory shared with Micro-Manager, several times as fast as over the bridge; False takes
+        them over the bridge, as happens where shared memory is not to be had.
 
     Returns
     -------
@@ -162,7 +166,7 @@ def connect(port: int = DEFAULT_PORT, *, timeout_s: float = 5.0) -> CoreAdapter:
     ConnectError
         Nothing answers there.
     """
-    return JavaBridgeAdapter(_remote_core(port, timeout_s))
+    return JavaBridgeAdapter(_remote_core(port, timeout_s), frame_pump=frame_pump)
 
 
 def _remote_core(port: int, timeout_s: float) -> Any:

@@ -42,7 +42,8 @@ class Roi:
 class Frame(NamedTuple):
     """One frame popped from the core's circular buffer.
 
-    ``pixels`` has shape ``(Y, X)`` and belongs to the receiver. What the camera does not tell is -1.
+    ``pixels`` has shape ``(Y, X)`` and is valid until the next `CoreAdapter.pop`, which may reuse its memory. What the
+    camera does not tell is -1.
     """
 
     pixels: Image
@@ -63,6 +64,22 @@ class ImageFormat(NamedTuple):
     bit_depth: int
 
 
+class FramePath(NamedTuple):
+    """The way that frames take from the core to this process.
+
+    Attributes
+    ----------
+    way
+        ``"direct"``: the core is in this process. ``"java-pump"``: a script in Micro-Manager's Java process copies them
+        into shared memory. ``"java-bridge"``: the ZMQ bridge, 40 to 90 full frames a second.
+    reason
+        Why it is the bridge; "" otherwise.
+    """
+
+    way: Literal["direct", "java-pump", "java-bridge"]
+    reason: str = ""
+
+
 class CoreAdapter(ABC):
     """A Micro-Manager core as the driver sees it; every method may raise ``CoreError``.
 
@@ -71,6 +88,17 @@ class CoreAdapter(ABC):
     """
 
     backend: Literal["python", "java"]
+
+    @property
+    def frame_path(self) -> FramePath:
+        """The way that the frames of the last sequence took."""
+        return FramePath("direct")
+
+    def abandon_stuck_call(self) -> None:  # noqa: B027 - nothing to do for a core in this process
+        """Let a call fail that has got no answer for some seconds, and all later ones; harmless while there is none.
+
+        From any thread or signal handler. Only a core in another process can keep a call waiting that long.
+        """
 
     # --- the core and its devices
     @abstractmethod

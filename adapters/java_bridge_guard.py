@@ -11,12 +11,20 @@ It cures what pyjavaz 1.2.8 (mmpycorex pins it) does (tests/adapters/test_java_b
 """
 
 import atexit
+import math
 import threading
+import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from queue import Empty
 from typing import Any
 
+CALL_LIMIT_S = 60.0
+"""How long a call may take that has no reason to take long: another client's call may have to end first."""
+
+_STUCK_S = 5.0  # after which Ctrl-C gives a call up
 _SLICE_S = 0.2  # on Windows, Ctrl-C waits for the end of a wait
 _LOOK_MS = 500  # between two looks whether the bridge is still there
 _TIDY_EVERY = 1000  # destroyed objects
@@ -102,24 +110,24 @@ class BridgeGuard:
     def __init__(self, bridge: Any) -> None:
         self._bridge = weakref.ref(bridge)
         self._gone = ""
+        self._asked_at: float | None = None
+        self._abandoned = False
         self._inside = threading.local()
         self._destroyed = 0
 
     def __call__(
         self,
         message: dict[str, Any],
-        timeout: float | None = None,
-        give_up_condition: Callable[[], bool] | None = None,
+        timeout: float | None = None,  # noqa: ARG002 - pyjavaz's signature; it gives none
+        give_up_condition: Callable[[], bool] | None = None,  # noqa: ARG002 - true as soon as *any* server on the port ended
     ) -> Any:
-        """Send a message and return its answer; ``ConnectionError`` when the server is gone."""
+        """Send a message and return its answer; ``ConnectionError`` when the server is gone or has been given up."""
         farewell = message["command"] == "destructor"
         if farewell:
             self._tidy_up()
         if not self._gone:
-            # A guarded bridge's server has gone when the guard says so, not when somebody closed one on this port.
-            condition = None if give_up_condition is None else lambda: bool(self._gone)
             try:
-                return self._exchange(message, timeout, condition, farewell=farewell)
+                return self._exchange(message, farewell=farewell)
             except Exception:
                 if not self._gone:
                     raise
@@ -127,14 +135,37 @@ class BridgeGuard:
             return None
         raise ConnectionError(self._gone)
 
-    def give_up(self) -> None:
+    @property
+    def failure(self) -> str:
+        """Why the bridge has been given up; "" as long as it has not."""
+        return self._gone
+
+    @contextmanager
+    def limit(self, seconds: float) -> Iterator[None]:
+        """Give the bridge up when a call that this thread makes within the block gets no answer for so long.
+
+        A server that hangs and one that is busy look the same from outside, so the limit has to be generous. Calls
+        outside of such a block, which a script makes itself, wait as long as it takes.
+        """
+        before = getattr(self._inside, "limit_s", math.inf)
+        self._inside.limit_s = seconds
+        try:
+            yield
+        finally:
+            self._inside.limit_s = before
+
+    def abandon_stuck_call(self) -> None:
+        """Give the bridge up if a call has been waiting for some seconds; from any thread or signal handler."""
+        asked_at = self._asked_at
+        if asked_at is not None and time.monotonic() - asked_at > _STUCK_S:
+            self._abandoned = True
+
+    def give_up(self, reason: str = "it was closed or has crashed; start it and connect again") -> None:
         """Let the present call and all later ones fail, and let a new server on this port be connected to."""
         bridge = self._bridge()
-        if bridge is None:
+        if bridge is None or self._gone:
             return
-        self._gone = (
-            f"Micro-Manager on port {bridge.port} is gone: it was closed or has crashed; start it and connect again"
-        )
+        self._gone = f"Micro-Manager on port {bridge.port} is gone: {reason}"
         bridge._closed = True
         bridge._shutdown_event.set()
         bridge._response_queue.put(ConnectionError(self._gone))
@@ -143,25 +174,18 @@ class BridgeGuard:
         if cached is not None and cached() is bridge:
             bridge._cached_bridges_by_port.pop(bridge.port, None)
 
-    def _exchange(
-        self,
-        message: dict[str, Any],
-        timeout: float | None,
-        give_up_condition: Callable[[], bool] | None,
-        *,
-        farewell: bool,
-    ) -> Any:
+    def _exchange(self, message: dict[str, Any], *, farewell: bool) -> Any:
         bridge: Any = self._bridge()
+        limit_s = getattr(self._inside, "limit_s", CALL_LIMIT_S if farewell else math.inf)
 
         def send() -> Any:
             self._inside.call = True
             try:
-                return type(bridge).send_and_receive(bridge, message, timeout, give_up_condition)
+                return self._ask(bridge, message, limit_s)
             finally:
                 self._inside.call = False
 
         if farewell and getattr(self._inside, "call", False):
-            give_up_condition = None  # with one, the bridge would not notice that it was closed meanwhile
             _start(send)
             return None
         if threading.current_thread() is not threading.main_thread():
@@ -173,6 +197,34 @@ class BridgeGuard:
         while not answer.done():
             thread.join(_SLICE_S)
         return answer.result()
+
+    def _ask(self, bridge: Any, message: dict[str, Any], limit_s: float) -> Any:
+        """Do what the bridge's own method does, but not for ever."""
+        with bridge._communication_lock:
+            if self._gone or bridge._closed:
+                raise ConnectionError(self._gone or "the bridge to Micro-Manager was closed before")
+            with suppress(Empty):  # what an answer that nobody waited for has left
+                while True:
+                    bridge._response_queue.get_nowait()
+            self._abandoned = False
+            bridge._send_queue.put(message)
+            self._asked_at = time.monotonic()
+            try:
+                answer = self._await(bridge, self._asked_at, limit_s)
+            finally:
+                self._asked_at = None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _await(self, bridge: Any, asked_at: float, limit_s: float) -> Any:
+        while True:
+            try:
+                return bridge._response_queue.get(timeout=_SLICE_S)
+            except Empty:
+                waited_s = time.monotonic() - asked_at
+            if self._abandoned or waited_s > limit_s:
+                self.give_up(f"it has not answered for {waited_s:.0f} s, so it hangs; restart it and connect again")
 
     def _tidy_up(self) -> None:
         self._destroyed += 1

@@ -1,4 +1,4 @@
-"""The two backends of pycromanager behind one interface: every difference between them ends in this module."""
+"""A core of pycromanager as a `CoreAdapter`: what both backends share, and the one in this process."""
 
 import threading
 from abc import abstractmethod
@@ -38,7 +38,7 @@ class _ClosedCore:
 _CLOSED = _ClosedCore()
 
 
-class _PycromanagerAdapter(CoreAdapter):
+class PycromanagerAdapter(CoreAdapter):
     """What both of pycromanager's backends share; `CoreAdapter` documents the methods.
 
     Every call holds one lock, so a script may use the camera while another thread pops. The lock is re-entrant: a
@@ -69,10 +69,14 @@ class _PycromanagerAdapter(CoreAdapter):
         """Call the core; `unpack` reads a returned object under the same lock, since on Java that is a call as well."""
         try:
             with self._lock:
-                value = getattr(self._core, name)(*args)
+                value = self._returned(getattr(self._core, name)(*args))
                 return value if unpack is None else unpack(value)
         except Exception as exc:
-            raise _failure(name, args, exc) from exc
+            raise core_failure(name, args, exc) from exc
+
+    def _returned(self, value: Any) -> Any:
+        """Return what the core returned; raise it where it is an error."""
+        return value
 
     def version(self) -> str:
         return str(self._call("get_version_info"))
@@ -163,9 +167,13 @@ class _PycromanagerAdapter(CoreAdapter):
         buffer_bytes = int(self._call("get_circular_buffer_memory_footprint")) * _BYTES_PER_MB
         return min(buffer_bytes // frame_bytes, MAX_BUFFERED_FRAMES)
 
-    def start_sequence(self, frames: int) -> None:
+    @staticmethod
+    def _check_frames(frames: int) -> None:
         if not 1 <= frames <= MAX_FRAMES:
             raise SettingError(f"a sequence of {frames} frames was asked for; expected 1 to {MAX_FRAMES}")
+
+    def start_sequence(self, frames: int) -> None:
+        self._check_frames(frames)
         self._call("start_sequence_acquisition", int(frames), 0.0, True)
 
     def stop_sequence(self) -> None:
@@ -187,16 +195,23 @@ class _PycromanagerAdapter(CoreAdapter):
         return bool(self._call("is_buffer_overflowed"))
 
     def pop(self) -> Frame | None:
+        popped = self._pop_tagged()
+        if popped is None:
+            return None
+        pixels, tags = popped
+        return Frame(_popped_image(pixels, tags), *read_counters(tags))
+
+    def _pop_tagged(self) -> tuple[Image, Mapping[str, Any]] | None:
+        """Take the oldest frame, as the core gives it, and its tags."""
         try:
             with self._lock:
-                tagged = self._core.pop_next_tagged_image()
+                tagged = self._returned(self._core.pop_next_tagged_image())
                 # Read once: on Java every access is a new transfer.
-                pixels, tags = tagged.pix, tagged.tags
+                return tagged.pix, tagged.tags
         except Exception as exc:
             if isinstance(exc, IndexError) or "buffer is empty" in str(exc):
                 return None
-            raise _failure("pop_next_tagged_image", (), exc) from exc
-        return Frame(_popped_image(pixels, tags), *read_counters(tags))
+            raise core_failure("pop_next_tagged_image", (), exc) from exc
 
     def close(self) -> None:
         with self._lock:
@@ -212,7 +227,7 @@ class _PycromanagerAdapter(CoreAdapter):
             ) from exc
 
 
-class PymmcoreAdapter(_PycromanagerAdapter):
+class PymmcoreAdapter(PycromanagerAdapter):
     """A core in this process (pycromanager's Python backend, pymmcore) as a `CoreAdapter`."""
 
     backend: Literal["python", "java"] = "python"
@@ -227,27 +242,8 @@ class PymmcoreAdapter(_PycromanagerAdapter):
         return Roi(int(x), int(y), int(width), int(height))
 
 
-class JavaBridgeAdapter(_PycromanagerAdapter):
-    """A core in a running Micro-Manager (pycromanager's Java backend) as a `CoreAdapter`."""
-
-    backend: Literal["python", "java"] = "java"
-
-    def __init__(self, core: Any, release: Callable[[], None] | None = None) -> None:
-        super().__init__(core, release)
-        if hasattr(core, "set_include_system_state_cache"):
-            # About a hundred tags a frame that nobody reads here, 0.4 ms.
-            self._call("set_include_system_state_cache", False)
-
-    @staticmethod
-    def _unpack_strings(vector: Any) -> tuple[str, ...]:
-        return tuple(str(vector.get(index)) for index in range(int(vector.size())))
-
-    @staticmethod
-    def _unpack_roi(roi: Any) -> Roi:
-        return Roi(int(roi.x), int(roi.y), int(roi.width), int(roi.height))
-
-
-def _failure(name: str, args: tuple[object, ...], exc: Exception) -> CoreError:
+def core_failure(name: str, args: tuple[object, ...], exc: Exception) -> CoreError:
+    """Return the error of a call of the core that raised ``exc``."""
     # A Java message carries the whole stack below its first line; the cause keeps it.
     reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
     return CoreError(f"core.{name}({', '.join(map(repr, args))}) failed: {reason}")

@@ -98,6 +98,7 @@ class Acquisition:
             core_peak=self._core_peak,
             core_capacity=self._capacity,
             spool=self._spool.stats,
+            frame_path=self._core.frame_path,
         )
 
     @property

@@ -171,9 +171,12 @@ class Camera(CameraSettings):
         return recording
 
     def _undo_start(self, spool: Spool, exc: BaseException) -> None:
-        """Leave neither a file nor a running camera behind; that this fails too must not hide why it did not start."""
+        """Leave neither a file nor a running camera behind; that this fails too must not hide why it did not start.
+
+        A camera that refused to start is left alone: the sequence that runs then is another client's.
+        """
         try:
-            if self.core.is_sequence_running():
+            if not isinstance(exc, CoreError) and self.core.is_sequence_running():
                 self.core.stop_sequence()
         except CoreError as stopping:
             exc.add_note(f"the camera could not be stopped either: {stopping}")

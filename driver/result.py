@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from ..adapters import FramePath
 from ..persistence import Loss, SpoolResult, SpoolStats
+
+_DIRECT = FramePath("direct")
 
 
 class EndReason(StrEnum):
@@ -37,6 +40,8 @@ class RecordStats:
         Frames in the core's buffer when last looked at, at most, and how many it holds.
     spool
         What became of them.
+    frame_path
+        Which way they come from the core, and why it is the slow one.
     """
 
     frames_requested: int | None
@@ -45,6 +50,7 @@ class RecordStats:
     core_peak: int
     core_capacity: int
     spool: SpoolStats
+    frame_path: FramePath = _DIRECT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
