@@ -92,7 +92,7 @@ class TestRealCores:
 
     @pytest.mark.usefixtures("processes")
     def test_a_script_that_forgets_to_close_exits_cleanly(self):
-        """Neither running sequence nor missing close shows at exit."""
+        """A script that exits during a sequence, without closing its core, prints nothing."""
         code = """
             from mmspool.adapters import demo, sequence_tester
             adapters = [demo(width=64, height=64), sequence_tester(buffer_mb=1)]
@@ -126,13 +126,13 @@ class TestDemoPackages:
             demo()
 
     def test_packages_that_do_not_fit_are_named(self, versions):
-        """Both versions and interfaces are in the message."""
+        """The message names the versions and device interfaces of two packages that do not match."""
         versions["pymmcore"] = "11.10.0.74.0"
         with pytest.raises(ConnectError, match=r"device interface 75, pymmcore 11\.10\.0\.74\.0 has 74"):
             sequence_tester()
 
     def test_a_missing_pycromanager_is_named(self, monkeypatch):
-        """Without mmpycorex, the message tells what to install."""
+        """Without mmpycorex, the error says what to install."""
         monkeypatch.setitem(sys.modules, "mmpycorex.launcher", None)
         with pytest.raises(ConnectError, match=r"cannot import mmpycorex\.launcher.*pip install pycromanager"):
             demo()
@@ -178,7 +178,7 @@ class TestHeadless:
             headless(tmp_path, "x.cfg")
 
     def test_an_unknown_backend_is_refused(self, tmp_path):
-        """There are two backends."""
+        """`headless` refuses any backend other than the two that exist."""
         (tmp_path / "x.cfg").touch()
         with pytest.raises(ConnectError, match="'perl'; expected 'python' or 'java'"):
             headless(tmp_path, "x.cfg", backend="perl")
@@ -214,14 +214,14 @@ class TestHeadlessJava:
         launcher.terminate_java_instances.assert_called_once_with(port=4999)
 
     def test_a_process_that_does_not_answer_is_ended(self, launcher, config, mocker):
-        """Nothing is left running after a failure."""
+        """A Java process that does not answer is terminated."""
         mocker.patch.object(connect_module, "_remote_core", side_effect=ConnectError("silence"))
         with pytest.raises(ConnectError, match="silence"):
             headless(config.parent, "x.cfg", backend="java", port=4999)
         launcher.terminate_java_instances.assert_called_once_with(port=4999)
 
     def test_a_process_that_does_not_start_says_why(self, launcher, config):
-        """Without Java the message names it."""
+        """Without Java, the error of `headless` names Java."""
         launcher.create_core_instance.side_effect = FileNotFoundError("java")
         with pytest.raises(ConnectError, match="Java 11 is needed"):
             headless(config.parent, "x.cfg", backend="java")
@@ -254,7 +254,7 @@ class TestWrap:
         assert isinstance(wrap(MockCore("java", width=8, height=8)), JavaBridgeAdapter)
 
     def test_a_shadow_object_is_java_s(self):
-        """Pyjavaz makes a class for each Java class; its base tells."""
+        """`wrap` recognises a shadow object of pyjavaz by its base class."""
         base = type("_JavaObjectShadow", (), {})
         shadow = type("mmcorej_CMMCore", (base,), {"pop_next_tagged_image": None})
         assert isinstance(wrap(shadow()), JavaBridgeAdapter)
@@ -284,6 +284,6 @@ class TestWrap:
                 wrap(thing)
 
     def test_errors_have_one_base(self):
-        """Whoever catches MmspoolError catches these."""
+        """The connection errors derive from MmspoolError."""
         assert issubclass(ConnectError, MmspoolError)
         assert issubclass(CoreError, MmspoolError)

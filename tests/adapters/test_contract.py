@@ -42,7 +42,7 @@ class TestTypes:
     """The core's own API: what comes back."""
 
     def test_text_vectors_are_tuples(self, rig):
-        """String vectors are tuples of str."""
+        """The adapter returns the core's string vectors as tuples of str."""
         names = rig.core.get_device_property_names("Camera")
         assert isinstance(names, tuple)
         assert list(names) == sorted(names)
@@ -142,7 +142,7 @@ class TestArguments:
             getattr(rig.core, name)(*args)
 
     def test_keyword_arguments_are_refused(self, rig):
-        """Keyword arguments are a TypeError."""
+        """The simulated core refuses keyword arguments with a TypeError, as a bridge does."""
         with pytest.raises(TypeError):
             rig.core.set_exposure(exposure=5.0)
 
@@ -223,7 +223,7 @@ class TestRefusals:
         assert rig.core.get_property("Camera", "Offset") == "0"
 
     def test_a_buffer_too_small_for_a_frame_is_a_memory_error(self, rig):
-        """Neither sizing nor starting works with a buffer that holds no frame."""
+        """A buffer smaller than one frame makes both sizing and starting fail."""
         with pytest.raises(MemoryError, match="Failed to initialize circular buffer"):
             rig.core.set_circular_buffer_memory_footprint(0)
         assert rig.core.get_circular_buffer_memory_footprint() == 0
@@ -371,7 +371,7 @@ class TestSequences:
         assert numbers == list(range(len(numbers)))
 
     def test_stopping_an_idle_camera_is_harmless(self, rig):
-        """Stop before any start does nothing."""
+        """Stopping a camera that was never started does nothing."""
         rig.adapter.stop_sequence()
         assert not rig.adapter.is_sequence_running()
 
@@ -470,7 +470,7 @@ class TestBuffer:
         assert rig.core.get_buffer_total_capacity() == rig.adapter.buffer_capacity() == 10_000_000
 
     def test_a_continuous_sequence_never_says_that_it_lost_frames(self, rig):
-        """It runs on when the buffer was full, and only the image numbers tell."""
+        """A continuous sequence runs on when its buffer is full; only the image numbers reveal the loss."""
         rig.adapter.set_exposure_ms(1.0)
         capacity = buffer_of(rig, 4)
         rig.core.start_continuous_sequence_acquisition(0.0)
@@ -590,7 +590,7 @@ class TestFrames:
         assert times[0] >= 0
 
     def test_a_closed_adapter_says_so(self, rig):
-        """After close, twice, every call is a CoreError that tells why."""
+        """After `close`, called twice, every call raises a CoreError that gives the reason."""
         rig.adapter.close()
         rig.adapter.close()
         for call in (rig.adapter.pop, rig.adapter.remaining, rig.adapter.snap, rig.adapter.stop_sequence):

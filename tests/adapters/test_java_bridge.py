@@ -123,7 +123,7 @@ class TestRoundTrip:
 
     @pytest.mark.parametrize("pixel_type", ["8bit", "16bit"])
     def test_a_snap_is_the_simulated_camera_s(self, serve, pixel_type):
-        """Every pixel comes through."""
+        """A snap over the bridge has every pixel of the simulated camera."""
         local = wrap(MockCore("java", **SIZE))
         with closing(connect(serve().port)) as adapter:
             for each in (adapter, local):
@@ -218,7 +218,7 @@ class TestNoServer:
     """A port where nobody answers."""
 
     def test_nobody_listens(self):
-        """It is told at once."""
+        """Connecting to a port on which nothing listens fails at once."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -234,7 +234,7 @@ class TestNoServer:
             connect(server.getsockname()[1], timeout_s=0.2)
 
     def test_the_server_has_no_core(self, serve):
-        """Micro-Manager without a core is told, and leaves no bridge."""
+        """Connecting to a server without a core raises an error and leaves no bridge behind."""
         port = serve(core=None).port
         for _ in range(2):
             with pytest.raises(ConnectError, match="no Micro-Manager core answers there"):
@@ -243,7 +243,7 @@ class TestNoServer:
     @pytest.mark.parametrize("command", ["connect", "get-constructors", "constructor"])
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
     def test_the_server_dies_while_connecting(self, serve, command, wait_until):
-        """It is no hang."""
+        """A server that dies while a client connects makes the connection fail instead of hang."""
         port = serve(hang_up_at={command: 1}).port
         with pytest.raises(ConnectError):
             connect(port, timeout_s=1.0)
@@ -300,7 +300,7 @@ class TestDeath:
             assert len(file) >= 5
 
     def test_while_nobody_calls(self, serve):
-        """The next call tells it, closing is silent, and so is the end of the core's object."""
+        """When the server dies between two calls, the next call raises, and closing stays silent."""
         server = serve()
         adapter = connect(server.port)
         server.kill()
@@ -327,7 +327,7 @@ class TestDeath:
             assert camera.record(tmp_path / "b.h5", frames=20).complete
 
     def test_others_may_say_so_too(self, serve):
-        """What pyjavaz was told of an earlier server on the port does no harm."""
+        """A port that pyjavaz has marked as terminated can be connected to again."""
         import pyjavaz
 
         port = serve().port
@@ -380,7 +380,7 @@ class TestInterrupt:
             assert adapter.camera_label() == "Camera"
 
     def test_a_handler_may_call_the_core(self, serve, wait_until):
-        """It waits for the call that it interrupted, and that call goes on."""
+        """A signal handler may call the core: its call waits for the interrupted one, which then continues."""
         labels = []
         with closing(connect(serve(delays_s={"snapImage": 0.5}).port)) as adapter:
             before = signal.signal(signal.SIGINT, lambda *_: labels.append(adapter.camera_label()))
@@ -445,7 +445,7 @@ class TestExit:
     @pytest.mark.parametrize("adapter", ["connect(port)", "wrap(pycromanager.Core(port=port))"])
     @pytest.mark.parametrize("where", SCRIPTS)
     def test_the_interpreter_exits(self, serve, tmp_path, where, adapter):
-        """By itself, soon and without a word, though nothing was closed."""
+        """The interpreter exits promptly and silently after the server died, though nothing was closed."""
         server = serve()
         code = textwrap.dedent(self.SETUP).format(adapter=adapter) + textwrap.dedent(self.SCRIPTS[where])
         with subprocess.Popen(

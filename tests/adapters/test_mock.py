@@ -126,7 +126,7 @@ class TestImages:
         assert image[1:].min() == image.max() == 4095
 
     def test_the_offset_is_a_setting(self):
-        """The black level follows the property."""
+        """The simulated camera's black level follows its Offset property."""
         core = make()[0]
         core.set_exposure(0.01)
         core.set_property("Camera", "Offset", "10")
@@ -221,7 +221,7 @@ class TestTime:
         assert core.get_roi() == [4, 4, 16, 16]
 
     def test_a_region_beyond_the_sensor_is_refused(self):
-        """The region that was stays."""
+        """A region beyond the sensor is refused, and the previous region stays in force."""
         core = make()[0]
         for roi in ((0, 0, 65, 32), (-1, 0, 8, 8), (60, 0, 8, 8), (0, 0, 8, 0)):
             with pytest.raises(RuntimeError, match="is not on the sensor of 64 x 32"):
@@ -263,7 +263,7 @@ class TestTime:
         assert not adapter.is_sequence_running()
 
     def test_snapping_takes_exposure_and_readout(self):
-        """A snap moves a stepped clock."""
+        """A snap advances a stepped clock by exposure and readout."""
         _core, adapter, clock = make()
         adapter.set_exposure_ms(10.0)
         adapter.snap()
@@ -280,7 +280,7 @@ class TestTime:
         assert clock() == 1.0
 
     def test_time_does_not_run_backwards(self):
-        """Negative steps and ticks are refused."""
+        """A stepped clock refuses negative steps and ticks."""
         with pytest.raises(ValueError, match="backwards"):
             SteppedClock(tick_s=-1)
         with pytest.raises(ValueError, match="backwards"):
@@ -354,7 +354,7 @@ class TestFaults:
         assert core.get_exposure() == 10
 
     def test_a_camera_may_run_on_after_an_overflow(self):
-        """It says that it runs until the stop, which fails once; the adapter sees neither."""
+        """Through the adapter, a camera that claims to run after an overflow looks stopped."""
         core, adapter, clock = make(faults=Faults(runs_on_after_overflow=True), width=512, height=512)
         adapter.set_buffer_mb(1)
         adapter.start_sequence(100)
@@ -409,7 +409,7 @@ class TestJavaLook:
     """What differs through pycromanager's Java backend."""
 
     def test_pixels_are_flat(self):
-        """Every image is 1-D."""
+        """Images of the Java backend are 1-D."""
         core, _adapter, clock = make(flavour="java")
         core.snap_image()
         core.start_sequence_acquisition(3, 0.0, True)
@@ -419,7 +419,7 @@ class TestJavaLook:
         assert {image.shape for image in images} == {(64 * 32,)}
 
     def test_every_access_is_a_transfer(self):
-        """Pixels and tags are copied anew, and the core counts how often."""
+        """Each access to `pix` or `tags` over the bridge is a new transfer, which the simulated core counts."""
         core, _adapter, clock = make(flavour="java")
         core.start_sequence_acquisition(1, 0.0, True)
         clock.advance(1)

@@ -156,7 +156,7 @@ class TestErrors:
         assert caught.value.__cause__ is error
 
     def test_an_error_without_a_text_shows_its_type(self, core):
-        """The message is never empty."""
+        """A core error without a text shows its type."""
         core.get_exposure.side_effect = ValueError
         with pytest.raises(CoreError, match=r"core\.get_exposure\(\) failed: ValueError"):
             PymmcoreAdapter(core).get_exposure_ms()
@@ -180,14 +180,14 @@ class TestErrors:
         assert adapter.get_exposure_ms() == 5.0
 
     def test_no_camera_is_an_error_with_advice(self, core):
-        """An empty label is refused."""
+        """A core without a camera raises an error that says how to choose one."""
         core.get_camera_device.return_value = ""
         with pytest.raises(CoreError, match="no camera: load a configuration"):
             PymmcoreAdapter(core).camera_label()
 
     @pytest.mark.parametrize("missing", ["Width", "Height", "PixelType"])
     def test_a_frame_that_does_not_tell_its_format_is_lost(self, core, missing):
-        """Shape and dtype are never guessed."""
+        """A frame whose tags lack its format is refused; shape and dtype are never guessed."""
         tags = {name: value for name, value in TAGS.items() if name != missing}
         core.pop_next_tagged_image.return_value = SimpleNamespace(pix=np.zeros(8, np.uint16), tags=tags)
         with pytest.raises(CoreError, match="does not tell its format"):
@@ -216,7 +216,7 @@ class TestErrors:
             PymmcoreAdapter(core).buffer_capacity()
 
     def test_an_overflow_reported_by_the_stop_is_no_second_error(self, core):
-        """A failing stop that did stop is told by is_overflowed; any other failure is raised."""
+        """A stop that fails because of an overflow is not an error; any other failing stop raises."""
         adapter = PymmcoreAdapter(core)
         core.stop_sequence_acquisition.side_effect = RuntimeError("Buffer Overflow. (22)")
         core.is_sequence_running.return_value = False
@@ -231,7 +231,7 @@ class TestClosing:
     """Letting go of the core."""
 
     def test_an_owned_core_is_released_once(self, core, mocker):
-        """Closing twice releases once."""
+        """Closing an adapter twice releases its core once."""
         release = mocker.Mock()
         adapter = PymmcoreAdapter(core, release)
         adapter.close()
@@ -279,7 +279,7 @@ class TestThreads:
         assert overlaps == ["slow", "quick"]
 
     def test_a_handler_may_call_in_the_middle_of_a_call(self, core):
-        """The same thread is never locked out: a signal handler may stop the sequence."""
+        """A signal handler may call the core in the middle of a call of the same thread."""
         adapter = PymmcoreAdapter(core)
 
         def interrupted():

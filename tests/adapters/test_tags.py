@@ -71,7 +71,7 @@ def test_counters_may_be_written_as_floats(text, number):
 
 @given(st.dictionaries(st.text(), st.text() | st.integers() | st.floats() | st.none() | st.booleans()))
 def test_no_tags_whatever_make_it_fail(tags):
-    """Any dictionary gives three ints."""
+    """Reading counters from any dictionary of tags returns three ints."""
     metadata = frame_metadata(tags)
     assert list(metadata) == ["image_number", "camera_frame_number", "camera_timestamp"]
     assert all(type(value) is int for value in metadata.values())

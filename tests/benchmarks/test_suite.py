@@ -50,7 +50,7 @@ def test_json_has_every_number_of_every_round(measured):
 
 
 def test_missing_peer_is_reported(measured):
-    """A peer that is not installed is told with the command that installs it, in the table, the JSON and the page."""
+    """For a peer that is not installed, table, JSON and page name the command that installs it."""
     told, folder = measured
     problem = json.loads((folder / "run.json").read_text())["cases"]["512x512"]["problems"]["tifffile"]
     assert problem["kind"] == "not available"
@@ -80,7 +80,7 @@ def test_plots_are_drawn_or_said_to_be_skipped(measured):
 
 
 def test_nothing_is_left_on_the_disk(measured):
-    """What was measured is removed."""
+    """The benchmark leaves none of its files on the disk."""
     assert not list(measured[1].glob("mmspool-benchmark-*"))
 
 

@@ -115,7 +115,7 @@ def test_calls_grow_with_blocks_and_growths_only(recordings):
 
 
 def test_syncs_are_bounded_by_growths(recordings):
-    """While no sync is due, the device is only told to sync for growths, and a few times at the end."""
+    """While no sync is due, the device syncs only for growths, and a few times at the end."""
     few, many = recordings
     syncs = [told.calls["fdatasync"] + told.calls["fsync"] for told in recordings]
     assert syncs[1] - syncs[0] <= 4 * (MANY - FEW) // GROWTH
@@ -124,7 +124,7 @@ def test_syncs_are_bounded_by_growths(recordings):
 
 
 def test_unaligned_frames_go_directly_too(tmp_path):
-    """Of blocks whose size is no multiple of a page only the ends go through the page cache."""
+    """Only the last, partial page of a block goes through the page cache."""
     width = 509
     told = work(tmp_path / "odd.h5", FEW, width=width)
     pixels = FEW * SIDE * width * 2

@@ -53,7 +53,7 @@ class TestJson:
     """For programs."""
 
     def test_parses(self, run, recorded):
-        """The same facts, as numbers where they are numbers."""
+        """`info --json` prints the facts of `info`, with numbers as numbers."""
         result = run("info", "--json", recorded)
         assert result.exit_code == 0, result.output
         facts = json.loads(result.stdout)
@@ -84,5 +84,5 @@ class TestErrors:
         assert "Traceback" not in result.output
 
     def test_without_a_file(self, run):
-        """Wrong usage."""
+        """`info` without a file is a usage error."""
         assert run("info").exit_code == 2

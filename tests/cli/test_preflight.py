@@ -115,7 +115,7 @@ class TestAnswers:
         ]
 
     def test_disk_too_slow(self, judged):
-        """How long the buffers last."""
+        """For a disk that is too slow, the report says how long the buffers last."""
         result = judged("--mock", disk_bytes_per_s=500.0 * MB)
         assert result.exit_code == 3
         lines = said(result)
@@ -123,7 +123,7 @@ class TestAnswers:
         assert lines["bottleneck"] == "the disk's rate, which allows 53.6 frames/s with 10% in reserve"
 
     def test_core_too_slow(self, judged):
-        """As the Java bridge is."""
+        """For a core that is too slow, the report names it as the bottleneck."""
         result = judged("--mock", pop_s=0.025)
         assert result.exit_code == 3
         assert said(result)["bottleneck"] == (
@@ -139,7 +139,7 @@ class TestAnswers:
         assert said(result)["verdict"] == "cannot be recorded here: a script cannot put frames so fast"
 
     def test_disk_full(self, judged):
-        """No recording could begin."""
+        """For a full disk, the report says that no recording can begin."""
         result = judged("--mock", disk_free_bytes=100 * MB)
         assert result.exit_code == 3
         lines = said(result)
@@ -147,7 +147,7 @@ class TestAnswers:
         assert lines["bottleneck"] == "the disk's free space: there is not even room for the first frames"
 
     def test_no_rate_given(self, judged):
-        """The most that there may be."""
+        """Without a frame rate, the report gives the highest one that can be recorded."""
         result = judged(demand=replace(SCMOS, fps=None), camera=None, pop_s=None, core_frames=0)
         assert result.exit_code == 0
         lines = said(result)
@@ -156,14 +156,14 @@ class TestAnswers:
         assert "core" not in lines
 
     def test_camera_without_a_frame(self, judged):
-        """What was taken for its rate is told, unless the rate was given."""
+        """For a camera that makes no frame, the report names the rate it assumed, unless one was given."""
         silent = replace(CAMERA, frames=0, fps=None, pop_s=None)
         text = "too few frames came to measure the rate: taken as one each exposure; give --fps for a trigger"
         assert text in said(judged("--mock", camera=silent, pop_s=None))["frames"]
         assert text not in said(judged("--mock", "--fps", 100, camera=silent, pop_s=None))["frames"]
 
     def test_cache(self, judged):
-        """It is told, and that it does not count; and a test that was too short."""
+        """The report mentions a disk cache, which it does not count, and a test that was too short."""
         disk = replace(DISK, cache_bytes=5_000 * MB, cached_bytes_per_s=3000.0 * MB, falling=True)
         lines = said(judged("--mock", disk=disk))["disk"].splitlines()
         assert lines[1:] == [
@@ -175,7 +175,7 @@ class TestAnswers:
         ("free_s", "text"), [(90, "90.0 s"), (600, "10 minutes"), (36_000, "10.0 hours"), (360_000, "4.2 days")]
     )
     def test_durations(self, judged, free_s, text):
-        """In a unit that people use."""
+        """Durations are printed in a unit that suits them."""
         result = judged("--mock", disk_free_bytes=round(free_s * 100 * (2048 * 2048 * 2 + 56)))
         assert f"for {text}: then" in said(result)["verdict"]
 
@@ -207,11 +207,11 @@ class TestMeasured:
         assert said(result)["frames"] == "64x32 uint8 at 1 frames/s, 0 MB/s"
 
     def test_of_more_than_any_machine_can(self, preflight):
-        """Exit code 3."""
+        """A demand that no machine can meet exits with code 3."""
         assert preflight("--fps", 1e7).exit_code == 3
 
     def test_mock(self, preflight):
-        """A camera with settings tells its frames."""
+        """Preflight takes the frame format from the settings of the simulated camera."""
         options = ["--binning", 2, "--roi", "4,8,32,16", "--pixel-type", "8bit", "--exposure", 20, "-p", "Offset=50"]
         result = preflight("--mock", *options, "--core-buffer-mb", 1, "--fps", 1)
         assert result.exit_code == 0, result.output
@@ -220,7 +220,7 @@ class TestMeasured:
         assert lines["core"].endswith("which holds 2,048 frames")
 
     def test_demo(self, preflight):
-        """The real core."""
+        """Preflight measures the demo camera through the real core."""
         result = preflight("--demo", "--roi", "0,0,128,64", "--exposure", 5, "-p", "FastImage=1")
         assert result.exit_code in (0, 3), result.output
         assert ": 128x64 uint16 at " in said(result)["frames"]
@@ -238,7 +238,7 @@ class TestMeasured:
         assert [each["stall_s"] for each in facts["verdict"]["rings"]] == [1, 2, 5, 10]
 
     def test_where_direct_io_is_refused(self, preflight, monkeypatch):
-        """It says so."""
+        """Where direct I/O is refused, the report says so."""
         monkeypatch.setattr(direct_file, "_open_direct", lambda _: None)
         assert "through the page cache: no direct I/O here" in said(preflight())["disk"]
 
@@ -255,17 +255,17 @@ class TestErrors:
         assert result.stdout == ""
 
     def test_no_folder(self, run, tmp_path):
-        """The folder is named."""
+        """A missing folder is named in the error."""
         self.check(run("preflight", tmp_path / "none"), "none: the folder does not exist: create it first")
 
     def test_file_for_a_folder(self, run, tmp_path):
-        """It is told what to name."""
+        """A file in place of a folder is refused with a hint to name its folder."""
         (tmp_path / "run.h5").touch()
         self.check(run("preflight", tmp_path / "run.h5"), "this is no folder: name the one that recordings go to")
 
     @pytest.mark.parametrize("number", ["ENOSPC", "EACCES", "EROFS"])
     def test_no_file_can_be_made(self, preflight, monkeypatch, number):
-        """Full, forbidden or read-only: the system's reason is told."""
+        """Where no file can be created, the error gives the system's reason."""
         code, real = getattr(errno, number), os.open
 
         def refuse(path, flags, *mode, **options):
@@ -277,7 +277,7 @@ class TestErrors:
         self.check(preflight(), f"the file cannot be made ({os.strerror(code)})")
 
     def test_shared_memory_too_small(self, preflight, mocker):
-        """As in a container."""
+        """Shared memory that is too small, as in a container, is an error with advice."""
         mocker.patch.object(memory, "shm_free", return_value=1_000_000)
         self.check(preflight(), "cannot hold 2 frames of 2048x2048 uint16")
 
@@ -286,12 +286,12 @@ class TestErrors:
         self.check(preflight("--mock", "--binning", 3), "binning = 3 is not allowed: Camera takes 1, 2, 4")
 
     def test_camera_fails(self, preflight, mocked):
-        """The core's own words."""
+        """A camera that fails is reported in the core's own words."""
         mocked(faults=Faults(errors={"pop_next_tagged_image": {2: "cable pulled"}}))
         self.check(preflight("--mock"), "core.pop_next_tagged_image() failed: cable pulled")
 
     def test_nothing_answers(self, preflight):
-        """A Micro-Manager that does not run is told at once."""
+        """Without a running Micro-Manager, `--connect` fails at once."""
         self.check(preflight("--connect", 1), "no Micro-Manager answers on port 1")
 
 
@@ -321,13 +321,13 @@ class TestUsage:
         assert message in " ".join(result.stderr.split())
 
     def test_folder_is_missing_because_connect_took_it(self, run):
-        """The optional port is greedy; the message tells where to put the folder."""
+        """When `--connect` swallows the folder as its port, the error says where to put the folder."""
         result = run("preflight", "--connect", "/data")
         assert result.exit_code == 2
         assert "put DIR before --connect, or give the port" in " ".join(result.stderr.split())
 
     def test_help(self, run):
-        """It tells what it writes, and the exit codes."""
+        """The help of preflight names what it writes and its exit codes."""
         text = " ".join(run("preflight", "--help").stdout.split())
         assert "at most a quarter of its free space. Nothing is left there." in text
         assert "Exit codes: 0 it can be recorded, 1 error, 2 wrong usage, 3 it cannot be recorded, 130" in text
@@ -336,7 +336,7 @@ class TestUsage:
 @pytest.mark.skipif(sys.platform != "linux", reason="only there are open files seen from outside")
 @pytest.mark.parametrize("camera", [(), ("--mock",)])
 def test_ctrl_c(command, tmp_path, wait_until, camera):
-    """It ends at once, whatever is measured at that moment, and leaves nothing."""
+    """Ctrl-C ends preflight at once, during any of its measurements, and leaves no file."""
     process = command("preflight", ".", "--seconds", "600", *camera)
     open_files = Path(f"/proc/{process.process.pid}/fd")
 

@@ -19,7 +19,7 @@ CAMERA = ("--mock", "--roi", "0,0,128,64", "--exposure", "1", "--buffer-mb", "16
     [((), 0, "complete"), (("-n", "100000"), 130, "interrupted"), (("-t", "600"), 130, "interrupted")],
 )
 def test_ctrl_c(command, under_way, tmp_path, end, code, state):
-    """It ends by itself with all frames in the file; only before the end that was asked for it is no success."""
+    """Ctrl-C ends `record` with all frames in the file; it is a failure only before the requested end."""
     process = command("record", "run.h5", *CAMERA, *end)
     under_way()
     process.press_ctrl_c()
@@ -55,7 +55,7 @@ def test_record_then_info(command):
 
 
 def test_error_is_one_message(command):
-    """No traceback, whatever the working directory."""
+    """An error of the command is one message without a traceback, in any working directory."""
     code, out, err = command("record", "none/run.h5", *CAMERA).end()
     assert (code, out) == (1, "")
     assert err.splitlines()[-1].startswith("Error: ")

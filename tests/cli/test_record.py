@@ -67,7 +67,7 @@ class TestComplete:
         assert detector["camera"]["properties"]["Offset"] == "50"
 
     def test_quiet(self, record):
-        """Nothing is printed at all."""
+        """`record --quiet` prints nothing."""
         result = record("-n", 3, "-q")
         assert (result.exit_code, result.output) == (0, "")
 
@@ -114,7 +114,7 @@ class TestComplete:
 
 
 class TestMissing:
-    """Exit code 3."""
+    """A demand that no machine can meet exits with code 3."""
 
     def test_losses_are_in_the_summary(self, record, mocked):
         """How many, where, and at which stage."""
@@ -126,7 +126,7 @@ class TestMissing:
         assert "missing      3 before frame 5 (core), 1 before frame 17 (core)" in result.stdout
 
     def test_more_losses_than_anybody_reads(self, record, mocked):
-        """The first ten are told, and how many more there are."""
+        """The summary lists the first ten losses and the number of further ones."""
         mocked(faults=Faults(image_number_jumps=dict.fromkeys(range(2, 50, 4), 1)))
         result = record("-n", 60)
         assert result.exit_code == 3
@@ -141,7 +141,7 @@ class TestMissing:
         ],
     )
     def test_it_ended_early(self, record, mocked, faults, options, said):
-        """Why is in the summary."""
+        """The summary of a recording that ended early gives the reason."""
         mocked(faults=faults)
         result = record("-n", 30, *options)
         assert result.exit_code == 3
@@ -183,7 +183,7 @@ class TestErrors:
         assert list(tmp_path.iterdir()) == []
 
     def test_existing_file(self, record, tmp_path):
-        """It is not touched, and the message says how to replace it."""
+        """An existing file is left alone, and the error names the option that replaces it."""
         (tmp_path / "run.h5").write_text("precious")
         result = record("-n", 3)
         assert result.exit_code == 1
@@ -191,7 +191,7 @@ class TestErrors:
         assert (tmp_path / "run.h5").read_text() == "precious"
 
     def test_missing_folder(self, run, mocked, tmp_path):
-        """The message names the folder."""
+        """The error for a missing folder names it."""
         result = run("record", tmp_path / "none" / "run.h5", "--mock", "-n", 3)
         assert result.exit_code == 1
         assert f"the folder {tmp_path / 'none'} does not exist: create it first" in result.stderr
@@ -205,13 +205,13 @@ class TestErrors:
         assert result.stderr.splitlines()[-1].startswith("4 frames are safe in ")
 
     def test_nothing_answers(self, run, tmp_path):
-        """A Micro-Manager that does not run is told at once."""
+        """Without a running Micro-Manager, `--connect` fails at once."""
         result = run("record", tmp_path / "run.h5", "--connect", 1)
         assert result.exit_code == 1
         assert "no Micro-Manager answers on port 1" in result.stderr
 
     def test_no_such_micro_manager(self, run, tmp_path):
-        """A folder that does not exist."""
+        """`--headless` with a folder that does not exist is an error."""
         result = run("record", tmp_path / "run.h5", "--headless", tmp_path / "mm", "my.cfg")
         assert result.exit_code == 1
         assert f"{tmp_path / 'mm'} is not a folder" in result.stderr
@@ -245,7 +245,7 @@ class TestUsage:
         assert list(tmp_path.iterdir()) == []
 
     def test_file_is_missing_because_connect_took_it(self, run):
-        """The optional port is greedy; the message tells where to put the file."""
+        """When `--connect` swallows the file as its port, the error says where to put the file."""
         result = run("record", "--connect", "run.h5")
         assert result.exit_code == 2
         assert "put FILE before --connect, or give the port" in " ".join(result.stderr.split())
@@ -268,7 +268,7 @@ class TestInterrupted:
     """Exit code 130."""
 
     def test_while_the_camera_is_opened(self, run, monkeypatch, tmp_path):
-        """No frame, no file, no traceback."""
+        """Ctrl-C while the camera is opened leaves no file and prints no traceback."""
 
         def interrupted():
             raise KeyboardInterrupt
@@ -283,7 +283,7 @@ class TestHelp:
     """``--help`` and ``--version``."""
 
     def test_lists_the_commands(self, run):
-        """And says what the program does."""
+        """The help lists the commands and says what the program does."""
         result = run("--help")
         assert result.exit_code == 0
         assert "Record a microscope's camera to one HDF5 file" in result.stdout
@@ -300,7 +300,7 @@ class TestHelp:
         assert "Exit codes: 0 complete, 1 error, 2 wrong usage, 3 frames are missing or it ended early, 130" in text
 
     def test_version(self, run):
-        """The package's."""
+        """`--version` prints the version of the package."""
         assert run("--version").stdout.strip().endswith(mmspool.__version__)
 
 
@@ -317,7 +317,7 @@ class TestCompression:
         assert run("verify", tmp_path / "run.h5").exit_code == 0
 
     def test_unknown_way(self, record):
-        """The ways that there are."""
+        """An unknown compression is refused with the list of those that exist."""
         result = record("-n", 3, "--compression", "zip")
         assert result.exit_code == 2
         assert "'fast', 'small', 'universal'" in result.stderr

@@ -36,7 +36,7 @@ class TestVerify:
     """Whether a file holds what was recorded."""
 
     def test_complete(self, record, run, tmp_path):
-        """Exit code 0, and one line."""
+        """`verify` prints one line for a complete recording and exits with code 0."""
         record("-n", 30)
         result = run("verify", tmp_path / "run.h5")
         assert result.exit_code == 0, result.output
@@ -63,14 +63,14 @@ class TestVerify:
         assert result.stdout.endswith("damaged\n")
 
     def test_json(self, record, run, tmp_path):
-        """The report, for programs."""
+        """`verify --json` prints the report for programs."""
         record("-n", 30)
         report = json.loads(run("verify", "--json", tmp_path / "run.h5").stdout)
         assert report["path"] == str(tmp_path / "run.h5")
         assert (report["intact"], report["frames_written"], report["damage"]) == (True, 30, [])
 
     def test_no_recording(self, run, tmp_path):
-        """Exit code 1, one message."""
+        """A file that is no recording is one message and exit code 1."""
         (tmp_path / "a.h5").write_text("hello")
         result = run("verify", tmp_path / "a.h5")
         assert result.exit_code == 1
@@ -82,7 +82,7 @@ class TestRepair:
     """Making a file exact."""
 
     def test_closed_file_needs_none(self, record, run, tmp_path):
-        """Nothing is changed."""
+        """`repair` does not change a recording that was closed."""
         record("-n", 30)
         before = (tmp_path / "run.h5").read_bytes()
         result = run("repair", tmp_path / "run.h5")
@@ -91,7 +91,7 @@ class TestRepair:
         assert (tmp_path / "run.h5").read_bytes() == before
 
     def test_no_recording(self, run, tmp_path):
-        """Exit code 1, one message."""
+        """A file that is no recording is one message and exit code 1."""
         result = run("repair", tmp_path / "a.h5")
         assert result.exit_code == 1
         assert "Traceback" not in result.output

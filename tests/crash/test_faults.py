@@ -210,7 +210,7 @@ def test_nothing_is_lost_twice_when_the_disk_answers_after_all(
 
 
 def test_a_writer_that_failed_is_killed_before_it_ends_the_file(start: Start, tmp_path: Path, strace: str) -> None:
-    """Then nothing is in the ledger as lost yet: the next one tries again, and here it succeeds."""
+    """If a failed writer is killed before it closes the file, its successor writes the remaining frames."""
     result = run_failing_and_killed(start(**SMALL), "fdatasync:signal=SIGKILL:when=1")
     assert (result["frames"], result["lost"], result["restarts"]) == (FRAMES, 0, 1), result
     check_whole(tmp_path / "run.h5")
@@ -243,7 +243,7 @@ def test_a_dead_disk_leaves_what_was_written(start: Start, tmp_path: Path, fault
 def test_a_file_that_cannot_be_cut_has_all_frames(
     start: Start, tmp_path: Path, compression: str | None, strace: str
 ) -> None:
-    """Only the room behind the last frame is left, which the error tells of and repair gives back."""
+    """A file that cannot be trimmed keeps every frame; the error names the leftover space, and repair frees it."""
     path = tmp_path / "run.h5"
     producer = start(**{**SMALL, "options": {**SMALL["options"], "compression": compression}})
     result = run_with(producer, "ftruncate:error=EIO:when=1", "first")

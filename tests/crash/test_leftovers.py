@@ -134,7 +134,7 @@ def test_the_ring_stays_while_a_new_persistence_process_starts(start: Start, tmp
 
 @pytest.mark.parametrize("error", [PermissionError, FileNotFoundError])
 def test_rings_of_other_users_are_left_alone(tmp_path: Path, mocker: MockerFixture, error: type[OSError]) -> None:
-    """A ring that may not be looked at, or vanishes, keeps nobody from recording."""
+    """A stale ring that cannot be inspected, or disappears, does not prevent a recording."""
     left = SHM / "mmspool-999999999-left"  # no process has such a number
     with left.open("wb") as held:
         lock_shared(held.fileno())  # against recordings beside this test, which would remove it
@@ -156,7 +156,7 @@ def test_a_persistence_process_killed_before_the_first_frame_is_replaced(start: 
 
 
 def test_recordings_are_independent(start: Start, tmp_path: Path) -> None:
-    """Of three runs and four spools here, a killed persistence process and a killed producer are their own."""
+    """A killed writer process and a killed producer do not affect the other recordings on the machine."""
     names = ("undisturbed", "writer", "producer")
     runs = {
         name: start(3000, path=str(tmp_path / f"{name}.h5"), stop=1000, buffer_bytes=RING_BYTES, pace_s=0.0001)

@@ -55,7 +55,7 @@ def test_a_stall_loses_nothing_with_wait(start: Start, tmp_path: Path) -> None:
 
 
 def test_a_computer_that_was_suspended_goes_on(start: Start, tmp_path: Path) -> None:
-    """Both processes stand still and go on."""
+    """A recording continues after both of its processes were stopped and resumed."""
     producer = start(FRAMES, stop=100, buffer_bytes=RING_BYTES)
     stop_writer(producer)
     os.kill(producer.pid, signal.SIGSTOP)
@@ -67,7 +67,7 @@ def test_a_computer_that_was_suspended_goes_on(start: Start, tmp_path: Path) -> 
 
 
 def test_a_stall_with_drop_counts_and_locates_what_is_lost(start: Start, tmp_path: Path) -> None:
-    """Every frame is in the file or in the ledger, and the sequence numbers tell which one is which."""
+    """With on_full='drop', a stall leaves each frame in the file or in the ledger, and the sequence numbers match."""
     producer = start(FRAMES, stop=100, buffer_bytes=RING_BYTES, options={"on_full": "drop"})
     stop_writer(producer)
     producer.order()

@@ -157,7 +157,7 @@ class TestEnds:
         assert rig.spool.losses == [(5, 15, "camera")]
 
     def test_camera_ends_early_without_a_number(self):
-        """Nobody knows how many frames are missing, but it did not end as planned."""
+        """A camera that stops early without a requested number ends the recording as CAMERA_STOPPED."""
         rig = Rig(seconds=1e6, faults=Faults(end_after=5))
         assert rig.run() is EndReason.CAMERA_STOPPED
         assert rig.spool.losses == []
@@ -186,7 +186,7 @@ class TestEnds:
         assert rig.spool.losses == []
 
     def test_camera_that_runs_on_after_its_last_frame_is_stopped(self, mocker, monkeypatch):
-        """It is given a moment to end by itself, not the whole time limit for a frame."""
+        """A camera that runs on after its last frame is stopped after a moment, not after the frame timeout."""
         monkeypatch.setattr(module, "_GRACE_S", 0.0)
         rig = Rig(frames=5)
         running = mocker.patch.object(rig.adapter, "is_sequence_running")
@@ -229,13 +229,13 @@ class TestOverflow:
         assert rig.spool.losses == [(taken, 5000 - taken, "core")]
 
     def test_without_a_number_one_frame_is_known_to_be_lost(self):
-        """The one that did not fit."""
+        """An overflow without a requested number counts one lost frame: the one that did not fit."""
         rig = Rig(tick_s=100, buffer_mb=1)
         assert rig.run() is EndReason.OVERFLOW
         assert rig.spool.losses == [(FRAMES_PER_MB, 1, "core")]
 
     def test_is_not_hidden_by_a_request_to_stop(self):
-        """Even one that came before the last frames were taken."""
+        """An overflow is reported even if a stop was requested before the last frames were taken."""
         rig = Rig(tick_s=100, buffer_mb=1)
         rig.loop.stop()
         assert rig.run() is EndReason.OVERFLOW
@@ -252,7 +252,7 @@ class TestLosses:
     """Frames that are missing in the middle."""
 
     def test_jump_of_the_image_number(self):
-        """It is located before the frame that jumped."""
+        """A jump of the image number is a loss before the frame that jumped."""
         rig = Rig(frames=20, faults=Faults(image_number_jumps={5: 3, 10: 1}))
         rig.run()
         assert rig.spool.losses == [(5, 3, "core"), (7, 1, "core")]
@@ -264,7 +264,7 @@ class TestLosses:
         assert rig.spool.losses == [(5, 3, "core")]
 
     def test_reset_of_the_image_number(self):
-        """As older cores did when their buffer was full."""
+        """A reset of the image number, which older cores make when their buffer is full, is a loss in the core."""
         rig = Rig(frames=20, faults=Faults(image_number_reset_at=8))
         rig.run()
         assert rig.spool.losses == [(8, 1, "core")]
@@ -278,7 +278,7 @@ class TestLosses:
         assert rig.spool.losses == [(4, 2, "camera"), (9, 1, "camera")]
 
     def test_frames_lost_in_the_camera_at_the_end(self):
-        """No later frame tells of them: they are what is short of the number."""
+        """Frames that the camera lost at the end are found by comparing with the requested number."""
         rig = Rig(frames=20, faults=Faults(dropped_in_camera=frozenset({4, 18, 19})))
         assert rig.run() is EndReason.CAMERA_STOPPED
         assert rig.spool.losses == [(4, 1, "camera"), (17, 2, "camera")]
@@ -370,7 +370,7 @@ class TestFailures:
         assert rig.spool.losses == [(5, rig.adapter.remaining(), "core")]
 
     def test_frame_does_not_fit(self):
-        """It was not stored, and is in the ledger with those that wait."""
+        """A frame of another format is not stored; the ledger counts it with the frames still waiting."""
         rig = Rig(tick_s=0.02, spool_fails={5: FrameError("another shape")})
         rig.run_into(FrameError)
         assert rig.spool.losses == [(5, rig.adapter.remaining() + 1, "core")]

@@ -45,7 +45,7 @@ class TestQuiet:
     """Nothing is near."""
 
     def test_one_look_tells_no_rate(self):
-        """Nobody knows yet."""
+        """After a single look the forecast is empty, because there is no rate yet."""
         assert forecast(stats(ring=500, core=200)) == ""
 
     def test_buffers_that_do_not_fill(self):
@@ -53,15 +53,15 @@ class TestQuiet:
         assert forecast(*[stats(ring=500, core=100)] * 20) == ""
 
     def test_buffers_that_empty(self):
-        """It gets better by itself."""
+        """Buffers that drain give no warning."""
         assert forecast(*reversed(filling(ring=40, core=15))) == ""
 
     def test_ring_that_is_nearly_empty(self):
-        """It goes up and down with each block."""
+        """A nearly empty ring, whose level swings with each block, gives no warning."""
         assert forecast(stats(ring=0), stats(ring=90)) == ""
 
     def test_far_away(self):
-        """More than a minute is not told."""
+        """Nothing is forecast more than a minute ahead."""
         assert forecast(*filling(ring=8, looks=30)) == ""
 
     @pytest.mark.parametrize("end_left_s", [0.0, 5.9])
@@ -87,11 +87,11 @@ class TestWarnings:
 
     @pytest.mark.parametrize(("ring", "core", "first"), [(40, 5, "ring"), (10, 20, "core buffer")])
     def test_the_nearest_one(self, ring, core, first):
-        """Only that is told."""
+        """The forecast names only the buffer that fills first."""
         assert forecast(*filling(ring=ring, core=core)).startswith(f"{first} full in ")
 
     def test_disk(self):
-        """It is told when it is near too."""
+        """The forecast names the disk when it is about to be full."""
         assert forecast(stats(), disk_left_s=42.0) == "disk full in 42 s"
         assert forecast(*filling(ring=40), disk_left_s=3.0) == "disk full in 3 s"
 
@@ -125,7 +125,7 @@ class TestFullRing:
         assert forecast(*looks) == "ring full"
 
     def test_disk_is_full_first(self):
-        """Then that is told beside it."""
+        """When the disk fills before a buffer does, the forecast names both."""
         looks = [stats(ring=RING, received=50 * second) for second in range(20)]
         assert forecast(*looks, disk_left_s=2.0) == "ring full, disk full in 2 s"
 
@@ -135,7 +135,7 @@ LEVELS = st.builds(stats, ring=st.integers(0, RING), core=st.integers(0, CORE), 
 
 @given(looks=st.lists(LEVELS, min_size=1, max_size=20), left_s=st.floats(0.0, 1e6))
 def test_whatever_happens_it_is_a_short_text(looks, left_s):
-    """No level and no order of them is too odd, and nothing beyond a minute is told."""
+    """Any sequence of levels gives a short text, and nothing beyond a minute is forecast."""
     text = forecast(*looks, disk_left_s=left_s, end_left_s=left_s)
     for part in filter(None, text.split(", ")):
         name, _, when = part.partition(" full")

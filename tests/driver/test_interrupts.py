@@ -54,7 +54,7 @@ class TestStopOnInterrupt:
         assert not interrupt.asked
 
     def test_takes_sigterm_only_where_it_raises_keyboard_interrupt(self):
-        """As the command line lets it."""
+        """SIGTERM is handled only where it raises KeyboardInterrupt, as on the command line."""
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             with StopOnInterrupt() as interrupt:
@@ -67,7 +67,7 @@ class TestStopOnInterrupt:
             assert signal.getsignal(signal.SIGTERM) is before
 
     def test_does_nothing_in_other_threads(self):
-        """Signals reach the main thread alone."""
+        """Outside the main thread, where no signal arrives, the interrupt handling does nothing."""
         handlers = []
 
         def enter():
@@ -151,7 +151,7 @@ class TestInProcess:
         assert list(tmp_path.iterdir()) == []
 
     def test_while_a_script_waits(self, mock, start, read, press_once_it_waits):
-        """It gets its KeyboardInterrupt; the recording goes on, and can be stopped and waited for."""
+        """Ctrl-C while a script waits raises KeyboardInterrupt there; the recording continues and can be stopped."""
         recording = start(mock(), until=press_once_it_waits)
         with pytest.raises(KeyboardInterrupt):
             recording.wait()
@@ -166,7 +166,7 @@ class TestInProcess:
     def test_handler_of_the_script_that_raises_keyboard_interrupt(
         self, mock, record, read, handler, press_once_it_waits
     ):
-        """It ends the recording too, and does not get out of `record`."""
+        """A KeyboardInterrupt raised by the script's own handler ends the recording and does not leave `record`."""
 
         def own(*_):
             raise KeyboardInterrupt
@@ -179,7 +179,7 @@ class TestInProcess:
     def test_other_exceptions_end_the_recording_before_they_get_out(
         self, mock, record, tmp_path, read, handler, press_once_it_waits
     ):
-        """A time limit of a test framework, for one: no recording is left behind that nobody has a handle to."""
+        """Any other exception from a signal handler ends the recording before it leaves `record`."""
 
         def own(*_):
             raise TimeoutError
@@ -194,7 +194,7 @@ class TestInProcess:
         assert file.holds_first(len(file.indices))
 
     def test_sequence_that_cannot_be_started_twice_is_not_stopped(self, mock, record, tmp_path):
-        """Somebody else's sequence survives a recording that is refused."""
+        """A recording that is refused does not stop a sequence that another program runs."""
         camera = mock()
         camera.core.start_sequence(1000)
         with pytest.raises(mmspool.CameraBusyError):
@@ -290,7 +290,7 @@ class TestProcess:
         ("options", "state"), [({}, "complete"), ({"frames": 10**6}, "interrupted"), ({"seconds": 600}, "interrupted")]
     )
     def test_ends_record(self, script, read, options, state):
-        """It returns a result, and everything received is in the file; pressing twice does no harm."""
+        """Ctrl-C, once or twice, makes `record` return a result with everything received in the file."""
         process = script(RECORD, **options)
         process.wait_until_under_way()
         process.interrupt()

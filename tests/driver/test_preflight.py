@@ -62,19 +62,19 @@ class TestCan:
 
     @pytest.mark.parametrize(("pop_s", "copy_s", "stage"), [(0.006, 0.001, Stage.CORE), (0.001, 0.006, Stage.COPY)])
     def test_one_thread_takes_and_copies(self, pop_s, copy_s, stage):
-        """Both times add up; what takes longer is named."""
+        """Taking and copying happen in one thread: the times add up, and the longer one is named."""
         said = verdict(pop_s=pop_s, copy_s=copy_s)
         assert (said.can, said.bottleneck) == (True, stage)
         assert said.max_fps == pytest.approx(PRODUCER_MARGIN / (0.007 + LOOP_S))
 
     def test_without_a_camera_frames_are_only_copied(self):
-        """And put by a script."""
+        """Without a camera, only the copy counts."""
         said = verdict(pop_s=None, copy_s=0.006, core_frames=0)
         assert said.bottleneck is Stage.COPY
         assert said.max_fps == pytest.approx(PRODUCER_MARGIN / (0.006 + PUT_S))
 
     def test_rate_that_nobody_gave(self):
-        """It is the most that there may be, and that can be recorded."""
+        """Without a given rate, the verdict is the highest rate, and it is feasible."""
         said = verdict(replace(SCMOS, fps=None))
         assert said.can
         assert said.fps == said.max_fps == pytest.approx(DISK_MARGIN * 2000 * MB / STORED)
@@ -91,14 +91,14 @@ class TestCannot:
         assert said.duration_s == pytest.approx((ring + 200) / 50)
 
     def test_core_too_slow(self):
-        """Only the core's own buffer fills; the ring stays empty."""
+        """When the core is too slow, only its own buffer fills and the ring stays empty."""
         said = verdict(pop_s=0.02, copy_s=0.0, core_frames=200)
         fps = PRODUCER_MARGIN / (0.02 + LOOP_S)
         assert (said.can, said.bottleneck) == (False, Stage.CORE)
         assert said.duration_s == pytest.approx(200 / (100 - fps))
 
     def test_disk_is_full_before_the_buffers_are(self):
-        """What comes first counts."""
+        """When the disk fills before the buffers overflow, the verdict names the disk."""
         said = verdict(disk_bytes_per_s=STORED * 99 / DISK_MARGIN, disk_free_bytes=STORED * 200)
         assert not said.can
         assert said.duration_s == pytest.approx(2.0)
@@ -118,7 +118,7 @@ class TestBuffers:
     """Which buffers carry what."""
 
     def test_how_long_they_carry_a_stall(self):
-        """As long as frames fit into them."""
+        """A buffer survives a stall for as long as frames fit into it."""
         said = verdict(core_frames=250)
         assert said.ring_s == pytest.approx(ring_frames(SCMOS.shape, SCMOS.dtype, 1 << 30) / 100)
         assert said.core_s == pytest.approx(2.5)
@@ -162,7 +162,7 @@ BETTER = {
 @pytest.mark.parametrize("what", BETTER)
 @given(demand=DEMANDS, figures=FIGURES, factor=st.floats(1.0, 100.0))
 def test_a_better_machine_is_never_judged_worse(what, demand, figures, factor):
-    """Whichever of its figures is better."""
+    """A machine that is better in any figure is never judged worse."""
     old = getattr(figures, what)
     assume(old is not None)
     before = judge(demand, figures)

@@ -47,7 +47,7 @@ class TestCamera:
             assert not camera.core.is_sequence_running()
 
     def test_that_gives_no_frame(self, mock):
-        """An external trigger that does not come: nobody knows its rate, and the wait has an end."""
+        """For a camera that waits for a trigger, the rate is unknown, and the measurement ends."""
         camera = mock(faults=Faults(stall_after=0))
         rate = rehearse(camera, seconds=0.01)
         assert (rate.frames, rate.fps, rate.pop_s) == (0, None, None)
@@ -60,7 +60,7 @@ class TestCamera:
         assert rehearse(camera).core_frames == 85
 
     def test_that_is_busy(self, mock):
-        """A sequence that runs is somebody's."""
+        """A camera that runs a sequence is refused."""
         camera = mock()
         camera.core.start_sequence(10**6)
         with pytest.raises(CameraBusyError, match="a sequence is running, which a preflight would end"):
@@ -75,7 +75,7 @@ class TestCamera:
         assert not camera.core.is_sequence_running()
 
     def test_that_fails_twice(self, mock):
-        """That it cannot be stopped either does not hide why."""
+        """If stopping the camera fails too, the first error is the one raised."""
         errors = {"pop_next_tagged_image": {3: "cable pulled"}, "stop_sequence_acquisition": {1: "no answer"}}
         camera = mock(faults=Faults(errors=errors))
         with pytest.raises(CoreError, match="cable pulled"):
@@ -107,7 +107,7 @@ class TestMeasure:
         return measure(folder, demand, core=core, seconds=1e-9, tell=tell)
 
     def test_without_a_camera(self, tmp_path):
-        """There is no pop, no buffer of a core, and no rate but the one asked for."""
+        """Without a camera, there is no pop time and no core buffer, and the rate is the one asked for."""
         found = self.measured(tmp_path)
         assert (found.camera, found.figures.pop_s, found.figures.core_frames) == (None, None, 0)
         assert found.demand == DEMAND
@@ -117,13 +117,13 @@ class TestMeasure:
         assert list(tmp_path.iterdir()) == []
 
     def test_the_camera_tells_its_rate(self, tmp_path, mock):
-        """It is measured."""
+        """The camera's rate is measured."""
         found = self.measured(tmp_path, core=mock().core)
         assert found.demand.fps == found.camera.fps > 0
         assert found.figures.pop_s == found.camera.pop_s
 
     def test_a_rate_that_was_given_counts(self, tmp_path, mock):
-        """A trigger will make it."""
+        """A given rate counts instead of the measured one, because a trigger will produce it."""
         demand = FrameLoad(shape=(64, 96), dtype=np.dtype("uint16"), fps=12.5)
         assert self.measured(tmp_path, demand, core=mock().core).demand.fps == 12.5
 

@@ -47,7 +47,7 @@ class TestFields:
     """What the line says."""
 
     def test_at_the_start(self, tmp_path, disk):
-        """Without two looks there is no rate, and nobody knows the time left; the file's disk is the one watched."""
+        """At the start, rate and time left are unknown, and the free space is that of the file's disk."""
         fields = ProgressLine(tmp_path / "run.h5", None).fields(stats(), 100.0)
         assert fields == {
             "frames": "0",
@@ -91,7 +91,7 @@ class TestFields:
         [(None, None, "8:20"), (200, None, "0:01"), (10**9, None, "8:20"), (None, 100, "1:30"), (None, 5, "0:00")],
     )
     def test_time_left_is_until_the_end_or_a_full_disk(self, tmp_path, requested, seconds, left):
-        """Whatever comes first, at 100 MB/s."""
+        """The time left ends with the recording or with the full disk, whichever comes first."""
         line = ProgressLine(tmp_path / "run.h5", seconds)
         line.fields(stats(0), 0.0)
         assert line.fields(stats(100, requested=requested, written=100, elapsed_s=10.0), 1.0)["left"] == left
@@ -127,7 +127,7 @@ class TestFraction:
     """How much is done."""
 
     def test_of_frames(self, tmp_path):
-        """Received of requested, never beyond all."""
+        """The progress of a number of frames is received of requested, at most all."""
         line = ProgressLine(tmp_path / "run.h5", 10.0)
         assert line.fraction(stats(25, requested=100, elapsed_s=9.0)) == 0.25
         assert line.fraction(stats(101, requested=100)) == 1.0
@@ -139,7 +139,7 @@ class TestFraction:
         assert line.fraction(stats(elapsed_s=11.0)) == 1.0
 
     def test_is_unknown_without_an_end(self, tmp_path):
-        """Nobody knows when it will be stopped."""
+        """Without an end, the time left is unknown."""
         assert ProgressLine(tmp_path / "run.h5", None).fraction(stats(5)) is None
 
 
@@ -198,14 +198,14 @@ class TestRecord:
     """`Camera.record` with progress."""
 
     def test_shows_it_on_the_console_given(self, mock, record):
-        """The result is the same."""
+        """Progress is shown on the given console, and the result is unchanged."""
         console = Console(file=io.StringIO(), width=200)
         result = record(mock(), frames=50, progress=console)
         assert result.complete
         assert "/50  rate" in console.file.getvalue()
 
     def test_shows_it_on_the_error_output_by_default(self, mock, record, capsys):
-        """Standard output is the script's."""
+        """By default progress goes to standard error, because standard output is the script's."""
         assert record(mock(), frames=50, progress=True).complete
         captured = capsys.readouterr()
         assert captured.out == ""

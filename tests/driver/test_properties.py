@@ -15,7 +15,7 @@ class TestReading:
     """Looking at properties."""
 
     def test_is_a_mapping(self, camera):
-        """Names, values and their number."""
+        """The properties are a mapping with names, values and a length."""
         names = list(camera.properties)
         assert len(names) == len(camera.properties) > 10
         assert names == sorted(names)
@@ -82,7 +82,7 @@ class TestWriting:
         ],
     )
     def test_bad_value_never_reaches_the_camera(self, camera, raw, name, value, message):
-        """It is refused with what would be taken, and nothing changes."""
+        """A bad property value is refused with the allowed ones, and never reaches the camera."""
         before = camera.properties[name]
         with pytest.raises(SettingError, match=message):
             camera.properties[name] = value
@@ -102,7 +102,7 @@ class TestWriting:
             camera.properties["Offset"] = 1
 
     def test_new_value_may_change_the_sensor(self, camera, raw):
-        """After a property was set, the sensor's size is learnt anew."""
+        """Setting a property makes the next question for the sensor's size ask the camera again."""
         assert camera.sensor_size == (64, 96)
         camera.properties["ScanMode"] = "1"
         calls = raw(camera).calls["clear_roi"]

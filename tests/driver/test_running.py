@@ -73,12 +73,12 @@ class TestEnds:
         assert result.mb_per_s > 0
 
     def test_frames_without_a_camera_counter(self, mock, record, read):
-        """What the camera does not tell is -1 in the file."""
+        """Counters that the camera does not have are -1 in the file."""
         result = record(mock(), frames=3)
         assert list(read(result.path).frames["camera_frame_number"]) == [-1, -1, -1]
 
     def test_time(self, mock, record, read):
-        """It ends as planned, with all frames until then."""
+        """A recording with `seconds` ends as planned with all frames until then."""
         result = record(mock(), seconds=0.05)
         assert (result.end, result.state, result.frames_requested) == (EndReason.COMPLETED, "complete", None)
         assert result.frames > 0
@@ -101,7 +101,7 @@ class TestEnds:
         assert result.frames < 10**6
 
     def test_stop_without_a_plan_is_complete(self, mock, start, read, wait_until):
-        """A recording that was to go on until somebody stops it has not ended early."""
+        """A recording without a planned end is complete when it is stopped."""
         recording = start(mock())
         wait_until(lambda: recording.stats.frames_received >= 20)
         recording.stop()
@@ -248,7 +248,7 @@ class TestFile:
 
     @pytest.mark.parametrize(("pixel_type", "dtype"), [("8bit", np.uint8), ("16bit", np.uint16)])
     def test_dtype_is_the_pixel_types(self, mock, record, read, pixel_type, dtype):
-        """Pixels are stored as they come."""
+        """The dtype of the file is that of the camera's pixel type."""
         camera = mock()
         camera.pixel_type = pixel_type
         file = read(record(camera, frames=3).path)
@@ -256,7 +256,7 @@ class TestFile:
         assert file.holds_first(3)
 
     def test_opens_with_plain_h5py(self, mock, record):
-        """Nothing of mmspool is needed to read it."""
+        """Plain h5py reads a recording."""
         result = record(mock(), frames=3)
         with h5py.File(result.path) as file:
             assert file["data"].shape == (3, 64, 96)
@@ -264,7 +264,7 @@ class TestFile:
 
     @pytest.mark.usefixtures("processes")
     def test_recordings_one_after_another(self, mock, tmp_path, read):
-        """The same camera records again and again; image numbers start anew."""
+        """One camera makes several recordings, and each one's image numbers start at 0."""
         camera = mock()
         for name in ("a.h5", "b.h5"):
             result = camera.record(tmp_path / name, frames=7, buffer_bytes=16 * 10**6)
@@ -290,7 +290,7 @@ class TestRunning:
         assert recording.stats.core_waiting == 0
 
     def test_wait_with_a_limit(self, mock, start):
-        """None while it runs; then the same result at every call."""
+        """`wait` with a limit returns None while the recording runs, then the same result at every call."""
         recording = start(mock())
         assert recording.wait(0) is None
         assert recording.wait(0.01) is None
@@ -319,13 +319,13 @@ class TestRunning:
         assert recording.wait().end is EndReason.STOPPED
 
     def test_context_manager_raises_what_the_recording_failed_with(self, mock, start):
-        """A failure does not pass unseen because nobody waited."""
+        """Leaving the `with` block raises the error that the recording failed with."""
         faults = Faults(errors={"pop_next_tagged_image": {5: "cable pulled"}})
         with pytest.raises(CoreError, match="cable pulled"), start(mock(faults=faults), frames=10) as recording:
             recording.join()
 
     def test_context_manager_notes_it_beside_an_error_of_the_script(self, mock, start):
-        """Two failures are both told."""
+        """An error of the script gets a note about the recording's own failure."""
         faults = Faults(errors={"pop_next_tagged_image": {5: "cable pulled"}})
         recording = start(mock(faults=faults), frames=10)
         recording.join()
@@ -388,7 +388,7 @@ class TestFailures:
         assert not camera.core.is_sequence_running()
 
     def test_core_fails_when_asked_whether_it_runs(self, mock, raw, record, tmp_path, read):
-        """The same for the question that is asked most."""
+        """A core that fails in `is_sequence_running` ends the recording with its error and its frames."""
         probe = mock()
         record(probe, frames=1)
         calls = raw(probe).calls["is_sequence_running"] + 3
@@ -414,7 +414,7 @@ class TestFailures:
         assert not camera.core.is_sequence_running()
 
     def test_disk_is_full(self, mock, raw, start, tmp_path, read):
-        """Each frame that the camera made is in the file, in its ledger, or told with the error."""
+        """With a full disk, each frame of the camera is in the file, in its ledger, or named in the error."""
         camera = mock(width=512, height=512)
         recording = start(camera, buffer_bytes=16 << 20)
         writer = psutil.Process(recording._spool._feed.writer_pid)
@@ -476,7 +476,7 @@ class TestFailures:
         assert record(camera, frames=3).complete
 
     def test_start_fails_after_the_camera_has_started(self, mock, record, tmp_path, mocker):
-        """The camera does not run on with nobody to take its frames."""
+        """If starting fails after the camera has started, the camera is stopped."""
         camera = mock()
         begin = threading.Thread.start
 
@@ -509,7 +509,7 @@ class TestFailures:
         assert list(tmp_path.iterdir()) == []
 
     def test_file_exists(self, mock, raw, record, tmp_path):
-        """It is not touched, and the camera is not started."""
+        """An existing file is left alone, and the camera is not started."""
         (tmp_path / "run.h5").write_text("precious")
         camera = mock()
         with pytest.raises(StorageError, match="the file exists"):
@@ -527,7 +527,7 @@ class TestFailures:
         ],
     )
     def test_option_that_makes_no_sense(self, mock, record, tmp_path, options, message):
-        """It is refused before anything is made."""
+        """An option that makes no sense is refused before anything is created."""
         with pytest.raises(ValueError, match=message):
             record(mock(), **options)
         assert list(tmp_path.iterdir()) == []
@@ -538,7 +538,7 @@ class TestTimeLimit:
 
     @pytest.mark.parametrize(("exposure_ms", "limit_s"), [(10, 10.1), (5000, 60.0)])
     def test_is_ten_seconds_and_ten_exposures(self, mock, record, mocker, exposure_ms, limit_s):
-        """Long exposures take their time."""
+        """The default frame timeout is ten seconds plus ten exposures."""
         plan = mocker.spy(mmspool.driver.camera, "Plan")
         camera = mock(tick_s=100.0)
         camera.exposure_ms = exposure_ms

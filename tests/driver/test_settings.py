@@ -121,7 +121,7 @@ class TestRoi:
         assert camera.roi == Roi(8, 16, 64, 32)
 
     def test_sensor_size_does_not_depend_on_binning(self, camera):
-        """It is told in unbinned pixels."""
+        """The sensor's size is in unbinned pixels, whatever the binning."""
         camera.binning = 4
         assert camera.sensor_size == (SIDE, SIDE)
 
@@ -157,7 +157,7 @@ class TestBinning:
     """``binning``."""
 
     def test_is_a_number(self, camera):
-        """It shrinks the frames."""
+        """Binning is a number, and it shrinks the frames."""
         assert camera.binning == 1
         camera.binning = 4
         assert camera.binning == 4
@@ -188,7 +188,7 @@ class TestBinning:
         assert camera.binning == 2
 
     def test_word_is_an_error(self, mock, mocker):
-        """A binning that does not begin with a number cannot be told."""
+        """A binning that does not begin with a number is an error."""
         camera = mock()
         mocker.patch.object(camera.core, "get_property", return_value="full")
         with pytest.raises(SettingError, match="binning 'full' does not begin with a number"):
@@ -221,7 +221,7 @@ class TestPixels:
         assert camera.pixel_type == "16bit"
 
     def test_bit_depth(self, camera):
-        """It is set, and read back from the core rather than from the property."""
+        """The bit depth is set by the property and read back from the core."""
         camera.bit_depth = 12
         assert camera.bit_depth == camera.image_format.bit_depth == 12
 
@@ -242,7 +242,7 @@ class TestPixels:
         assert np.array_equal(first, kept)
 
     def test_pixel_size(self, mock):
-        """The sample pixel size is Micro-Manager's."""
+        """The sample pixel size comes from Micro-Manager."""
         assert mock(pixel_size_um=0.25).pixel_size_um == 0.25
 
 
@@ -266,7 +266,7 @@ class TestDetectorInfo:
         assert set(info.camera["properties"]) == set(camera.properties)
 
     def test_property_that_cannot_be_read_is_no_reason_not_to_record(self, camera, mocker, caplog):
-        """It is logged, and empty in the file."""
+        """A property that cannot be read is logged, and is empty in the file."""
         read = camera.core.get_property
 
         def fail(device, name):
@@ -279,7 +279,7 @@ class TestDetectorInfo:
         assert "CCDTemperature of Camera cannot be read: no answer" in caplog.text
 
     def test_unknown_pixel_size_stays_unknown(self, mock):
-        """Micro-Manager's 0.0 means that nobody calibrated it."""
+        """An uncalibrated pixel size, Micro-Manager's 0.0, stays unknown in the file."""
         assert mock(pixel_size_um=0.0).detector_info().sample_pixel_um is None
         assert mock(pixel_size_um=0.5).detector_info().sample_pixel_um == (0.5, 0.5)
 
@@ -319,7 +319,7 @@ class TestWhileASequenceRuns:
         assert list(tmp_path.iterdir()) == []
 
     def test_reading_is_harmless(self, camera, idle_again):
-        """Everything but an unknown sensor size can be read meanwhile."""
+        """During a sequence every setting but an unknown sensor size can be read."""
         assert camera.sensor_size == (SIDE, SIDE)
         camera.core.start_sequence(100_000)
         assert camera.sensor_size == (SIDE, SIDE)
@@ -337,7 +337,7 @@ class TestCamera:
         assert repr(mock(flavour=flavour, label="Zyla")) == f"<Camera Zyla ({flavour} core)>"
 
     def test_core_without_a_camera_is_refused(self, mock):
-        """There is nothing to control."""
+        """A core without a camera is refused."""
         with pytest.raises(CoreError, match="the core has no camera"):
             mock(label="")
 

@@ -67,7 +67,7 @@ def test_frames_come_back_from_less_room(make_spool, noisy, name, shape):
 
 
 def test_universal_needs_no_plugin(make_spool, noisy):
-    """The filters are HDF5's own."""
+    """`universal` uses HDF5's own filters, so it needs no plugin."""
     with make_spool(compression="universal") as spool:
         spool.put(noisy(0))
     with h5py.File(spool.path, "r") as file:
@@ -115,7 +115,7 @@ def test_frames_are_stored_raw_rather_than_lost(make_spool, noisy, writer_of):
 
 
 def test_waiting_for_the_codec_can_be_chosen(make_spool, noisy, writer_of):
-    """With ``raw_if_slow=False`` every frame is compressed."""
+    """With ``raw_if_slow=False`` the spool waits for the codec and compresses every frame."""
     spool = make_spool(compression="small", shape=LARGE, dtype="<u2", buffer_bytes=8 << 20, raw_if_slow=False)
     with writer_of(spool).stopped():
         for index in range(spool.stats.ring_frames):
@@ -164,7 +164,7 @@ def test_unknown_name(make_spool, tmp_path):
 
 @pytest.mark.parametrize(("name", "package"), [("fast", "hdf5plugin"), ("small", "imagecodecs"), ("universal", "isal")])
 def test_missing_package(make_spool, tmp_path, mocker, name, package):
-    """It is told when the spool is made, with what to install; nothing is left behind."""
+    """A missing codec package is an error when the spool is created, with what to install."""
     real = importlib.import_module
 
     def without(wanted):
@@ -179,7 +179,7 @@ def test_missing_package(make_spool, tmp_path, mocker, name, package):
 
 
 def test_reading_without_the_plugin(make_spool, noisy, mocker):
-    """What the file tells can be read, and its frames say what they need."""
+    """Without the plugin the metadata can be read, and reading a frame names the missing package."""
     with make_spool(compression="fast") as spool:
         spool.put(noisy(0))
     mocker.patch("h5py.h5z.filter_avail", return_value=False)

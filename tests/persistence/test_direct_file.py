@@ -100,7 +100,7 @@ def test_reserve_sets_room_aside(place):
 
 
 def test_no_room_leaves_the_file_as_it_was(place, file_limit):
-    """What cannot be reserved is told with figures, and the file keeps its size and content."""
+    """A failed allocation reports figures and leaves the file's size and content unchanged."""
     place.write_bytes(b"\x44" * PAGE)
     file = DirectFile(place)
     file_limit(1 << 20)

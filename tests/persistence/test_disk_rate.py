@@ -34,12 +34,12 @@ class TestSteady:
         assert judged(500, 500, 400, 400).bytes_per_s == pytest.approx(400 * MB)
 
     def test_the_slowest_write_is_told(self):
-        """Wherever it was."""
+        """The slowest write is reported wherever it occurred."""
         assert judged(100, 20, 100, 100).slowest_s == 1 / 20
 
     @pytest.mark.parametrize("hiccup", [0, 10, 19])
     def test_one_slow_moment_is_no_end_of_a_cache(self, hiccup):
-        """The rate is back after it."""
+        """One slow moment, after which the rate returns, is not taken for the end of a cache."""
         rates = [1000.0] * 20
         rates[hiccup] = 50.0
         assert judged(*rates).cache_bytes is None
@@ -78,6 +78,6 @@ def test_it_is_never_beyond_what_was_seen(rates):
 
 @given(rates=st.lists(st.floats(1.0, 10_000.0), min_size=1, max_size=60), factor=st.floats(1.0, 10.0))
 def test_a_disk_that_is_faster_throughout_sustains_more(rates, factor):
-    """By the same factor."""
+    """A disk that is faster throughout sustains a rate higher by the same factor."""
     faster = judged(*(rate * factor for rate in rates))
     assert faster.bytes_per_s == pytest.approx(judged(*rates).bytes_per_s * factor, rel=1e-3)

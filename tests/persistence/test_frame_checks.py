@@ -71,7 +71,7 @@ class TestAsFrame:
         assert as_frame(image) is image
 
     def test_lists_become_arrays(self):
-        """Nested lists are frames too."""
+        """`put` takes nested lists as frames."""
         assert as_frame([[1, 2], [3, 4]]).tolist() == [[1, 2], [3, 4]]
 
 
@@ -123,7 +123,7 @@ class TestRefusedByASpool:
         frames.check(spool.path, count)
 
     def test_the_message_shows_both_formats(self, make_spool, frames):
-        """A frame of another format is told both formats, byte order included, and which frame it would have been."""
+        """The error for a frame of another format shows both formats, byte order included, and the frame's number."""
         with make_spool() as spool:
             spool.put(frames(0))
             with pytest.raises(FrameError, match=r"frame 1 is 24x32 >u2 .*holds 24x32 <u2"):
@@ -132,7 +132,7 @@ class TestRefusedByASpool:
                 spool.put(frames(0)[::2])
 
     def test_the_first_frame_may_be_refused_too(self, make_spool, frames):
-        """A refused first frame fixes nothing."""
+        """A refused first frame does not fix shape and dtype."""
         with make_spool() as spool:
             with pytest.raises(FrameError):
                 spool.put(np.zeros((2, 3, 4)))

@@ -108,7 +108,7 @@ class TestRecordLoss:
             assert (ledger["loss_before_frame"][0], ledger["loss_count"][0]) == (1, 5)
 
     def test_without_any_frame(self, make_spool, tmp_path):
-        """Losses alone make no file, but the result tells them."""
+        """Losses without any frame create no file, but the result counts them."""
         spool = make_spool()
         spool.record_loss(5, "camera")
         result = spool.close()
@@ -116,7 +116,7 @@ class TestRecordLoss:
         assert not list(tmp_path.iterdir())
 
     def test_more_than_can_be_located(self, make_spool):
-        """Beyond 4,096 places the count stays exact, and `sequence_number` still tells where."""
+        """Beyond 4,096 places the count of losses stays exact, and `sequence_number` locates them."""
         frame = np.zeros((32, 32), np.uint8)
         with make_spool(buffer_bytes=8 << 20) as spool:
             for _ in range(4200):
@@ -130,7 +130,7 @@ class TestRecordLoss:
             assert recording.frame_table()["sequence_number"].tolist() == list(range(1, 8400, 2))
 
     def test_senseless_losses_are_refused(self, make_spool, frames):
-        """A count below one, or a stage nobody knows, is refused and changes nothing."""
+        """`record_loss` refuses a count below one or an unknown stage, and changes nothing."""
         with make_spool() as spool:
             spool.put(frames(0))
             for count, stage in ((0, "core"), (-1, "core"), (1, "disk"), (1, "")):

@@ -33,7 +33,7 @@ def check_gaps(path, put, losses):
 
 
 def test_wait(make_spool, frames, writer_of, wait_until):
-    """By default `put` waits while the ring is full, and nothing is lost."""
+    """By default, `put` waits while the ring is full, and no frame is lost."""
     with make_spool(shape=frames.shape, dtype="<u2") as spool:
         writer, done = writer_of(spool), []
 

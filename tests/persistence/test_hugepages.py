@@ -78,7 +78,7 @@ def test_huge_pages(mapped, shared_file):
 
 
 def test_a_ring_is_in_them(request):
-    """So is a ring, as soon as it has its memory."""
+    """A ring is backed by huge pages as soon as its memory is allocated."""
     ring = Ring.create(3 * HUGE_PAGE)
     request.addfinalizer(ring.unlink)
     request.addfinalizer(ring.close)
@@ -105,7 +105,7 @@ def test_without_huge_pages_it_works_as_well(mapped, shared_file, mocker, lackin
 
 
 def test_a_kernel_that_cannot_populate(mapped, mocker):
-    """It says so."""
+    """`populate` returns False on a kernel that does not know the advice (Linux before 5.14)."""
     mocker.patch.object(hugepages, "_POPULATE_WRITE", 9999)
     assert mapped.populate() is False
 

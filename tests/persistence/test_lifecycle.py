@@ -29,7 +29,7 @@ class TestClose:
             assert (recording.state, recording.end_reason) == ("complete", "ten frames")
 
     def test_the_result(self, make_spool, frames):
-        """The result tells what is in the file, and nobody can change it."""
+        """The result describes the file and is immutable."""
         with make_spool() as spool:
             for index in range(10):
                 spool.put(frames(index))
@@ -75,7 +75,7 @@ class TestClose:
         assert (spool.shape, spool.dtype) == (frames.shape, np.dtype(">i4"))
 
     def test_the_path_can_be_recorded_again(self, make_spool, frames):
-        """After `close` nobody holds the file any more."""
+        """After `close` the path can be recorded to again."""
         for count in (3, 2):
             with make_spool(overwrite=True) as spool:
                 for index in range(count):
@@ -87,7 +87,7 @@ class TestStats:
     """The figures: a snapshot each time."""
 
     def test_they_do_not_change(self, make_spool, frames, wait_until):
-        """A snapshot is frozen; the next one tells what happened since."""
+        """A snapshot of `stats` does not change; the next one includes what happened since."""
         with make_spool() as spool:
             before = spool.stats
             assert isinstance(before, SpoolStats)

@@ -78,7 +78,7 @@ def test_a_system_that_cannot_map_pages_ahead(make_spool, frames, mocker):
 
 
 def test_memory_that_cannot_be_mapped(make_spool, tmp_path, mocker):
-    """A ring that cannot be mapped is an error that tells why, and its memory is given back."""
+    """A ring that cannot be mapped is an error with the reason, and its memory is freed."""
     before = set(Path("/dev/shm").glob("mmspool-*"))
     mocker.patch.object(rings, "AlignedMap", side_effect=OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)))
     with pytest.raises(StorageError, match=r"cannot make a ring of 1,048,576 bytes.*Cannot allocate memory"):
@@ -127,7 +127,7 @@ def test_larger_than_shared_memory(make_spool, tmp_path, mocker):
 
 
 def test_shared_memory_that_is_gone_when_it_is_taken(make_spool, tmp_path, mocker):
-    """Shared memory that another program took meanwhile is an error, not a crash at the first frame."""
+    """Shared memory that another program takes at the last moment is an error, not a crash at the first frame."""
     mocker.patch.object(os, "posix_fallocate", side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     with pytest.raises(StorageError, match=r"no room for a ring of 1,048,576 bytes.*No space left"):
         make_spool(buffer_bytes=1 << 20)
@@ -135,7 +135,7 @@ def test_shared_memory_that_is_gone_when_it_is_taken(make_spool, tmp_path, mocke
 
 
 def test_shared_memory_that_the_system_refuses(make_spool, tmp_path):
-    """A ring that the system does not make is an error that tells why."""
+    """A ring that the system refuses to create is an error with the system's reason."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
     try:

@@ -50,7 +50,7 @@ class TestNoFile:
         assert isinstance(caught.value, OSError)
 
     def test_folder_that_is_a_file(self, make_spool, tmp_path):
-        """A file is no folder."""
+        """A path below a file is refused, because a file is no folder."""
         (tmp_path / "file").touch()
         with pytest.raises(StorageError, match="does not exist"):
             make_spool("file/run.h5")
@@ -65,7 +65,7 @@ class TestNoFile:
         assert (tmp_path / "run.h5").is_dir()
 
     def test_no_permission_to_make_one(self, open_folder):
-        """In a folder that may not be written to, the system's reason is told."""
+        """In a folder without write permission, the error gives the system's reason."""
         open_folder.chmod(0o555)
         with unprivileged(), pytest.raises(StorageError, match="Permission denied") as caught:
             Spool(open_folder / "run.h5", buffer_bytes=1 << 20)
@@ -145,7 +145,7 @@ class TestExistingFile:
         frames.check(second.path, 1)
 
     def test_two_that_would_replace_the_same_file(self, make_spool, frames, tmp_path):
-        """Of two spools that wait to replace a file, only the one whose frame comes first does."""
+        """When two spools would replace the same file, only the one with the first frame does."""
         (tmp_path / "run.h5").write_text("old")
         with make_spool(overwrite=True) as first:
             second = make_spool(overwrite=True)
@@ -158,7 +158,7 @@ class TestExistingFile:
         frames.check(first.path, 2)
 
     def test_a_file_that_appears_before_the_first_frame_is_safe(self, make_spool):
-        """A free name is taken at once, so that nobody else can take it."""
+        """A free path is reserved at once, so a second recording to it is refused."""
         spool = make_spool()
         assert spool.path.exists()
         with pytest.raises(FileExistsError):
@@ -214,7 +214,7 @@ class TestNoRoom:
 
     @pytest.mark.parametrize("room", [16 << 20, 2 << 20, 100_000, 0])
     def test_at_the_first_frame(self, make_spool, frames, writer_of, tmp_path, room):
-        """The first frame is told so, nothing is left behind, and the spool is closed."""
+        """When the first frame finds no room for the file, `put` raises and the spool is closed."""
         spool = make_spool()
         writer_of(spool).limit_files(room)
         with pytest.raises(StorageError, match=r"no room for [\d,]+ more bytes, where [\d,]+ are free") as caught:

@@ -33,7 +33,7 @@ class TestDisk:
     """`measure_disk`."""
 
     def test_writes_what_it_may_and_leaves_nothing(self, tmp_path):
-        """It ends at the bytes it was given, and its rate is theirs."""
+        """The disk test writes the given number of bytes, computes its rate from them, and leaves no file."""
         rate = quick(tmp_path)
         assert rate.size_bytes == SIZE
         assert 0 < rate.slowest_s <= rate.seconds
@@ -45,7 +45,7 @@ class TestDisk:
         assert 0 < quick(tmp_path, seconds=1e-9, max_bytes=None).size_bytes < SIZE
 
     def test_takes_no_more_than_a_quarter_of_what_is_free(self, tmp_path, mocker):
-        """Whatever was asked for."""
+        """The disk test writes at most a quarter of the free space, whatever was asked for."""
         mocker.patch.object(probes.shutil, "disk_usage").return_value.free = 4 * SIZE
         assert quick(tmp_path, max_bytes=100 * SIZE).size_bytes == SIZE
 
@@ -57,13 +57,13 @@ class TestDisk:
         assert told[-1] == 1.0
 
     def test_the_file_has_no_name_while_it_is_written(self, tmp_path):
-        """So nothing stays of it even if the process is killed."""
+        """The scratch file has no name while it is written, so a kill leaves nothing behind."""
         seen = []
         quick(tmp_path, progress=lambda _: seen.extend(tmp_path.iterdir()))
         assert seen == []
 
     def test_where_open_files_keep_their_names(self, tmp_path, monkeypatch):
-        """As on Windows, it is removed in the end."""
+        """Where open files keep their names, as on Windows, the scratch file is removed at the end."""
         unlink, refused = Path.unlink, []
 
         def refuse_once(path, **options):
@@ -109,18 +109,18 @@ class TestDiskFails:
     """One clear error each, and nothing left."""
 
     def test_no_folder(self, tmp_path):
-        """The folder is named."""
+        """A missing folder is named in the error."""
         with pytest.raises(StorageError, match=f"{tmp_path / 'none'}: the folder does not exist: create it first"):
             quick(tmp_path / "none")
 
     def test_a_file(self, tmp_path):
-        """A file is no folder."""
+        """A file in place of a folder is refused."""
         (tmp_path / "run.h5").touch()
         with pytest.raises(StorageError, match="this is no folder: name the one that recordings go to"):
             quick(tmp_path / "run.h5")
 
     def test_no_permission(self):
-        """The system's reason is told."""
+        """Where no file may be created, the error gives the system's reason."""
         with tempfile.TemporaryDirectory(prefix="mmspool-") as name:
             Path(name).chmod(0o555)
             with unprivileged(), pytest.raises(StorageError, match="Permission denied") as caught:
@@ -142,7 +142,7 @@ class TestDiskFails:
         assert list(tmp_path.iterdir()) == []
 
     def test_disk_that_fails(self, tmp_path, monkeypatch):
-        """The folder and the system's reason are told."""
+        """For a disk that fails, the error names the folder and the system's reason."""
 
         def fail(_):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -184,13 +184,13 @@ class TestCopy:
         assert 0 < measure_copy(shape, np.dtype(dtype)) < 60
 
     def test_shared_memory_is_too_small(self, mocker):
-        """As in a container with its 64 MB and larger frames, or 1 MB: it is told as a recording would."""
+        """Shared memory too small for the test, as in a container, is the error that a recording would raise."""
         mocker.patch.object(memory, "shm_free", return_value=1_000_000)
         with pytest.raises(StorageError, match="cannot hold 2 frames of 2048x2048 uint16"):
             measure_copy((2048, 2048), np.dtype("uint16"))
 
     def test_shared_memory_that_is_gone_when_it_is_taken(self, monkeypatch):
-        """It is an error, not a crash, and the ring is gone."""
+        """Shared memory that vanishes during the test is an error, and the ring is removed."""
         monkeypatch.setattr(os, "posix_fallocate", no_room)
         with pytest.raises(StorageError, match="shared memory has no room for a ring of"):
             measure_copy((64, 64), np.dtype("uint16"))

@@ -121,7 +121,7 @@ def test_never_closed_and_never_used(start_script, tmp_path):
 
 
 def test_an_exception_in_the_script(start_script, frames, tmp_path):
-    """An exception that nobody catches outside a ``with`` block ends the script with its own traceback only."""
+    """An uncaught exception outside a ``with`` block ends the script with that traceback only."""
     script = start_script(f"""{MAKE}
 spool = Spool("run.h5", buffer_bytes=1 << 20)
 spool.put(frame(0))

@@ -95,7 +95,7 @@ def test_while_the_index_gets_another_level(bench, looks):
 
 @pytest.mark.parametrize("bench", [("fast", 10), ("small", 10), ("universal", 10)], indirect=True)
 def test_a_reader_that_stays_open(bench):
-    """It finds frames where it found them first, although the rest of their block has been added meanwhile."""
+    """A reader that stays open still finds its frames after more frames were added to their block."""
     writer = bench.writer()
     record(bench, writer, 17, batch=17)
     with h5py.File(bench.path, "r") as reader:

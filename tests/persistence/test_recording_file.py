@@ -161,7 +161,7 @@ def test_entry(file):
 
 
 def test_ledger(file):
-    """The ledger tells counts, state and why it ended."""
+    """The ledger holds counts, state and end reason."""
     ledger = file[f"{DETECTOR}/ledger"]
     counts = {name: int(ledger[name][()]) for name in ledger if name.startswith("frames_")}
     all_there = dict.fromkeys(("frames_written", "frames_durable", "frames_put"), COUNT)

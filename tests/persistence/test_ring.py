@@ -73,7 +73,7 @@ class TestPlan:
             plan_blocks((70_000, 70_000), np.dtype("u1"), 1 << 40, 100)
 
     def test_too_little_room_names_what_is_needed(self):
-        """The message tells the room there is and the room that two frames take."""
+        """The error for a ring too small for two frames names the room it has and the room it needs."""
         with pytest.raises(StorageError, match=r"room for 40,960 bytes.*2 frames of 100x100 uint16.*45,136 bytes"):
             plan_blocks((100, 100), np.dtype("u2"), 40_960, 100)
 
@@ -159,13 +159,13 @@ class TestMemory:
             other.close()
 
     def test_close_is_idempotent(self, ring):
-        """A ring may be closed twice."""
+        """Closing a ring twice is harmless."""
         other = Ring.attach(ring.name)
         other.close()
         other.close()
 
     def test_the_default_size_leaves_memory_to_others(self):
-        """By default a ring is whole pages, and at most 1 GiB."""
+        """The default ring is a whole number of pages and at most 1 GiB."""
         assert 0 < default_buffer_bytes() <= 1 << 30
         assert default_buffer_bytes() % PAGE == 0
 
@@ -261,7 +261,7 @@ class TestLosses:
     """The ledger in the ring's header."""
 
     def test_losses_at_one_place_and_stage_are_one_entry(self, ring):
-        """Frame by frame or at once: what is lost together is told together."""
+        """Losses at one place and stage form one entry, whether entered one by one or together."""
         for _ in range(5):
             ring.add_loss(4, 2, "ring")
         ring.add_loss(4, 1, "core")

@@ -31,13 +31,13 @@ def test_more_frames_need_no_smaller_ring(shape, dtype, frames, more):
 
 
 def test_ring_for_too_large_a_frame():
-    """It is the error of a recording."""
+    """An impossible ring raises the same error as a recording would."""
     with pytest.raises(StorageError, match="HDF5 stores at most"):
         ring_bytes((70_000, 70_000), np.dtype("u1"), 1)
 
 
 def test_ring_without_room_for_two():
-    """It is the error of a recording."""
+    """An impossible ring raises the same error as a recording would."""
     with pytest.raises(StorageError, match="cannot hold 2 frames of 2048x2048 uint16"):
         ring_frames((2048, 2048), np.dtype("u2"), 8 << 20)
 

@@ -88,7 +88,7 @@ def test_every_memory_layout_is_stored_as_it_reads(make_spool, frames, tmp_path,
 
 
 def test_layouts_may_change_from_frame_to_frame(make_spool, frames, tmp_path):
-    """Only shape and dtype are fixed by the first frame, not its memory layout."""
+    """Later frames may have another memory layout than the first one."""
     layouts = [layout for name, layout in LAYOUTS.items() if name != "list"]  # a list's numbers are int64
     with make_spool() as spool:
         for index, layout in enumerate(layouts):

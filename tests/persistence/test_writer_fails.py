@@ -92,7 +92,7 @@ def test_an_idle_producer_hears_of_it(make_spool, frames, writer_of, wait_until)
 
 
 def test_later_calls_raise_the_same(failed, frames):
-    """After the failure every call raises the error, and `stats` still tells how far it came."""
+    """After a failure every call raises the error, and `stats` still reports how far the recording came."""
     spool, taken, error = failed
     for call in (lambda: spool.put(frames(0, SHAPE)), lambda: spool.record_loss(1, "core"), spool.close):
         with pytest.raises(WriterError) as caught:
@@ -154,7 +154,7 @@ def test_the_with_block_tells_of_it_once(make_spool, frames, writer_of):
 
 
 def test_the_path_is_free_again(failed, frames, make_spool):
-    """A failed recording's file is nobody's any more and may be replaced."""
+    """The file of a failed recording is not locked and may be replaced."""
     with make_spool(overwrite=True) as spool:
         spool.put(frames(0))
     frames.check(spool.path, 1)

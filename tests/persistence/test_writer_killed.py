@@ -87,7 +87,7 @@ def test_asked_to_terminate(make_spool, frames, writer_of):
 
 
 def test_no_end_of_deaths(make_spool, frames, wait_until, mocker):
-    """When each new process dies too, before it has written a frame, the producer is told; the file can be repaired."""
+    """When each replacement dies before it writes a frame, the producer gets an error, and the file can be repaired."""
     spool = make_spool(shape=frames.shape, dtype="<u2")
     spool.put(frames(0))
     wait_until(lambda: spool.stats.frames_written == 1)

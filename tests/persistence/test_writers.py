@@ -141,7 +141,7 @@ def test_a_count_never_goes_back(bench, mocker):
 @pytest.mark.parametrize("compression", [None, "fast"])
 @pytest.mark.parametrize("torn", [False, True], ids=["whole", "in its last change"])
 def test_a_file_that_was_ended_is_not_ended_again(make_bench, mocker, compression, torn):
-    """Whoever takes over finishes what the end was in, and tells what the file tells."""
+    """A writer that takes over a closed file completes the closing change and reports the recorded outcome."""
     bench = make_bench(compression)
     frames = bench.put(bench.per_block + 1)
     bench.ring.add_loss(frames, 3, "core")
