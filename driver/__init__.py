@@ -2,6 +2,7 @@
 
 from .camera import Camera
 from .mda import MDASink, MDASpooling, spool_mda
+from .process_fn import ProcessFn
 from .properties import Properties, Property
 from .result import EndReason, RecordResult, RecordStats
 from .running import RunningRecording
@@ -11,6 +12,7 @@ __all__ = [
     "EndReason",
     "MDASink",
     "MDASpooling",
+    "ProcessFn",
     "Properties",
     "Property",
     "RecordResult",

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
         Loss,
         Recording,
         RepairReport,
-        Spool,
         SpoolResult,
         SpoolStats,
         VerifyReport,
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
         repair,
         verify,
     )
+    from .spool import Spool
 
 __all__ = [
     "Camera",
@@ -83,6 +83,7 @@ _LAYERS = {
         "RunningRecording",
         "spool_mda",
     ),
+    "spool": ("Spool",),
 }
 
 
