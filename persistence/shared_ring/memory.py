@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import shutil
 from pathlib import Path
 
@@ -19,10 +20,15 @@ SHM = Path("/dev/shm")  # noqa: S108 - the place of POSIX shared memory on Linux
 PREFIX = "mmspool-"
 
 
+def has_shm() -> bool:
+    """Return whether shared memory is files in `SHM`; on Windows a folder of that name is none of ours."""
+    return os.name == "posix" and SHM.is_dir()
+
+
 def default_buffer_bytes() -> int:
     """Return a ring size from the memory there is: a quarter of what is free, at most 1 GiB."""
     free: int = psutil.virtual_memory().available
-    if SHM.is_dir():
+    if has_shm():
         free = min(free, 2 * shm_free())
     return min(_DEFAULT_BYTES, free // 4 // PAGE * PAGE)
 
@@ -36,7 +42,7 @@ def buffer_bytes_for(frame_bytes: int, frames: int) -> int:
 def largest_buffer_bytes() -> int:
     """Return how large a ring could be now: all memory that is free, and all shared memory."""
     free: int = psutil.virtual_memory().available
-    return min(free, shm_free()) if SHM.is_dir() else free
+    return min(free, shm_free()) if has_shm() else free
 
 
 def shm_free() -> int:
@@ -46,6 +52,8 @@ def shm_free() -> int:
 
 def remove_stale_rings() -> None:
     """Remove rings whose processes are all dead: after a SIGKILL of everything nobody else does."""
+    if not has_shm():  # a named mapping of Windows is gone with the last handle to it
+        return
     for place in SHM.glob(f"{PREFIX}*"):
         pid = place.name.removeprefix(PREFIX).partition("-")[0]
         with contextlib.suppress(FileNotFoundError, PermissionError):  # gone meanwhile, or another user's
@@ -62,7 +70,7 @@ def check_room(size: int) -> None:
             f"a ring of {size:,} bytes does not fit in memory, of which {available:,} bytes are available: "
             "give a smaller buffer_bytes"
         )
-    if SHM.is_dir() and size > shm_free():
+    if has_shm() and size > shm_free():
         raise StorageError(
             f"a ring of {size:,} bytes does not fit in /dev/shm, which has {shm_free():,} bytes free: "
             "give a smaller buffer_bytes or enlarge /dev/shm"

@@ -22,7 +22,7 @@ from ..block_layout import COLUMNS, LOSS_FIELDS, PAGE, RECORD_BYTES, RING_HEADER
 from ..losses import MAX_LOSSES, STAGES
 from ..os_file import lock_shared, open_file
 from .hugepages import AlignedMap
-from .memory import PREFIX, SHM, check_room, remove_stale_rings
+from .memory import PREFIX, SHM, check_room, has_shm, remove_stale_rings
 
 _RECORD = struct.Struct(f"{len(COLUMNS)}q")
 
@@ -220,7 +220,7 @@ class Ring:
 def _hold(name: str) -> int | None:
     """Lock the memory's file as in use, until this process lets go of it or dies; None where it has no file."""
     place = SHM / name.lstrip("/")
-    if not place.exists():
+    if not (has_shm() and place.exists()):
         return None
     descriptor = open_file(place, os.O_RDWR)
     lock_shared(descriptor)

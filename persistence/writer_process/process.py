@@ -77,6 +77,7 @@ class WriterProcess:
         """
         try:
             if not self._answers.poll(timeout_s):
+                self._check_for_death()
                 return None
             answer: Any = self._answers.recv()
         except (EOFError, BrokenPipeError):  # on Windows the latter, from poll
@@ -87,6 +88,11 @@ class WriterProcess:
         if isinstance(answer, Exception):
             raise answer
         return answer  # type: ignore[no-any-return]  # what a pipe carries has no type
+
+    def _check_for_death(self) -> None:
+        """Find out what the pipe may not say: on Windows its other end stays open here if the process died at birth."""
+        if not self.is_alive() and not self._answers.poll():
+            raise EOFError
 
     def kill(self) -> None:
         """End the process at once."""
