@@ -13,6 +13,7 @@ import re
 import signal
 import struct
 import sys
+import threading
 import time
 from collections import Counter
 
@@ -22,6 +23,7 @@ import zmq
 from mmspool.adapters import MockCore
 
 VERSION = "5.1.0"
+END_OF_INPUT = "inproc://end-of-input"
 CORE_CLASS = "mmcorej.CMMCore"
 TEXT = "java.lang.String"
 METHODS = {
@@ -115,7 +117,7 @@ class Server:
     def _suffer(self, what):
         self._counts[what] += 1
         if self._hang_up_at.get(what) == self._counts[what]:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))  # Windows ends it at once with either
         time.sleep(self._delays_s.get(what, 0))
 
     def _returned(self, value, parts):
@@ -148,6 +150,14 @@ def _snake_case(name):
     return re.sub("([a-z0-9])([A-Z])", r"\1_\2", name).lower()
 
 
+def _tell_end_of_input(context):
+    """Wait for the end of the input, which zmq cannot poll on Windows."""
+    with context.socket(zmq.PAIR) as teller:
+        teller.bind(END_OF_INPUT)
+        sys.stdin.read()
+        teller.send(b"")
+
+
 def main(options):
     """Serve until the input is closed."""
     server = Server(options)
@@ -156,12 +166,15 @@ def main(options):
         port = options.get("port", 0)
         endpoint.bind(f"tcp://127.0.0.1:{port or '*'}")
         print(endpoint.last_endpoint.decode().rpartition(":")[2], flush=True)  # noqa: T201
-        poller = zmq.Poller()
-        poller.register(endpoint, zmq.POLLIN)
-        poller.register(sys.stdin, zmq.POLLIN)
-        while sys.stdin.fileno() not in (ready := dict(poller.poll())):
-            if endpoint in ready:
-                endpoint.send_multipart(server.answer(json.loads(endpoint.recv())))
+        threading.Thread(target=_tell_end_of_input, args=(context,), daemon=True).start()
+        with context.socket(zmq.PAIR) as end_of_input:
+            end_of_input.connect(END_OF_INPUT)
+            poller = zmq.Poller()
+            poller.register(endpoint, zmq.POLLIN)
+            poller.register(end_of_input, zmq.POLLIN)
+            while end_of_input not in (ready := dict(poller.poll())):
+                if endpoint in ready:
+                    endpoint.send_multipart(server.answer(json.loads(endpoint.recv())))
 
 
 if __name__ == "__main__":

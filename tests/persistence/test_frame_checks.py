@@ -34,7 +34,7 @@ BAD_FRAMES = {
     "text": (np.full((8, 8), "a"), "dtype is <U1"),
     "bytes": (np.full((8, 8), b"a"), r"dtype is \|S1"),
     "complex": (np.zeros((8, 8), np.complex64), "dtype is complex64"),
-    "long double": (np.zeros((8, 8), np.longdouble), "up to 64 bits"),
+    "complex of long doubles": (np.zeros((8, 8), np.clongdouble), "up to 64 bits"),
     "structured": (np.zeros((8, 8), [("r", "u1"), ("g", "u1")]), "dtype is"),
     "time": (np.zeros((8, 8), "m8[s]"), "dtype is timedelta64"),
     "masked": (np.ma.masked_equal(np.zeros((8, 8), np.uint16), 0), "mask would be lost"),

@@ -3,6 +3,7 @@
 import h5py
 import numpy as np
 import pytest
+from support.paths import allocated_bytes
 
 import mmspool
 
@@ -36,7 +37,7 @@ def test_it_grows_by_a_hundred_frames_and_ahead(make_spool, frames, wait_until, 
         assert capacities[0] in (100, 200)  # the next increment is made beside the writing
         wait_until(lambda: ledger_of(spool.path)["capacity"] == 300)
         assert spool.path.stat().st_size > 300 * BIG_BYTES
-        assert spool.path.stat().st_blocks * 512 > 300 * BIG_BYTES, "the disk did not set the room aside"
+        assert allocated_bytes(spool.path) > 300 * BIG_BYTES, "the disk did not set the room aside"
     frames.check(spool.path, 102)
 
 
@@ -73,7 +74,7 @@ def test_the_file_is_trimmed_to_what_it_holds(make_spool, frames, count):
         chunk = file["data"].chunks[0]
     last_chunk = -count % chunk * BIG_BYTES
     assert count * BIG_BYTES < result.file_bytes <= count * BIG_BYTES + last_chunk + STRUCTURE_BYTES
-    assert spool.path.stat().st_blocks * 512 <= result.file_bytes + STRUCTURE_BYTES, "room is still set aside"
+    assert allocated_bytes(spool.path) <= result.file_bytes + STRUCTURE_BYTES, "room is still set aside"
 
 
 def test_the_capacity_may_be_filled_exactly(make_spool, frames):

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from mmspool.persistence import os_file
 from mmspool.persistence.hdf5_file import journal
 from mmspool.persistence.hdf5_file.journal import JournaledFile, find_journal
 
@@ -39,14 +40,14 @@ def writes(mocker):
 
 def content(descriptor):
     """Return what is in the places of both changes."""
-    return {place: os.pread(descriptor, len(text), place) for place, text in DONE.items()}
+    return {place: os_file.pread(descriptor, len(text), place) for place, text in DONE.items()}
 
 
 @pytest.mark.parametrize("lost", [(), (0,), (300,), (0, 300), (0, 100, 200, 300)])
 def test_no_place_goes_back_to_the_older_record(descriptor, writes, lost):
     """Whatever had reached the file, each place gets at once what the last record of it says, and gets it once."""
     for place in lost:
-        os.pwrite(descriptor, bytes(len(DONE[place])), place)
+        os_file.pwrite_all(descriptor, bytes(len(DONE[place])), place)
     assert find_journal(descriptor) == JOURNAL
     file = JournaledFile(descriptor)
     assert file.recover() == 2
@@ -68,7 +69,7 @@ def test_the_order_of_an_index(descriptor, writes):
     file.least_size = 4 << 20
     there, new = {1000: node(0, b"leaf"), 2000: node(1, b"root")}, {3000: node(1, b"inner"), 4000: node(0, b"leaf")}
     for place, text in there.items():
-        os.pwrite(descriptor, text, place)
+        os_file.pwrite_all(descriptor, text, place)
     for place, text in [(10, b"other"), *there.items(), *new.items(), (5000, b"\x89HDF")]:
         file.stage(text, place)
     file.commit()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import os
 import threading
 
 import numpy as np
@@ -251,7 +252,7 @@ def test_nothing_of_the_system_is_kept(make_spool, frames, wait_until):
 
     def kept():
         gc.collect()
-        return process.num_fds() + threading.active_count()
+        return (process.num_handles() if os.name == "nt" else process.num_fds()) + threading.active_count()
 
     record(0)  # the first one starts multiprocessing's resource tracker
     make_spool.forget()

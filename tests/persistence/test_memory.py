@@ -2,7 +2,6 @@
 
 import errno
 import os
-import resource
 import threading
 from pathlib import Path
 
@@ -136,6 +135,8 @@ def test_shared_memory_that_is_gone_when_it_is_taken(make_spool, tmp_path, mocke
 
 def test_shared_memory_that_the_system_refuses(make_spool, tmp_path):
     """A ring that the system refuses to create is an error with the system's reason."""
+    import resource  # not on Windows
+
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
     try:

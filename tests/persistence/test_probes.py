@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -110,7 +111,8 @@ class TestDiskFails:
 
     def test_no_folder(self, tmp_path):
         """A missing folder is named in the error."""
-        with pytest.raises(StorageError, match=f"{tmp_path / 'none'}: the folder does not exist: create it first"):
+        message = re.escape(f"{tmp_path / 'none'}: the folder does not exist: create it first")
+        with pytest.raises(StorageError, match=message):
             quick(tmp_path / "none")
 
     def test_a_file(self, tmp_path):
@@ -135,7 +137,7 @@ class TestDiskFails:
 
     def test_room_that_is_gone_meanwhile(self, tmp_path, monkeypatch):
         """Another program took it, or a quota forbids it."""
-        monkeypatch.setattr(os, "posix_fallocate", no_room)
+        monkeypatch.setattr(direct_file, "allocate", no_room)
         with pytest.raises(StorageError, match=r"no room for [\d,]+ more bytes") as caught:
             quick(tmp_path)
         assert caught.value.errno == errno.ENOSPC
@@ -148,9 +150,8 @@ class TestDiskFails:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
         monkeypatch.setattr(direct_file, "sync", fail)
-        with pytest.raises(
-            StorageError, match=f"{tmp_path}: the disk failed in the test .Input/output error."
-        ) as caught:
+        message = re.escape(f"{tmp_path}: the disk failed in the test (Input/output error)")
+        with pytest.raises(StorageError, match=message) as caught:
             quick(tmp_path)
         assert caught.value.errno == errno.EIO
         assert list(tmp_path.iterdir()) == []

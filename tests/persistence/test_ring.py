@@ -2,13 +2,13 @@
 
 from collections import Counter as Multiset
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from support.paths import SHM
 
 from mmspool import StorageError
 from mmspool.persistence.block_layout import COLUMNS, PAGE, RECORD_BYTES, plan_blocks
@@ -97,10 +97,11 @@ class TestMemory:
         ring = Ring.create(size)
         ring.reserve()
         try:
-            status = (Path("/dev/shm") / ring.name.lstrip("/")).stat()
-            assert status.st_size == size // PAGE * PAGE
-            assert status.st_blocks * 512 == status.st_size, "a page without memory, or more memory than asked for"
-            assert ring.room == status.st_size - HEADER_BYTES
+            assert ring.room == size // PAGE * PAGE - HEADER_BYTES
+            if SHM.is_dir():
+                status = (SHM / ring.name.lstrip("/")).stat()
+                assert status.st_size == size // PAGE * PAGE
+                assert status.st_blocks * 512 == status.st_size, "a page without memory, or more memory than asked for"
         finally:
             ring.close()
             ring.unlink()

@@ -105,7 +105,7 @@ def test_no_end_of_deaths(make_spool, frames, wait_until, mocker):
         return False
 
     wait_until(failed)
-    with pytest.raises(WriterError, match=r"died with exit code -9, 4 times without writing a frame.*mmspool repair"):
+    with pytest.raises(WriterError, match=r"died with exit code -\d+, 4 times without writing a frame.*mmspool repair"):
         spool.close()
     assert mmspool.open(spool.path).state == "recording"
 

@@ -113,7 +113,7 @@ def run_python(*arguments: object, cwd: Path | None = None, env: dict[str, str] 
 
 def children(pid: int | str = "self") -> Iterator[int]:
     """Yield the child processes of a process, with theirs."""
-    if not Path(f"/proc/self/task/{os.getpid()}/children").exists():  # not Linux
+    if sys.platform != "linux":
         own = os.getpid() if pid == "self" else int(pid)
         yield from (process.pid for process in psutil.Process(own).children(recursive=True))
         return
@@ -137,6 +137,8 @@ def ended(pid: int) -> bool:
 
     A killed process's first thread is a zombie while its other threads may still hold files and their locks.
     """
+    if os.name == "nt":
+        return not psutil.pid_exists(pid)
     process = _PROC / str(pid)
     try:
         dead = (process / "stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] in "ZX"
@@ -153,5 +155,5 @@ def other_threads(pid: int) -> list[int]:
 def kill(*pids: int) -> None:
     """Kill those of the processes that still run."""
     for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            psutil.Process(pid).kill()

@@ -32,8 +32,17 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"the tests of Windows were NOT run: {error}\n")
         return 1 if os.environ.get("CI") else 0
     with tempfile.TemporaryDirectory(prefix="mmspool-windows-") as folder:
-        environment = windows.environment(PYTHONPATH=_install(windows, Path(folder)))
-        options = ["-c", windows_path(TOP / "pyproject.toml"), "-p", "no:cacheprovider", f"--timeout={LIMIT_S}"]
+        path = ";".join([_install(windows, Path(folder)), windows_path(HERE)])
+        environment = windows.environment(PYTHONPATH=path)
+        options = [
+            "-c",
+            windows_path(TOP / "pyproject.toml"),
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "selection",
+            f"--timeout={LIMIT_S}",
+        ]
         temporary = f"--basetemp={windows_path(Path(folder) / 'tests')}"
         tests = arguments or ["-n", "2", *(windows_path(TOP / "tests" / name) for name in FOLDERS)]
         return windows.run(["-m", "pytest", *options, temporary, *tests], environment=environment, cwd=Path(folder))

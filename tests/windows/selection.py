@@ -1,0 +1,50 @@
+"""A plugin of pytest for Windows: leaves out what ``not_run.toml`` lists, and lets nothing else be skipped.
+
+It is loaded by name (``-p selection``, with this folder on ``PYTHONPATH``), under Wine and on real Windows alike.
+"""
+
+import tomllib
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+LIST = Path(__file__).with_name("not_run.toml")
+LARGEST_SHARE = 0.05
+"""The part of the tests that may be left out."""
+
+_WHOLE_SUITE = 1000  # a run of fewer tests was asked for by name, and may be of those that are left out
+
+
+def reasons() -> dict[str, str]:
+    """Return why each file, class or test of the list is left out."""
+    listed = tomllib.loads(LIST.read_text(encoding="utf-8"))
+    return {name: reason for reason, names in listed.items() for name in names}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is listed."""
+    listed = reasons()
+    left_out = [item for item in items if any(_is_of(item, name) for name in listed)]
+    if len(items) >= _WHOLE_SUITE and len(left_out) > LARGEST_SHARE * len(items):
+        raise pytest.UsageError(f"{len(left_out)} of {len(items)} tests are left out, more than {LARGEST_SHARE:.0%}")
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test that skips itself: what is not run has to be listed."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and not listed in {LIST.name}: {report.longrepr}"
+    return report
+
+
+def _is_of(item: pytest.Item, name: str) -> bool:
+    node = item.nodeid.replace("\\", "/")
+    node = node.rpartition("tests/")[2] if "tests/" in node else node
+    return node == name or node.startswith((f"{name}::", f"{name}["))
