@@ -112,12 +112,7 @@ class Acquisition:
         self._started = self._last_frame = time.monotonic()
 
     def stop(self) -> None:
-        """Ask the loop to stop the camera, take what it made and return; from any thread or signal handler.
-
-        Asked again, it gives up a core in another process that has not answered a call for some seconds.
-        """
-        if self._stop:
-            self._core.abandon_stuck_call()
+        """Ask the loop to stop the camera, take what it made and return; from any thread or signal handler."""
         self._stop = True  # an Event has a lock, on which a signal handler that interrupted it would wait for ever
 
     def run(self) -> EndReason:

@@ -113,7 +113,6 @@ class Camera(CameraSettings):
             Ctrl-C while it started; the recording was stopped and its file closed.
         """
         with StopOnInterrupt() as interrupt:
-            interrupt.watch(self.core.abandon_stuck_call)
             recording = self._start(
                 path,
                 frames=frames,
@@ -230,24 +229,6 @@ class Camera(CameraSettings):
                 else:
                     assert result is not None  # noqa: S101 - wait without a limit has a result or raises
                     return result
-
-    def stop_sequence(self) -> None:
-        """Stop the camera, whoever started it: a client that was killed leaves its sequence running.
-
-        A recording of this camera ends as by `RunningRecording.stop`, and this waits for its end. Of another client's
-        sequence, frames that it has not taken yet stay in the core until the next start. Harmless when nothing runs.
-
-        Raises
-        ------
-        CoreError
-            The camera refuses to stop.
-        """
-        recording = self._last_recording()
-        if recording is not None and recording.taking:
-            recording.stop()
-            recording.join()
-        else:
-            self.core.stop_sequence()
 
     def close(self) -> None:
         """Let go of the core, and stop it if this camera started it; idempotent. A running recording is ended first."""

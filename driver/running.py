@@ -63,10 +63,7 @@ class RunningRecording:
         return self._acquisition.stats
 
     def stop(self) -> None:
-        """Ask for the end and return at once; what the camera has made until then is recorded.
-
-        Asked again, it also gives up a Micro-Manager that has not answered a call for some seconds.
-        """
+        """Ask for the end and return at once; what the camera has made until then is recorded. Idempotent."""
         self._acquisition.stop()
 
     def join(self, timeout_s: float | None = None) -> bool:

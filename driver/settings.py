@@ -200,8 +200,7 @@ class CameraSettings:
         """Refuse what would end a running sequence, on some camera or other, without a word."""
         if self.core.is_sequence_running():
             raise CameraBusyError(
-                f"{what} of {self.label} has to wait: a sequence is running, which it would end; stop it first, with "
-                "stop_sequence() or on the command line with --stop-running"
+                f"{what} of {self.label} has to wait: a sequence is running, which it would end; stop it first"
             )
 
 

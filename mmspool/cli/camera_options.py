@@ -65,12 +65,6 @@ _CHOICE = (
 )
 
 _SETTINGS = (
-    click.option(
-        "--stop-running",
-        is_flag=True,
-        help="First stop the camera if it is running, such as after a program that was killed. It also ends a "
-        "recording of another program.",
-    ),
     click.option("--exposure", type=float, metavar="MS", help="Exposure, ms."),
     click.option("--roi", type=_roi, metavar="X,Y,WIDTH,HEIGHT", help="Region to read out, pixels."),
     click.option("--binning", type=int, help="Binning, such as 2."),
@@ -105,7 +99,6 @@ class CameraRequest:
     mock: bool
     connect: int | None
     headless: tuple[Path, Path] | None
-    stop_running: bool
     exposure: float | None
     roi: Roi | None
     binning: int | None
@@ -133,8 +126,6 @@ class CameraRequest:
 
     def configure(self, camera: Camera) -> None:
         """Set what was asked for, in the order in which settings change each other."""
-        if self.stop_running:
-            camera.stop_sequence()
         for name, value in self.properties:
             camera.properties[name] = value
         if self.binning is not None:

@@ -88,7 +88,7 @@ def _announce(camera: Camera, frames: int | None, seconds: float | None) -> None
 
 def _summarise(result: RecordResult, file: Path) -> None:
     wanted = f" of {result.frames_requested:,}" if result.frames_requested else ""
-    spool, path = result.stats.spool, result.stats.frame_path
+    spool = result.stats.spool
     verdict = Text("complete", "green") if result.complete else Text(f"{result.state}: {result.end}", "red")
     rows: list[tuple[str, str | Text]] = [
         ("recording", verdict),
@@ -102,7 +102,6 @@ def _summarise(result: RecordResult, file: Path) -> None:
             f"ring at most {spool.ring_peak:,} of {spool.ring_frames:,} frames; "
             f"core at most {result.stats.core_peak:,} of {result.stats.core_capacity:,}",
         ),
-        *((("frames came", f"over the ZMQ bridge: {path.reason}"),) if path.way == "java-bridge" else ()),
         *((("compression", text),) if (text := _compression_text(spool)) else ()),
         ("file", f"{result.path}  {result.file_bytes / 1e6:,.1f} MB"),
         ("look at it", f"mmspool info {shlex.quote(str(file))}"),

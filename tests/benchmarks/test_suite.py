@@ -17,9 +17,8 @@ LIMIT_S = 300.0
 def run(*arguments: str | Path, missing: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run the suite as a user does; modules in ``missing`` are found before the installed ones."""
     command = [sys.executable, str(BENCHMARKS / "run.py"), *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, env=environment(*filter(None, [missing])), timeout=LIMIT_S, check=False
-    )
+    env = environment(PYTHONPATH=str(missing or ""))
+    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=LIMIT_S, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,12 @@
-"""The crash tests need strace, and find `lab` beside them."""
+"""What the crash tests request: strace, and a producer to disturb."""
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from lab import Plan, Producer, need_strace
+from crash.harness import Plan, Producer
+from support.strace import need_strace
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +22,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Producer]]:
 
     def begin(frames: int = 200, *, environment: dict[str, str] | None = None, **changes: Any) -> Producer:
         plan = Plan(**{"path": str(tmp_path / "run.h5"), "frames": frames, **changes})
-        started.append(Producer(plan, environment))
+        started.append(Producer(plan, **environment or {}))
         return started[-1]
 
     yield begin

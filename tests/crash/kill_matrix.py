@@ -1,4 +1,6 @@
-"""Kill recordings at every step and at random instants, and look what is left: ``python kill_matrix.py --kills 1000``.
+"""Kill recordings at every step and at random instants, and look what is left.
+
+``python tests/torture.py kill-matrix --kills 1000 [--seed 1]``
 
 Victims are the persistence process (a new one must take over, and nothing is lost), the user's process (the persistence
 process must write what the ring holds and close the file), both at once (what was counted as written must be there and
@@ -25,23 +27,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[2]))  # a checkout that is not installed
-
 import h5py
-from lab import (
-    LIMIT_S,
-    Phase,
-    Plan,
-    Producer,
-    Slot,
-    check_pixels,
-    ended,
-    kill,
-    need_strace,
-    other_threads,
-    traced,
-    wait_until,
-)
+from crash.harness import Phase, Plan, Producer, Slot
+from support.frames import check_frames
+from support.paths import environment
+from support.processes import LIMIT_S, ended, kill, other_threads
+from support.strace import need_strace, traced
+from support.waiting import wait_until
 
 import mmspool
 from mmspool.persistence import repair, verify
@@ -135,7 +127,7 @@ def check_closed(path: Path, frames: int, state: str, lost: int) -> None:
     with h5py.File(path, "r") as file:
         assert file["data"].shape[0] == frames, f"{file['data'].shape[0]} frames instead of {frames}"
         assert file[LEDGER]["frames_written"][()] == frames
-        check_pixels(file["data"], frames)
+        check_frames(file["data"], frames)
     with mmspool.open(path) as recording:
         assert (len(recording), recording.state, recording.frames_lost) == (frames, state, lost), repr(recording)
     report = verify(path)
@@ -193,7 +185,7 @@ def check_left(path: Path, returned: int, ring: int, plan: Plan) -> Tally:
         with h5py.File(path, "r") as file:
             counted = int(file[LEDGER]["frames_written"][()])
             assert file["data"].shape[0] >= counted
-            check_pixels(file["data"], counted)
+            check_frames(file["data"], counted)
         with mmspool.open(path) as recording:
             assert len(recording) == counted
             state = recording.state
@@ -350,8 +342,7 @@ def kill_repair(killed: list[Killed], call: str, nth: int, folder: Path) -> Tall
     shutil.copy(source.path, path)
     code = f"import sys; from mmspool.persistence import repair; print(flush=True); input(); repair({str(path)!r})"
     command = [sys.executable, "-c", code]
-    environment = {"PYTHONPATH": str(Path(mmspool.__file__).parents[1])}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()) as process:
         assert process.stdin
         assert process.stdout
         process.stdout.readline()
@@ -579,7 +570,3 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         shutil.rmtree(folder)
     return bool(failures)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

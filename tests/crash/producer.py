@@ -1,4 +1,4 @@
-"""Record what a `lab.Plan` says, and tell after each `put` that it returned."""
+"""Record what a `harness.Plan` says, and tell after each `put` that it returned."""
 
 import faulthandler
 import json
@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from lab import Phase, Plan, Slot, stack
+from crash.harness import Phase, Plan, Slot
+from support.frames import stack
 
 from mmspool import Spool, SpoolError
 from mmspool.persistence import block_layout

@@ -1,12 +1,12 @@
 """Kills at every kind of step and at random instants: what `kill_matrix.py` does at length, in short."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from kill_matrix import LEDGER, kill_at_step
-from lab import frame
+from crash.kill_matrix import LEDGER, kill_at_step
+from support.frames import frame
+from support.paths import TESTS
+from support.processes import run_python
 
 import mmspool
 from mmspool import DetectorInfo, Spool
@@ -41,7 +41,7 @@ def test_the_journal_is_found_behind_any_metadata(tmp_path: Path) -> None:
 
 def test_no_promise_is_broken_by_kills(strace: str, tmp_path: Path) -> None:
     """Persistence processes, producers, both at once and repairs are killed; nothing is lost but rings that died."""
-    command = [sys.executable, str(Path(__file__).with_name("kill_matrix.py")), "--kills", "100", "--jobs", "3"]
-    done = subprocess.run([*command, "--folder", str(tmp_path)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert ", 0 with a broken promise" in done.stdout
+    options = ["--kills", "100", "--jobs", "3", "--folder", tmp_path]
+    done = run_python(TESTS / "torture.py", "kill-matrix", *options, limit_s=1800)
+    assert done.code == 0, done.out + done.err
+    assert ", 0 with a broken promise" in done.out

@@ -10,8 +10,12 @@ from pathlib import Path
 
 import h5py
 import pytest
-from lab import SHM, Phase, Producer, Slot, check_pixels, ended, kill, stack, wait_until
+from crash.harness import Phase, Producer, Slot
 from pytest_mock import MockerFixture
+from support.frames import check_frames, stack
+from support.paths import SHM
+from support.processes import ended, kill
+from support.waiting import wait_until
 
 import mmspool
 from mmspool import Spool
@@ -59,7 +63,7 @@ def record_here(path: Path, frames: int = 50) -> None:
             spool.put(image)
     with mmspool.open(path) as recording:
         assert recording.state == "complete"
-        check_pixels(recording, frames)
+        check_frames(recording, frames)
 
 
 def test_the_next_spool_removes_the_ring_of_a_dead_run(
@@ -97,7 +101,7 @@ def test_the_ring_of_a_live_run_stays(start: Start, tmp_path: Path) -> None:
     producer.wait_for_nothing_left()
     with mmspool.open(tmp_path / "run.h5") as recording:
         assert (len(recording), recording.state) == (1000, "interrupted")
-        check_pixels(recording, 1000)
+        check_frames(recording, 1000)
 
 
 def test_the_ring_stays_while_a_new_persistence_process_starts(start: Start, tmp_path: Path) -> None:
@@ -129,7 +133,7 @@ def test_the_ring_stays_while_a_new_persistence_process_starts(start: Start, tmp
     with mmspool.open(tmp_path / "run.h5") as recording:
         assert recording.state == "interrupted"
         assert returned <= len(recording) <= returned + 1
-        check_pixels(recording, len(recording))
+        check_frames(recording, len(recording))
 
 
 @pytest.mark.parametrize("error", [PermissionError, FileNotFoundError])
@@ -152,7 +156,7 @@ def test_a_persistence_process_killed_before_the_first_frame_is_replaced(start: 
     result = producer.result()
     assert (result["frames"], result["state"], result["restarts"]) == (300, "complete", 1), result
     with h5py.File(tmp_path / "run.h5", "r") as file:
-        check_pixels(file["data"], 300)
+        check_frames(file["data"], 300)
 
 
 def test_recordings_are_independent(start: Start, tmp_path: Path) -> None:
@@ -188,5 +192,5 @@ def test_recordings_are_independent(start: Start, tmp_path: Path) -> None:
         path = tmp_path / f"{name}.h5"
         with h5py.File(path, "r") as file:
             assert file["data"].shape[0] == frames
-            check_pixels(file["data"], frames)
+            check_frames(file["data"], frames)
         assert verify(path).intact

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import h5py
 import pytest
-from lab import Phase, Producer, Slot, check_pixels, kill
+from crash.harness import Phase, Producer, Slot
+from support.frames import check_frames
+from support.processes import kill
 
 from mmspool.persistence import verify
 
@@ -38,7 +40,7 @@ def test_a_recording_is_the_same_without(start: Start, tmp_path: Path, missing: 
         growth_bytes=512 << 10,
         options={"grow_frames": 20},
         environment={
-            "PYTHONPATH": str(Path(__file__).parent / "without"),
+            "PYTHONPATH": str(Path(__file__).parent / "platform_shims"),
             "MMSPOOL_TEST_WITHOUT": WITHOUT[missing],
             "MMSPOOL_TEST_SHORT": "12288" if "3 pages" in missing else "1000",
             "MMSPOOL_TEST_SEEN": str(seen),
@@ -56,6 +58,6 @@ def test_a_recording_is_the_same_without(start: Start, tmp_path: Path, missing: 
     assert (result["frames"], result["state"], result["restarts"]) == (700, "complete", int(killed)), result
     with h5py.File(tmp_path / "run.h5", "r") as file:
         assert file["data"].shape[0] == 700
-        check_pixels(file["data"], 700)
+        check_frames(file["data"], 700)
     assert verify(tmp_path / "run.h5").complete
     assert {str(producer.pid), str(writer)} <= set(seen.read_text().split())

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from lab import Phase, Producer, Slot, check_pixels, stack, wait_until
+from crash.harness import Phase, Producer, Slot
+from support.frames import check_frames, frame
+from support.waiting import wait_until
 
 import mmspool
 from mmspool.persistence import repair, verify
@@ -35,7 +37,7 @@ def check(path: Path, frames: int, state: str) -> None:
     """Look at a recording that was closed and has lost nothing."""
     with mmspool.open(path) as recording:
         assert (len(recording), recording.state, recording.frames_lost) == (frames, state, 0)
-        check_pixels(recording, frames)
+        check_frames(recording, frames)
     assert verify(path).intact
     assert not repair(path).needed
 
@@ -81,7 +83,7 @@ def test_a_stall_with_drop_counts_and_locates_what_is_lost(start: Start, tmp_pat
         sequence = recording.frame_table()["sequence_number"]
         assert len(np.unique(sequence)) == len(recording) == result["frames"]
         for index, number in enumerate(sequence.tolist()):
-            np.testing.assert_array_equal(recording[index], stack(number, 1, (64, 64))[0])
+            np.testing.assert_array_equal(recording[index], frame(number, (64, 64)))
         assert sum(loss.count for loss in recording.losses) == result["lost"]
     assert verify(tmp_path / "run.h5").intact
 
@@ -100,7 +102,7 @@ def test_a_stall_with_raise_says_how_many_frames_wait(start: Start, tmp_path: Pa
     producer.wait_for_nothing_left()
     with mmspool.open(tmp_path / "run.h5") as recording:
         assert (len(recording), recording.state, recording.frames_lost) == (returned, "interrupted", 1)
-        check_pixels(recording, returned)
+        check_frames(recording, returned)
 
 
 def test_a_stall_beyond_the_limit_is_an_error_with_figures(start: Start, tmp_path: Path) -> None:
@@ -118,7 +120,7 @@ def test_a_stall_beyond_the_limit_is_an_error_with_figures(start: Start, tmp_pat
     producer.wait_for_nothing_left()
     with mmspool.open(tmp_path / "run.h5") as recording:
         assert len(recording) == result["returned"]
-        check_pixels(recording, len(recording))
+        check_frames(recording, len(recording))
 
 
 def test_a_stall_while_closing_is_an_error_and_the_file_is_closed_later(start: Start, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Probes mutants one after the other, in a process that may crash, hang or run out of memory without harm."""
 
-import contextlib
 import faulthandler
 import json
 import random
@@ -11,14 +10,9 @@ import tempfile
 import traceback
 from pathlib import Path
 
-with contextlib.suppress(ModuleNotFoundError):
-    import mmspool  # noqa: F401 - installed
-if "mmspool" not in sys.modules:
-    sys.path.append(str(Path(__file__).parents[2]))
-
-from mutate import mutate
-from probe import probe
-from samples import NAMES, map_of
+from fuzz.mutate import mutate
+from fuzz.probe import probe
+from fuzz.samples import NAMES, map_of
 
 MEMORY_BYTES = 1 << 30
 CPU_S = 20

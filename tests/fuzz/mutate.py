@@ -8,7 +8,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from samples import Map, opened_for_change
+from fuzz.samples import Map, opened_for_change
 
 from mmspool.persistence.hdf5_file.nexus_schema import COLUMN_PATHS, COUNTERS, DATA, DETECTOR, LEDGER, LOSS_COLUMNS
 

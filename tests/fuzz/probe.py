@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from click.testing import CliRunner, Result
-from samples import EXPECTED
+from fuzz.samples import EXPECTED
 
 import mmspool
 from mmspool import RecordingError

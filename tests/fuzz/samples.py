@@ -2,14 +2,13 @@
 
 import contextlib
 import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
 import h5py
-import numpy as np
-import numpy.typing as npt
+from support.frames import stack
+from support.waiting import wait_until
 
 from mmspool import DetectorInfo, Spool
 from mmspool.persistence.hdf5_file.nexus_schema import COLUMN_PATHS, COUNTERS, DATA, END_TIME, LEDGER, LOSS_COLUMNS
@@ -17,16 +16,9 @@ from mmspool.persistence.hdf5_file.nexus_schema import COLUMN_PATHS, COUNTERS, D
 NAMES = ("closed", "losses", "open", "no-checksums", "packed")
 FRAMES = 23
 SHAPE = (24, 32)
-_LIMIT_S = 60
 
 
-def frame(index: int) -> npt.NDArray[np.uint16]:
-    """Make frame ``index`` ``(Y, X)``, unlike any other."""
-    pixels = np.arange(SHAPE[0] * SHAPE[1], dtype=np.int64) + index * 7919
-    return pixels.astype(np.uint16).reshape(SHAPE)
-
-
-EXPECTED = np.stack([frame(index) for index in range(FRAMES)])
+EXPECTED = stack(0, FRAMES, SHAPE)
 
 
 def make(folder: Path) -> None:
@@ -50,12 +42,9 @@ def _make(path: Path, name: str) -> None:
         for index in range(FRAMES):
             if name == "losses" and index % 5 == 3:
                 spool.record_loss(2, "core")
-            spool.put(frame(index))
+            spool.put(EXPECTED[index])
         if name == "open":
-            limit = time.monotonic() + _LIMIT_S
-            while spool.stats.frames_written < FRAMES:
-                assert time.monotonic() < limit
-                time.sleep(0.001)
+            wait_until(lambda: spool.stats.frames_written == FRAMES, "all frames are written")
             shutil.copyfile(path, copy)
     if name == "open":
         copy.replace(path)

@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from fuzz import fuzz
-from samples import make
+from fuzz.mutants import fuzz
+from fuzz.samples import make
 
 import mmspool
 from mmspool import RecordingError

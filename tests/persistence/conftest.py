@@ -15,10 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from writer_bench import Bench
+from support.in_process_writer import InProcessWriter
 
 import mmspool
 from mmspool import RecordingError, Spool
@@ -232,12 +229,12 @@ def state_of() -> Callable[[Path], str]:
 
 
 @pytest.fixture
-def make_bench(tmp_path: Path) -> Iterator[Callable[[str | None], Bench]]:
+def make_bench(tmp_path: Path) -> Iterator[Callable[[str | None], InProcessWriter]]:
     """Return a function that makes a ring and its writer in this process; the ring is gone afterwards."""
     with contextlib.ExitStack() as made:
 
-        def make(compression: str | None = None) -> Bench:
-            bench = Bench(tmp_path / "run.h5", compression)
+        def make(compression: str | None = None) -> InProcessWriter:
+            bench = InProcessWriter(tmp_path / "run.h5", compression)
             made.callback(bench.ring.unlink)
             made.callback(bench.ring.close)
             return bench

@@ -3,7 +3,7 @@
 import h5py
 import numpy as np
 import pytest
-from writer_bench import SHAPE, noise
+from support.frames import SHAPE, noise
 
 from mmspool.persistence import block_layout
 from mmspool.persistence.hdf5_file import journal

@@ -8,7 +8,7 @@ several times since has any of these contents. The file has any of the sizes tha
 import random
 from dataclasses import dataclass, field
 
-from traced_run import Op
+from powercut.traced_run import Op
 
 PAGE = 4096
 SECTOR = 512

@@ -6,41 +6,34 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from traced_run import Log, each_file, run_traced
+from powercut.traced_run import Log, each_file, run_traced
+from support.frames import stack
 
 SCRIPT = """
-import json, os, signal, sys, time
+import json, os, signal, sys
 import numpy as np
 from mmspool import Spool
 from mmspool.persistence import block_layout
+from support.frames import frame
+from support.waiting import wait_until
 
 spec = json.loads(sys.argv[1])
 block_layout._MIN_GROWTH_BYTES = 1  # so that a file of a few MB has grown several times
 shape, dtype, index = tuple(spec["shape"]), np.dtype(spec["dtype"]), 0
-
-def frame(index):
-    size = shape[0] * shape[1]
-    return (np.arange(size, dtype=np.int64) * 3 + index * 7919).astype(dtype).reshape(shape)
-
-def wait(condition):
-    limit = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.001)
 
 with Spool(sys.argv[2], buffer_bytes=spec["ring_bytes"], grow_frames=spec["grow_frames"], shape=shape, dtype=dtype,
            sync_interval_s=spec["sync_s"], checksum=spec["checksum"], compression=spec["compression"]) as spool:
     for step, count in spec["steps"]:
         if step == "put":
             for index in range(index, index + count):
-                spool.put(frame(index))
+                spool.put(frame(index, shape, dtype))
             index += 1
         elif step == "lose":
             spool.record_loss(count, "core")
         elif step == "written":
-            wait(lambda: spool.stats.frames_written == index)
+            wait_until(lambda: spool.stats.frames_written == index)
         elif step == "durable":
-            wait(lambda: spool.durable == index)
+            wait_until(lambda: spool.durable == index)
         elif step == "kill":
             os.kill(spool._feed.writer_pid, signal.SIGKILL)
 """
@@ -69,9 +62,7 @@ class Spec:
 
     def expected(self) -> npt.NDArray[np.generic]:
         """Return all frames ``(T, Y, X)``: no sector of one is like a sector of another."""
-        size = self.shape[0] * self.shape[1]
-        pixels = np.arange(size, dtype=np.int64) * 3
-        return np.stack([(pixels + i * 7919).astype(self.dtype).reshape(self.shape) for i in range(self.frames)])
+        return stack(0, self.frames, self.shape, self.dtype)
 
 
 SPECS = (

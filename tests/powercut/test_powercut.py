@@ -5,10 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from cuts import cut, cut_repairs
-from disk_model import PAGE, STRATEGIES, Disk
-from recordings import SPECS, Spec, record
-from traced_run import Op, StraceMissingError, run_traced
+from powercut.disk_model import PAGE, STRATEGIES, Disk
+from powercut.power_cuts import cut, cut_repairs
+from powercut.recordings import SPECS, Spec, record
+from powercut.traced_run import Op, run_traced
+from support.strace import StraceMissingError, need_strace
 
 IMAGES = 160
 REPAIRED, REPAIR_IMAGES = 3, 20
@@ -59,5 +60,6 @@ def test_disk_forgets_sizes() -> None:
 def test_missing_strace_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without strace nothing is proven, so that is an error with its remedy."""
     monkeypatch.setattr(shutil, "which", lambda _name: None)
+    need_strace.cache_clear()
     with pytest.raises(StraceMissingError, match="apt-get install strace"):
         run_traced("", [], tmp_path)

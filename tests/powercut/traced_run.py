@@ -1,15 +1,14 @@
 """Running a script under strace and keeping everything it wrote to its recordings, with the data, in order."""
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import mmspool
+from support.paths import environment
+from support.strace import need_strace
 
 CALLS = ("pwrite64", "fallocate", "ftruncate", "fdatasync", "fsync")
 _OTHER_WAYS = ("write", "writev", "pwritev", "pwritev2", "truncate", "copy_file_range", "sendfile")
@@ -40,10 +39,6 @@ class Log:
     events: list[tuple[Op, bool]] = field(default_factory=list)
 
 
-class StraceMissingError(RuntimeError):
-    """The tests of this folder are nothing without strace."""
-
-
 def run_traced(script: str, arguments: list[str], folder: Path, inject: str = "") -> dict[str, Log]:
     """Run Python source under strace and return the log of each file that it wrote below ``folder``.
 
@@ -58,18 +53,15 @@ def run_traced(script: str, arguments: list[str], folder: Path, inject: str = ""
     inject
         What strace is to do to it, such as ``fdatasync:signal=KILL:when=3``, counted in each thread.
     """
-    strace = shutil.which("strace")
-    if strace is None:
-        raise StraceMissingError("the power cut tests need strace: apt-get install strace")
     log = folder / "strace.log"
     calls = ",".join((*CALLS, *_OTHER_WAYS))
-    command = [strace, "-f", "-y", "-xx", "-q", "-s", "90000000", "-e", "signal=none", "-o", str(log)]
+    command = [need_strace(), "-f", "-y", "-xx", "-q", "-s", "90000000", "-e", "signal=none", "-o", str(log)]
     command += ["-e", f"trace={calls}", *(["-e", f"inject={inject}"] if inject else [])]
     ended = subprocess.run(
         [*command, sys.executable, "-W", "error", "-c", script, *arguments],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(mmspool.__file__).parents[1])},
+        env=environment(),
         timeout=_LIMIT_S,
         check=False,
     )

@@ -1,13 +1,12 @@
 """A long recording of each kind: does anything grow that should not? Not part of the tests; writes docs/soak.md.
 
-``python tests/soak/soak.py [--quick] [--folder DIR]``
+``python tests/torture.py soak [--quick] [--folder DIR]``
 """
 
 import argparse
 import contextlib
 import platform
 import statistics
-import sys
 import tempfile
 import threading
 import time
@@ -16,19 +15,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-with contextlib.suppress(ModuleNotFoundError):
-    import mmspool  # noqa: F401 - installed
-if "mmspool" not in sys.modules:  # a script, from a checkout
-    sys.path.append(str(Path(__file__).parents[2]))
-
 import numpy as np
 import psutil
+from support.paths import PROJECT, SHM
 
 from mmspool import Spool, SpoolResult
 from mmspool.persistence import VerifyReport, verify
 
-REPORT = Path(__file__).parents[2] / "docs" / "soak.md"
-_SHM = Path("/dev/shm")
+REPORT = PROJECT / "docs" / "soak.md"
 _SAMPLE_S = 0.5
 _WARM = 0.2  # of the samples are not counted: imports, first growths, a ring that fills
 _ALLOWED_MB = 16.0  # an allocator's noise
@@ -73,7 +67,7 @@ def sampling(spool: Spool) -> Iterator[Samples]:
                     samples.add(f"{name} memory", process.memory_full_info().pss / 1e6)
                     samples.add(f"{name} handles", process.num_fds())
                     samples.add(f"{name} threads", process.num_threads())
-            blocks = [place.stat().st_blocks * 512 for place in _SHM.glob(f"mmspool-{psutil.Process().pid}-*")]
+            blocks = [place.stat().st_blocks * 512 for place in SHM.glob(f"mmspool-{psutil.Process().pid}-*")]
             samples.add("shared memory", sum(blocks) / 1e6)
             samples.add("shared blocks", len(blocks))
             if ended.wait(_SAMPLE_S):
@@ -134,24 +128,25 @@ def report(run: Run, result: SpoolResult, checked: VerifyReport, samples: Sample
     return [*lines, ""], flat and right
 
 
-def main() -> int:
-    """Run as a script."""
+def main(arguments: list[str] | None = None) -> int:
+    """Run as `torture.py` does."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a twentieth of it; writes no report")
     parser.add_argument("--small", type=int, default=1_000_000, help="frames of 64x64")
     parser.add_argument("--large-gb", type=float, default=20.0, help="GB of frames of 2048x2048")
     parser.add_argument("--folder", type=Path, help="where to record [the system's temporary folder]")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     share = 0.05 if options.quick else 1.0
     runs = (
         Run("Small frames", (64, 64), int(options.small * share)),
         Run("Large frames", (2048, 2048), int(options.large_gb * share * 1e9 / (2048 * 2048 * 2))),
     )
     system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}, {psutil.cpu_count()} cores"
+    today = datetime.now().astimezone().date()
     lines = [
         "# Soak test",
         "",
-        f"`python {' '.join(['tests/soak/soak.py', *sys.argv[1:]])}`, {datetime.now().astimezone().date()}, {system}.",
+        f"`python tests/torture.py soak{' --quick' if options.quick else ''}`, {today}, {system}.",
         "Memory is the proportional set size: the ring, which both processes map, counts half in each.",
         f"The first {_WARM:.0%} of the samples are not counted; flat is at most {_ALLOWED_MB:g} MB and no handle more.",
         "",
@@ -167,7 +162,3 @@ def main() -> int:
     if not options.quick:
         REPORT.write_text(text.rstrip() + "\n", encoding="utf-8")
     return not good
-
-
-if __name__ == "__main__":
-    sys.exit(main())

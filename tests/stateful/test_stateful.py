@@ -1,6 +1,6 @@
 """Spools, their processes and their files agree with a model, whatever happens in whatever order."""
 
-from machine import run
+from stateful.spool_machine import run
 
 EXAMPLES = 8
 

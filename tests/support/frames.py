@@ -17,9 +17,9 @@ def stack(first: int, count: int, shape: tuple[int, int] = SHAPE, dtype: npt.DTy
     Pixel ``k`` of frame ``i`` is ``i + 3 k``, modulo 65,536: the first pixel is the frame's number, every pixel differs
     from that of the frames beside it, and no sector of a disk holds what another one does.
     """
-    index = np.arange(first, first + count, dtype=np.int64)[:, None]
-    pixels = index + 3 * np.arange(shape[0] * shape[1], dtype=np.int64)
-    return (pixels & 0xFFFF).astype(dtype).reshape(count, *shape)
+    index = np.arange(first, first + count).astype(np.uint16)
+    pixels = index[:, None] + (3 * np.arange(shape[0] * shape[1])).astype(np.uint16)
+    return pixels.astype(dtype, copy=False).reshape(count, *shape)
 
 
 def frame(index: int, shape: tuple[int, int] = SHAPE, dtype: npt.DTypeLike = "<u2") -> Pixels:

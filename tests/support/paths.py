@@ -17,18 +17,16 @@ PACKAGE_HOME = Path(mmspool.__file__).parents[1]
 SHM = Path("/dev/shm") if os.name == "posix" else Path("no shared memory in files")
 
 
-def environment(*first: Path | str, **changes: str) -> dict[str, str]:
+def environment(**changes: str) -> dict[str, str]:
     """Return the environment for a Python process that imports the tested package and `support`.
 
     Parameters
     ----------
-    *first
-        Folders that come first on the import path.
     **changes
-        Further variables.
+        Further variables; folders in ``PYTHONPATH`` come first on the import path.
     """
-    folders = [*map(str, first), str(TESTS), str(PACKAGE_HOME), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders)), **changes}
+    folders = [changes.get("PYTHONPATH", ""), str(TESTS), str(PACKAGE_HOME), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, **changes, "PYTHONPATH": os.pathsep.join(filter(None, folders))}
 
 
 def allocated_bytes(path: Path) -> int:

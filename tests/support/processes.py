@@ -80,13 +80,13 @@ class Python:
         """Kill it alone, not what it started."""
         self.process.kill()
 
-    def end(self, typed: str | None = None) -> Ended:
+    def end(self, typed: str | None = None, limit_s: float = LIMIT_S) -> Ended:
         """Type something, wait for the end, and return how it ended.
 
         Lines about the rings of other processes are left out of its errors: tests that run at the same time kill
         processes, and whoever starts next removes what these left.
         """
-        out, err = self.process.communicate(typed, timeout=LIMIT_S)
+        out, err = self.process.communicate(typed, timeout=limit_s)
         lines = err.splitlines(keepends=True)
         return Ended(self.process.returncode, out, "".join(line for line in lines if _SWEEP not in line))
 
@@ -105,10 +105,12 @@ class Python:
         self.close()
 
 
-def run_python(*arguments: object, cwd: Path | None = None, env: dict[str, str] | None = None) -> Ended:
+def run_python(
+    *arguments: object, cwd: Path | None = None, env: dict[str, str] | None = None, limit_s: float = LIMIT_S
+) -> Ended:
     """Run Python to its end and return how it ended."""
     with Python(*arguments, cwd=cwd, env=env) as process:
-        return process.end()
+        return process.end(limit_s=limit_s)
 
 
 def children(pid: int | str = "self") -> Iterator[int]:

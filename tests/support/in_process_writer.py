@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 import mmspool
 from mmspool.persistence import verify
@@ -15,17 +14,11 @@ from mmspool.persistence.shared_ring.ring import Ring, RingField
 from mmspool.persistence.writer_process.compressed_writer import CompressedWriter
 from mmspool.persistence.writer_process.messages import StartWriting
 from mmspool.persistence.writer_process.raw_writer import RawWriter
-
-SHAPE = (24, 32)
-
-
-def noise(index: int) -> npt.NDArray[np.uint16]:
-    """Make frame ``index``, which cannot be compressed."""
-    return np.random.default_rng(index).integers(0, 2**16, SHAPE, np.uint16)
+from support.frames import SHAPE, noise
 
 
-class Bench:
-    """A ring and what its writer is told, without processes."""
+class InProcessWriter:
+    """A ring, and the parameters of the writer that empties it."""
 
     def __init__(self, path: Path, compression: str | None) -> None:
         self.path = path

@@ -1,32 +1,22 @@
 """Probe thousands of damaged files.
 
-``python tests/fuzz/fuzz.py --count 50000 [--seed 1]``
+``python tests/torture.py fuzz --count 50000 [--seed 1]``
 """
 
 import argparse
-import contextlib
 import json
-import os
 import selectors
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-with contextlib.suppress(ModuleNotFoundError):
-    import mmspool
-if "mmspool" not in sys.modules:  # a script, from a checkout
-    sys.path.append(str(Path(__file__).parents[2]))
-    import mmspool
+from fuzz.samples import make
+from support.paths import environment, quick_folder
 
-from samples import make
-
-_SHM = Path("/dev/shm")
 _SILENCE_S = 120  # a mutant takes some ms; processor time is limited in the worker
 
 
@@ -48,7 +38,7 @@ class Outcome:
 def fuzz(count: int, seed: int, workers: int = 2) -> Outcome:
     """Probe ``count`` mutants in worker processes."""
     total = Outcome()
-    with _quick_folder() as samples, ThreadPoolExecutor(workers) as pool:
+    with quick_folder() as samples, ThreadPoolExecutor(workers) as pool:
         make(samples)
         bounds = [count * index // workers for index in range(workers + 1)]
         for part in pool.map(lambda i: _batch(samples, seed, bounds[i], bounds[i + 1]), range(workers)):
@@ -72,7 +62,7 @@ def _run_worker(samples: Path, seed: int, first: int, stop: int, outcome: Outcom
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(mmspool.__file__).parents[1])},
+        env=environment(),
     )
     number, what, ended = first - 1, "the start", True
     with worker:
@@ -111,24 +101,14 @@ def _lines(worker: "subprocess.Popen[str]") -> Iterator[str]:
             yield line
 
 
-@contextmanager
-def _quick_folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(dir=_SHM if _SHM.is_dir() else None, prefix="fuzz-") as folder:
-        yield Path(folder)
-
-
-def main() -> int:
-    """Run as a script."""
+def main(arguments: list[str] | None = None) -> int:
+    """Run as `torture.py` does."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     outcome = fuzz(options.count, options.seed)
     for failure in outcome.failures[:30]:
         print(failure)  # noqa: T201
     print(f"{outcome.mutants:,} mutants, {len(outcome.failures)} failed; exit codes {dict(outcome.exits)}")  # noqa: T201
     return bool(outcome.failures)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

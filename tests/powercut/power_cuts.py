@@ -1,30 +1,26 @@
 """Cut the power of real recordings at thousands of moments, and look at what is left.
 
-``python tests/powercut/cuts.py --count 20000 [--seed 1]``. Of the images, a tenth are files whose repair is cut short.
+``python tests/torture.py power-cuts --count 20000 [--seed 1]``. A tenth of the images are of files whose repair is cut.
 """
 
 import argparse
 import random
-import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
-
-sys.path.append(str(Path(__file__).parents[2]))  # a script, from a checkout
-
-
-from disk_model import STRATEGIES, Disk
-from examine import examine, watermarks
-from recordings import SPECS, Spec, record
-from traced_run import Log, each_file, run_traced
+from powercut.checks import examine, watermarks
+from powercut.disk_model import STRATEGIES, Disk
+from powercut.recordings import SPECS, Spec, record
+from powercut.traced_run import Log, each_file, run_traced
+from support.paths import quick_folder
 
 import mmspool
 
@@ -40,7 +36,6 @@ with patch("mmspool.persistence.repair.boot", lambda: "after the power cut"):
         repair(name)
 """
 
-_SHM = Path("/dev/shm")
 _AROUND = 4  # events before and after a sync or a change of size that are cut more often
 
 
@@ -60,13 +55,6 @@ class Outcome:
         for name in ("images", "frames", "refused", "opened_at_once", "repaired"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.failures += other.failures
-
-
-@contextmanager
-def quick_folder() -> Iterator[Path]:
-    """Give a folder in memory where there is one: the images need no device."""
-    with tempfile.TemporaryDirectory(dir=_SHM if _SHM.is_dir() else None, prefix="powercut-") as folder:
-        yield Path(folder)
 
 
 def another_boot() -> AbstractContextManager[object]:
@@ -180,19 +168,15 @@ def cut_all(
     return total
 
 
-def main() -> int:
-    """Run as a script."""
+def main(arguments: list[str] | None = None) -> int:
+    """Run as `torture.py` does."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=20_000, help="images in all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", help="the recording of this name alone")
     parser.add_argument("--keep", type=Path, help="a folder for the images that failed")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     specs = [spec for spec in SPECS if options.only in (None, spec.name)]
     total = cut_all(options.count, options.seed, specs, options.keep)
     print(f"{total.images:,} images, {total.frames:,} frames right, {len(total.failures)} failed")  # noqa: T201
     return bool(total.failures)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

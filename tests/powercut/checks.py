@@ -6,8 +6,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import numpy.typing as npt
-from recordings import Spec
-from traced_run import Log, Op
+from powercut.recordings import Spec
+from powercut.traced_run import Log, Op
 
 import mmspool
 from mmspool import RecordingError

@@ -1,15 +1,14 @@
-"""What the crash tests share: numbered frames, a producer in a process of its own, ways to disturb its processes."""
+"""A producer of numbered frames in a process of its own, for tests that kill and disturb it."""
 
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -17,19 +16,11 @@ from typing import Any, Self
 
 import hdf5plugin  # noqa: F401 - for plain h5py to read what is compressed
 import numpy as np
-import numpy.typing as npt
-
-import mmspool
-
-Pixels = npt.NDArray[Any]
-
-LIMIT_S = 120.0
-"""How long anything may take that must come; a loaded machine needs some of it."""
-
-SHM = Path("/dev/shm")
+from support.paths import SHM, environment
+from support.processes import LIMIT_S, children, command_line, ended, kill
+from support.waiting import wait_until
 
 _HERE = Path(__file__).parent
-_MULTIPLIER = 40503  # odd, so that neighbouring frames differ everywhere
 
 
 class Slot(IntEnum):
@@ -78,106 +69,6 @@ class Plan:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def frame(index: int, shape: tuple[int, int]) -> Pixels:
-    """Return frame ``index`` ``(Y, X)``, uint16, unlike any other."""
-    return stack(index, 1, shape)[0]
-
-
-def stack(first: int, count: int, shape: tuple[int, int]) -> Pixels:
-    """Return frames ``first`` to ``first + count`` ``(T, Y, X)``: each starts with its index, in 64 bits."""
-    size = shape[0] * shape[1]
-    index = np.arange(first, first + count, dtype=np.int64)
-    pixels = (index * _MULTIPLIER).astype(np.uint16)[:, None] + np.arange(size, dtype=np.uint16)
-    pixels[:, :4] = index.view(np.uint16).reshape(-1, 4)
-    return pixels.reshape(count, *shape)
-
-
-def check_pixels(data: Any, count: int) -> None:
-    """Compare frames 0 to ``count`` of a dataset ``(T, Y, X)``, every pixel."""
-    shape = data.shape[1:]
-    step = max(1, (8 << 20) // (2 * shape[0] * shape[1]))
-    for first in range(0, count, step):
-        part = data[first : min(count, first + step)]
-        right = part == stack(first, len(part), shape)
-        if not right.all():
-            wrong = np.flatnonzero(~right.all(axis=(1, 2))) + first
-            raise AssertionError(f"{len(wrong)} of {count} frames have wrong pixels: {wrong[:5]}")
-
-
-def wait_until(condition: Callable[[], bool], what: str, limit_s: float = LIMIT_S) -> None:
-    """Poll until something holds."""
-    limit = time.monotonic() + limit_s
-    while not condition():
-        if time.monotonic() > limit:
-            raise AssertionError(f"not within {limit_s:g} s: {what}")
-        time.sleep(0.0005)
-
-
-def ended(pid: int) -> bool:
-    """Tell whether a process is gone, or is a zombie.
-
-    A killed process's first thread is a zombie while the other ones may still hold its files and their locks.
-    """
-    process = Path(f"/proc/{pid}")
-    try:
-        dead = (process / "stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] in "ZX"
-        return dead and len(list((process / "task").iterdir())) <= 1
-    except OSError:
-        return True
-
-
-def _command(pid: str) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:  # it ended meanwhile
-        return b""
-
-
-def other_threads(pid: int) -> list[int]:
-    """Return all threads of a process but the first."""
-    return [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir() if int(task.name) != pid]
-
-
-def kill(*pids: int) -> None:
-    """Kill processes, as many as still are, at once."""
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-
-def need_strace() -> str:
-    """Return where strace is; a machine without it, or without ptrace, cannot run these tests."""
-    strace = shutil.which("strace")
-    if strace is None:
-        raise RuntimeError("the crash tests need strace: apt-get install strace")
-    probe = [strace, "-qq", "-e", "trace=none", "-o", os.devnull, "true"]
-    done = subprocess.run(probe, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"strace does not work here; ptrace must be allowed: {done.stderr.strip()}")
-    return strace
-
-
-@contextlib.contextmanager
-def traced(threads: Sequence[int], *arguments: str) -> Iterator[Path]:
-    """Attach strace to threads; it lets go when they end or at the end of the block. Yields where its log goes."""
-    with tempfile.TemporaryDirectory(prefix="mmspool-strace-") as folder:
-        log, said = Path(folder, "log"), Path(folder, "said")
-        with said.open("wb") as errors:
-            places = [word for thread in threads for word in ("-p", str(thread))]
-            process = subprocess.Popen([need_strace(), "-o", str(log), *arguments, *places], stderr=errors)
-        try:
-            wait_until(
-                lambda: process.poll() is not None or said.read_bytes().count(b" attached") >= len(threads),
-                f"strace attaches to {threads}",
-            )
-            assert process.poll() is None or said.read_bytes().count(b" attached"), said.read_text()
-            yield log
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)  # it detaches
-            process.wait(LIMIT_S)
-
-
 class Producer:
     """A user's script that records numbered frames and says after each how far it is; see producer.py.
 
@@ -185,27 +76,24 @@ class Producer:
     ----------
     plan
         What it records.
-    environment
-        What its environment has besides.
+    **changes
+        Variables of its environment; see `support.paths.environment`.
     """
 
-    def __init__(self, plan: Plan, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, plan: Plan, **changes: str) -> None:
         self.plan = plan
         self._folder = tempfile.TemporaryDirectory(prefix="mmspool-producer-")
         self.folder = Path(self._folder.name)
         counters = self.folder / "counters"
         counters.write_bytes(bytes(8 * len(Slot)))
         self._counters = np.memmap(counters, np.int64, "r+")
-        environment = environment or {}
-        paths = [environment.get("PYTHONPATH"), str(Path(mmspool.__file__).parents[1]), os.environ.get("PYTHONPATH")]
-        path = {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
         with (self.folder / "errors").open("wb") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-W", "error", str(_HERE / "producer.py"), str(self.folder), json.dumps(asdict(plan))],
                 stdin=subprocess.DEVNULL,
                 stdout=errors,
                 stderr=errors,
-                env={**os.environ, **environment, **path},
+                env=environment(**changes),
             )
         self.pid = self.process.pid
 
@@ -242,11 +130,7 @@ class Producer:
 
     def writers(self) -> list[int]:
         """Return the persistence processes that run; during a take-over there may be one of which no one knows yet."""
-        children: list[str] = []
-        with contextlib.suppress(OSError):  # it ended meanwhile
-            for task in Path(f"/proc/{self.pid}/task").iterdir():
-                children += (task / "children").read_text(encoding="ascii").split()
-        return [int(child) for child in children if b"spawn_main" in _command(child)]
+        return [child for child in children(self.pid) if "spawn_main" in command_line(child)]
 
     def kill_all(self) -> None:
         """Kill it and its persistence processes at once."""

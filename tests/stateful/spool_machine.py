@@ -1,24 +1,14 @@
 """Any sequence of what can happen to spools, against a model of plain lists.
 
-``python tests/stateful/machine.py --count 300``
+``python tests/torture.py stateful --count 300``
 """
 
 import argparse
-import contextlib
 import shutil
 import signal
-import sys
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-
-with contextlib.suppress(ModuleNotFoundError):
-    import mmspool
-if "mmspool" not in sys.modules:  # a script, from a checkout
-    sys.path.append(str(Path(__file__).parents[2]))
-    import mmspool
 
 import numpy as np
 import numpy.typing as npt
@@ -35,27 +25,16 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from support.frames import frame
+from support.waiting import wait_until
 
+import mmspool
 from mmspool import FrameError, RecordingError, Spool, SpoolClosedError
 from mmspool.persistence import repair, verify
 
 SHAPES = ((24, 32), (7, 5), (96, 128))
 RING_BYTES = 400_000  # tens of large frames, a thousand small ones
 MAX_KILLS = 2  # one after the other, without a frame in between, are given up after three
-_LIMIT_S = 120
-
-
-def frame(index: int, shape: tuple[int, int]) -> npt.NDArray[np.uint16]:
-    """Make the frame that was put as number ``index``, dropped ones counted too."""
-    return (np.arange(shape[0] * shape[1]) + index * 7919).astype(np.uint16).reshape(shape)
-
-
-def wait(condition: Callable[[], bool], what: str) -> None:
-    """Poll until a condition holds."""
-    limit = time.monotonic() + _LIMIT_S
-    while not condition():
-        assert time.monotonic() < limit, f"{what} did not happen within {_LIMIT_S} s"
-        time.sleep(0.001)
 
 
 @dataclass
@@ -109,6 +88,7 @@ class SpoolMachine(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
         self.models: list[Model] = []
+        self.opened = 0
 
     @initialize(target=spools, shape=st.sampled_from(SHAPES), early=st.booleans())
     def first(self, shape: tuple[int, int], early: bool) -> Model:
@@ -171,21 +151,21 @@ class SpoolMachine(RuleBasedStateMachine):
         if model.kills < MAX_KILLS and model.frames:
             process = model.process()
             process.send_signal(signal.SIGKILL)
-            wait(lambda: model.spool._feed.writer_pid != process.pid, "taking over")
+            wait_until(lambda: model.spool._feed.writer_pid != process.pid, "taking over")
             model.kills, model.stopped = model.kills + 1, False
 
     @rule(model=spools)
     def wait_written(self, model: Model) -> None:
         """Wait until all is in the file."""
         model.resume()
-        wait(lambda: model.spool.stats.frames_written == len(model.frames), "writing")
+        wait_until(lambda: model.spool.stats.frames_written == len(model.frames), "writing")
         model.written = len(model.frames)
 
     @rule(model=spools)
     def wait_durable(self, model: Model) -> None:
         """Wait until all is on the device."""
         model.resume()
-        wait(lambda: model.spool.durable == len(model.frames), "syncing")
+        wait_until(lambda: model.spool.durable == len(model.frames), "syncing")
 
     @rule(model=spools)
     def look(self, model: Model) -> None:
@@ -222,7 +202,8 @@ class SpoolMachine(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
     def _open(self, shape: tuple[int, int], early: bool) -> Model:
-        path = self.folder / f"{len(list(self.folder.iterdir()))}-{len(self.models)}.h5"
+        self.opened += 1
+        path = self.folder / f"{self.opened}.h5"
         given = {"shape": shape, "dtype": "<u2"} if early else {}
         spool = Spool(
             path, buffer_bytes=RING_BYTES, grow_frames=50, on_full="drop", sync_interval_s=0.02, timeout_s=60, **given
@@ -280,7 +261,9 @@ def run(count: int, *, derandomize: bool) -> None:
     )
 
 
-if __name__ == "__main__":
+def main(arguments: list[str] | None = None) -> int:
+    """Run as `torture.py` does."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=300)
-    run(parser.parse_args().count, derandomize=False)
+    run(parser.parse_args(arguments).count, derandomize=False)
+    return 0
