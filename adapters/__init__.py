@@ -3,9 +3,7 @@
 from .connect import connect, demo, headless, sequence_tester, wrap
 from .core_adapter import MAX_FRAMES, CoreAdapter, Frame, FramePath, Image, ImageFormat, Roi
 from .java_bridge_adapter import JavaBridgeAdapter
-from .mock.camera import frame_index
-from .mock.core import MockCore
-from .mock.faults import Faults, SteppedClock
+from .mock import Faults, MockCore, SteppedClock, frame_index
 from .pycromanager_adapter import PymmcoreAdapter
 from .tags import frame_metadata, timestamp_source
 

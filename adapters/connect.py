@@ -13,7 +13,7 @@ from .camel_case_core import CamelCaseCore, has_camel_case
 from .core_adapter import CoreAdapter
 from .java_bridge_adapter import JavaBridgeAdapter
 from .java_bridge_guard import ServerWatch, guard, watch_over
-from .mock.core import MockCore
+from .mock import MockCore
 from .pycromanager_adapter import PymmcoreAdapter
 
 DEFAULT_PORT = 4827
@@ -212,7 +212,7 @@ def wrap(core: Any) -> CoreAdapter:
         It is neither, or its Micro-Manager is gone.
     """
     if isinstance(core, MockCore):
-        return JavaBridgeAdapter(core) if core.flavour == "java" else PymmcoreAdapter(core)
+        return JavaBridgeAdapter(core) if core.backend == "java" else PymmcoreAdapter(core)
     ancestors = {cls.__name__ for cls in type(core).__mro__}
     if "_JavaObjectShadow" in ancestors and hasattr(core, "pop_next_tagged_image"):
         if (bridge := getattr(core, "_bridge", None)) and not watch_over(bridge, _WRAP_TIMEOUT_S):

@@ -1,6 +1,6 @@
 """How the simulated core looks from Python through each of pycromanager's backends (docs/micromanager.md)."""
 
-# ruff: noqa: D102 - the Flavour protocol documents the methods
+# ruff: noqa: D102 - the Backend protocol documents the methods
 
 from collections import Counter
 from datetime import datetime, timedelta
@@ -9,20 +9,13 @@ from typing import Any, Protocol
 from ..core_adapter import Image
 from .sequence import Entry
 
-INT: tuple[type, ...] = (int,)
-FLOAT: tuple[type, ...] = (float, int)
-BOOL: tuple[type, ...] = (bool,)
-TEXT: tuple[type, ...] = (str,)
-VALUE: tuple[type, ...] = (str, bool, int, float)
-"""The Python types that a parameter accepts; both bridges refuse others, NumPy's too (but its float64 is a float)."""
-
 EMPTY = "Circular buffer is empty."
 TOO_SMALL = "Failed to initialize circular buffer - memory requirements not adequate."
 # The simulated clock counts from here, so that time stamps are as repeatable as pixels.
 _EPOCH = datetime(2026, 1, 1)
 
 
-class Flavour(Protocol):
+class Backend(Protocol):
     """The look of one backend."""
 
     def failure(self, message: str) -> Exception:
@@ -54,7 +47,7 @@ class Flavour(Protocol):
         ...
 
 
-class PythonFlavour:
+class PythonBackend:
     """pymmcore with mmpycorex's names: NumPy in 2-D, tuples, RuntimeError, tags all text."""
 
     def failure(self, message: str) -> Exception:
@@ -90,7 +83,7 @@ class PythonTaggedImage:
         self.tags = tags
 
 
-class JavaFlavour:
+class JavaBackend:
     """pyjavaz over MMCoreJ: flat pixels, shadow objects, bare exceptions with a Java stack, whole floats as int.
 
     Parameters

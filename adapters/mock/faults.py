@@ -1,38 +1,7 @@
-"""What a test scripts of the simulated core: its clock and what goes wrong."""
+"""What goes wrong in a simulated core, as a test scripts it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-
-class SteppedClock:
-    """A clock that stands still until it is told to go on, so that tests need no real time.
-
-    Parameters
-    ----------
-    tick_s
-        Time that passes each time a simulated core is asked whether its sequence runs or how many frames wait, s. With
-        it, a loop that polls makes progress by itself.
-    """
-
-    def __init__(self, *, tick_s: float = 0.0) -> None:
-        if tick_s < 0:
-            raise ValueError(f"tick_s is {tick_s}; expected 0 or more: time does not run backwards")
-        self._now_s = 0.0
-        self._tick_s = tick_s
-
-    def __call__(self) -> float:
-        """Return the time, s."""
-        return self._now_s
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass; ValueError when `seconds` is negative."""
-        if seconds < 0:
-            raise ValueError(f"advance({seconds}): expected 0 or more seconds: time does not run backwards")
-        self._now_s += seconds
-
-    def tick(self) -> None:
-        """Let one ``tick_s`` pass."""
-        self._now_s += self._tick_s
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -54,8 +54,8 @@ class Rig:
         return [frame.image_number for frame in self.drain()]
 
 
-def _mock(flavour: str) -> Rig:
-    core = MockCore(flavour, width=SIDE, height=SIDE, clock=SteppedClock(tick_s=0.001))
+def _mock(backend: str) -> Rig:
+    core = MockCore(backend, width=SIDE, height=SIDE, clock=SteppedClock(tick_s=0.001))
     return Rig(core, wrap(core))
 
 

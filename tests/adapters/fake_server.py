@@ -65,7 +65,7 @@ METHODS = {
 }
 # Java class, methods and fields of what the simulated core returns.
 CLASSES = {
-    "MockCore": (CORE_CLASS, METHODS, ()),
+    "JavaMockCore": (CORE_CLASS, METHODS, ()),
     "JavaStrings": ("mmcorej.StrVector", {"size": [], "get": ["int"]}, ()),
     "JavaRectangle": ("java.awt.Rectangle", {}, ("x", "y", "width", "height")),
     "JavaTaggedImage": ("mmcorej.TaggedImage", {}, ("pix", "tags")),

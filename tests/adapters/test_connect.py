@@ -248,7 +248,7 @@ class TestConnect:
 class TestWrap:
     """Cores that exist already."""
 
-    def test_the_flavour_chooses_the_adapter(self):
+    def test_the_backend_chooses_the_adapter(self):
         """Simulated cores are wrapped by their look."""
         assert isinstance(wrap(MockCore("python", width=8, height=8)), PymmcoreAdapter)
         assert isinstance(wrap(MockCore("java", width=8, height=8)), JavaBridgeAdapter)

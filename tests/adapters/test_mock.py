@@ -16,11 +16,11 @@ from mmspool.adapters.mock.camera import FULL_SCALE_E, INDEX_PIXELS, READ_NOISE_
 MS = 1e-3
 
 
-def make(*, flavour="python", faults=None, **settings):
+def make(*, backend="python", faults=None, **settings):
     """Make a small core on a stepped clock, and return core, adapter and clock."""
     clock = SteppedClock()
     settings = {"width": 64, "height": 32, "line_time_us": 10.0} | settings
-    core = MockCore(flavour, clock=clock, faults=faults, **settings)
+    core = MockCore(backend, clock=clock, faults=faults, **settings)
     return core, wrap(core), clock
 
 
@@ -343,10 +343,10 @@ class TestFaults:
             assert adapter.pop() is None
             assert adapter.pop().image_number == 1
 
-    @pytest.mark.parametrize(("flavour", "kind"), [("python", RuntimeError), ("java", Exception)])
-    def test_a_call_may_fail(self, flavour, kind):
-        """The scripted call fails in the flavour's own exception, the others work."""
-        core = make(flavour=flavour, faults=Faults(errors={"get_exposure": {2: "Camera on fire"}}))[0]
+    @pytest.mark.parametrize(("backend", "kind"), [("python", RuntimeError), ("java", Exception)])
+    def test_a_call_may_fail(self, backend, kind):
+        """The scripted call fails in the backend's own exception, the others work."""
+        core = make(backend=backend, faults=Faults(errors={"get_exposure": {2: "Camera on fire"}}))[0]
         assert core.get_exposure() == 10
         with pytest.raises(Exception, match="Camera on fire") as caught:
             core.get_exposure()
@@ -397,10 +397,10 @@ class TestFaults:
             MockCore(faults=Faults(errors={"get_exposur": {1: "no"}}))
 
     @pytest.mark.parametrize(
-        "settings", [{"flavour": "ruby"}, {"width": 0}, {"height": -1}, {"line_time_us": 0}, {"roi_step": 0}]
+        "settings", [{"backend": "ruby"}, {"width": 0}, {"height": -1}, {"line_time_us": 0}, {"roi_step": 0}]
     )
     def test_impossible_cores_are_refused(self, settings):
-        """A sensor needs pixels and time, and a core one of two flavours."""
+        """A sensor needs pixels and time, and a core one of two backends."""
         with pytest.raises(ValueError, match=next(iter(settings))):
             MockCore(**settings)
 
@@ -410,7 +410,7 @@ class TestJavaLook:
 
     def test_pixels_are_flat(self):
         """Images of the Java backend are 1-D."""
-        core, _adapter, clock = make(flavour="java")
+        core, _adapter, clock = make(backend="java")
         core.snap_image()
         core.start_sequence_acquisition(3, 0.0, True)
         clock.advance(1)
@@ -420,7 +420,7 @@ class TestJavaLook:
 
     def test_every_access_is_a_transfer(self):
         """Each access to `pix` or `tags` over the bridge is a new transfer, which the simulated core counts."""
-        core, _adapter, clock = make(flavour="java")
+        core, _adapter, clock = make(backend="java")
         core.start_sequence_acquisition(1, 0.0, True)
         clock.advance(1)
         tagged = core.pop_next_tagged_image()
@@ -430,7 +430,7 @@ class TestJavaLook:
 
     def test_tags_are_numbers_and_text(self):
         """Sizes are int, the rest text; the system state comes along unless it is turned off."""
-        core, _adapter, clock = make(flavour="java", pixel_size_um=1.0)
+        core, _adapter, clock = make(backend="java", pixel_size_um=1.0)
         core.set_include_system_state_cache(True)
         core.start_sequence_acquisition(2, 0.0, True)
         clock.advance(1)
@@ -444,7 +444,7 @@ class TestJavaLook:
 
     def test_vectors_and_regions_are_objects(self):
         """String vectors have size and get only; a region has four attributes."""
-        core = make(flavour="java")[0]
+        core = make(backend="java")[0]
         names = core.get_device_property_names("Camera")
         assert names.get(0) == "Binning"
         assert names.size() == 15
@@ -457,7 +457,7 @@ class TestJavaLook:
 
     def test_whole_floats_are_ints(self):
         """A float without a fraction arrives as int."""
-        core = make(flavour="java")[0]
+        core = make(backend="java")[0]
         assert type(core.get_exposure()) is int
         assert type(core.get_property_lower_limit("Camera", "Offset")) is int
         core.set_exposure(1.51)
@@ -475,7 +475,7 @@ class TestJavaLook:
     )
     def test_wrong_arguments_are_a_bare_exception(self, name, args):
         """The bridge finds no method for these types."""
-        core = make(flavour="java")[0]
+        core = make(backend="java")[0]
         core.snap_image()
         with pytest.raises(Exception, match="Incorrect arguments") as caught:
             getattr(core, name)(*args)
@@ -484,11 +484,11 @@ class TestJavaLook:
     def test_keyword_arguments_are_refused(self):
         """A shadow object's methods take positional arguments only."""
         with pytest.raises(TypeError):
-            make(flavour="java")[0].set_exposure(exposure=5.0)
+            make(backend="java")[0].set_exposure(exposure=5.0)
 
     def test_failures_are_bare_exceptions_with_a_stack(self):
         """An empty buffer and any refusal have the same type."""
-        core = make(flavour="java")[0]
+        core = make(backend="java")[0]
         for call in (core.pop_next_tagged_image, core.get_last_image, core.get_image):
             with pytest.raises(Exception, match=r"java\.lang\.Exception: .*\n") as caught:
                 call()

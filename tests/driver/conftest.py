@@ -37,7 +37,7 @@ def read() -> Callable[[Path], Read]:
 
 
 @pytest.fixture(params=["python", "java"])
-def flavour(request: pytest.FixtureRequest) -> str:
+def backend(request: pytest.FixtureRequest) -> str:
     """Name the backend that the simulated core looks like."""
     return request.param
 

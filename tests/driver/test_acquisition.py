@@ -43,9 +43,9 @@ class MemorySpool:
 class Rig:
     """A loop that is ready to start, and everything around it."""
 
-    def __init__(self, *, tick_s=0.004, faults=None, flavour="python", spool_fails=None, buffer_mb=None, **plan):
+    def __init__(self, *, tick_s=0.004, faults=None, backend="python", spool_fails=None, buffer_mb=None, **plan):
         self.clock = SteppedClock(tick_s=tick_s)
-        self.core = MockCore(flavour, width=64, height=32, clock=self.clock, faults=faults, camera_counter=True)
+        self.core = MockCore(backend, width=64, height=32, clock=self.clock, faults=faults, camera_counter=True)
         self.adapter = wrap(self.core)
         if buffer_mb:
             self.adapter.set_buffer_mb(buffer_mb)
@@ -95,9 +95,9 @@ class TestPlan:
 class TestEnds:
     """Why a recording ends."""
 
-    def test_all_frames(self, flavour):
+    def test_all_frames(self, backend):
         """Each frame once, in order, with its counters."""
-        rig = Rig(frames=200, flavour=flavour)
+        rig = Rig(frames=200, backend=backend)
         assert rig.run() is EndReason.COMPLETED
         assert rig.spool.indices == list(range(200))
         assert rig.spool.losses == []
@@ -108,7 +108,7 @@ class TestEnds:
     @given(st.integers(1, 3), st.floats(0.0001, 0.03), st.booleans())
     def test_last_frame_is_never_lost(self, frames, tick_s, java):
         """However the end of a short sequence falls between two questions to the core."""
-        rig = Rig(frames=frames, tick_s=tick_s, flavour="java" if java else "python")
+        rig = Rig(frames=frames, tick_s=tick_s, backend="java" if java else "python")
         assert rig.run() is EndReason.COMPLETED
         assert rig.spool.indices == list(range(frames))
 
@@ -149,9 +149,9 @@ class TestEnds:
         rig.spool.put = lambda *frame: put(*frame) and rig.received == 4 and rig.loop.stop()
         assert rig.run() is EndReason.COMPLETED
 
-    def test_camera_ends_early(self, flavour):
+    def test_camera_ends_early(self, backend):
         """A camera reports errors in no other way than by too few frames."""
-        rig = Rig(frames=20, faults=Faults(end_after=5), flavour=flavour)
+        rig = Rig(frames=20, faults=Faults(end_after=5), backend=backend)
         assert rig.run() is EndReason.CAMERA_STOPPED
         assert rig.spool.indices == list(range(5))
         assert rig.spool.losses == [(5, 15, "camera")]
@@ -209,9 +209,9 @@ class TestEnds:
 class TestOverflow:
     """The core's buffer is full."""
 
-    def test_slow_consumer(self, flavour):
+    def test_slow_consumer(self, backend):
         """The buffered frames are taken, and the rest is missing in the core."""
-        rig = Rig(frames=5000, tick_s=100, buffer_mb=1, flavour=flavour)
+        rig = Rig(frames=5000, tick_s=100, buffer_mb=1, backend=backend)
         assert rig.run() is EndReason.OVERFLOW
         assert rig.spool.indices == list(range(FRAMES_PER_MB))
         assert rig.spool.losses == [(FRAMES_PER_MB, 5000 - FRAMES_PER_MB, "core")]
@@ -240,9 +240,9 @@ class TestOverflow:
         rig.loop.stop()
         assert rig.run() is EndReason.OVERFLOW
 
-    def test_camera_that_runs_on_can_be_started_again(self, flavour):
+    def test_camera_that_runs_on_can_be_started_again(self, backend):
         """Some cameras have to be stopped after an overflow, and complain even then."""
-        rig = Rig(frames=5000, tick_s=100, buffer_mb=1, flavour=flavour, faults=Faults(runs_on_after_overflow=True))
+        rig = Rig(frames=5000, tick_s=100, buffer_mb=1, backend=backend, faults=Faults(runs_on_after_overflow=True))
         assert rig.run() is EndReason.OVERFLOW
         assert rig.spool.losses == [(FRAMES_PER_MB, 5000 - FRAMES_PER_MB, "core")]
         rig.adapter.start_sequence(1)
@@ -284,9 +284,9 @@ class TestLosses:
         assert rig.spool.losses == [(4, 1, "camera"), (17, 2, "camera")]
 
     @pytest.mark.parametrize("pops", [{1}, {3}, {20}, {5, 6, 7, 8}, set(range(1, 40, 2))])
-    def test_pop_that_fails_although_a_frame_waits(self, flavour, pops):
+    def test_pop_that_fails_although_a_frame_waits(self, backend, pops):
         """The frame is taken later; nothing is lost."""
-        rig = Rig(frames=20, faults=Faults(empty_pops=frozenset(pops)), flavour=flavour)
+        rig = Rig(frames=20, faults=Faults(empty_pops=frozenset(pops)), backend=backend)
         assert rig.run() is EndReason.COMPLETED
         assert rig.spool.indices == list(range(20))
         assert rig.spool.losses == []
@@ -304,9 +304,9 @@ class TestFailures:
             ("is_buffer_overflowed", 6),
         ],
     )
-    def test_core_fails(self, flavour, method, call):
+    def test_core_fails(self, backend, method, call):
         """The error is the core's, the camera is stopped, and all frames that are short are in the ledger."""
-        rig = Rig(frames=20, faults=Faults(errors={method: {call: "cable pulled"}}), flavour=flavour)
+        rig = Rig(frames=20, faults=Faults(errors={method: {call: "cable pulled"}}), backend=backend)
         error = rig.run_into(CoreError)
         assert str(error).startswith(f"core.{method}() failed: ")
         assert str(error).endswith("cable pulled")

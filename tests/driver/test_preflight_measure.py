@@ -26,9 +26,9 @@ def no_copy(monkeypatch):
 class TestCamera:
     """`measure_camera`."""
 
-    def test_of_either_backend(self, mock, flavour):
+    def test_of_either_backend(self, mock, backend):
         """Frames came, pops took time, the camera is stopped and can be recorded afterwards."""
-        camera = mock(flavour=flavour)
+        camera = mock(backend=backend)
         rate = rehearse(camera)
         assert rate.frames > 0
         assert rate.fps > 0

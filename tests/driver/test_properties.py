@@ -6,9 +6,9 @@ from mmspool import CoreError, Property, SettingError
 
 
 @pytest.fixture
-def camera(mock, flavour):
-    """Return a simulated camera of either flavour."""
-    return mock(flavour=flavour)
+def camera(mock, backend):
+    """Return a simulated camera of either backend."""
+    return mock(backend=backend)
 
 
 class TestReading:

@@ -49,9 +49,9 @@ def failing_put(mocker):
 class TestEnds:
     """What the result and the file say of each end."""
 
-    def test_number_of_frames(self, mock, flavour, record, read):
+    def test_number_of_frames(self, mock, backend, record, read):
         """All frames in order, with the columns that the counters make."""
-        camera = mock(flavour=flavour, camera_counter=True)
+        camera = mock(backend=backend, camera_counter=True)
         result = record(camera, frames=250)
         file = read(result.path)
         assert result.end is EndReason.COMPLETED
@@ -227,9 +227,9 @@ class TestLosses:
 class TestFile:
     """What else is in the file."""
 
-    def test_metadata_and_detector(self, mock, flavour, record, read):
+    def test_metadata_and_detector(self, mock, backend, record, read):
         """The user's metadata, and the camera's settings as they were."""
-        camera = mock(flavour=flavour, label="Zyla", pixel_size_um=0.325)
+        camera = mock(backend=backend, label="Zyla", pixel_size_um=0.325)
         camera.exposure_ms = 20
         camera.roi = Roi(8, 16, 64, 32)
         camera.properties["TriggerMode"] = "External"
@@ -242,7 +242,7 @@ class TestFile:
         assert detector["sample_pixel_um"] == [0.325, 0.325]
         assert detector["acquisition_mode"] == "External"
         assert detector["camera"]["label"] == "Zyla"
-        assert detector["camera"]["backend"] == flavour
+        assert detector["camera"]["backend"] == backend
         assert detector["camera"]["properties"] == dict(camera.properties)
         assert file.stack.shape == (2, 32, 64)
 
@@ -556,9 +556,9 @@ class TestTimeLimit:
 class TestCamera:
     """`Camera` as a context manager, and what it takes."""
 
-    def test_takes_a_core(self, flavour, record, read):
+    def test_takes_a_core(self, backend, record, read):
         """A core that the script has already."""
-        core = MockCore(flavour, width=64, height=32)
+        core = MockCore(backend, width=64, height=32)
         core.set_exposure(1.0)
         with Camera(core) as camera:
             assert read(record(camera, frames=5).path).holds_first(5)

@@ -14,7 +14,7 @@ SIDE = 512
 def camera(request, mock):
     """Every kind of camera, with a square sensor, idle."""
     if request.param != "demo":
-        yield mock(flavour=request.param.removeprefix("mock-"), width=SIDE, height=SIDE)
+        yield mock(backend=request.param.removeprefix("mock-"), width=SIDE, height=SIDE)
         return
     with Camera.demo(width=SIDE, height=SIDE, buffer_mb=64) as camera:
         yield camera
@@ -332,9 +332,9 @@ class TestWhileASequenceRuns:
 class TestCamera:
     """The object itself."""
 
-    def test_says_what_it_is(self, mock, flavour):
+    def test_says_what_it_is(self, mock, backend):
         """Its repr names the camera and the backend."""
-        assert repr(mock(flavour=flavour, label="Zyla")) == f"<Camera Zyla ({flavour} core)>"
+        assert repr(mock(backend=backend, label="Zyla")) == f"<Camera Zyla ({backend} core)>"
 
     def test_core_without_a_camera_is_refused(self, mock):
         """A core without a camera is refused."""
