@@ -1,9 +1,9 @@
-"""Ways to a core: the one module that imports pycromanager and what comes with it, and only when it is asked to."""
+"""Ways to a core. What pycromanager brings is imported here and in the Java bridge's modules, when it is used."""
 
 import atexit
-import importlib
+import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -178,18 +178,19 @@ def _remote_core(port: int, timeout_s: float) -> Any:
         socket.create_connection((_HOST, port), timeout=timeout_s).close()
     except (OSError, OverflowError) as exc:
         raise ConnectError(f"no Micro-Manager answers on port {port} ({exc}): {advice}") from exc
-    remote = _import("mmpycorex.core").ZMQRemoteMMCoreJ
-    bridges = _import("pyjavaz.bridge").Bridge
+    with _imports():
+        from mmpycorex.core import ZMQRemoteMMCoreJ
+        from pyjavaz.bridge import Bridge
     # Before the bridge: without a server, the bridge's thread would die with a traceback.
     watch = ServerWatch(_HOST, port)
     if not watch.start(timeout_s):
         raise ConnectError(f"port {port} is open, but what listens there is not Micro-Manager's server: {advice}")
     limit_ms = round(timeout_s * 1000)
-    bridge = bridges.create_or_get_existing_bridge(port=port, timeout=limit_ms)
+    bridge = Bridge.create_or_get_existing_bridge(port=port, timeout=limit_ms)
     guard(bridge, watch)
     try:
         # pycromanager's Core() would return a core of this process in preference to the one at the port.
-        return remote(port=port, timeout=limit_ms)
+        return ZMQRemoteMMCoreJ(port=port, timeout=limit_ms)
     except Exception as exc:
         if not bridge._java_objects:
             bridge.close()
@@ -228,11 +229,13 @@ def wrap(core: Any) -> CoreAdapter:
     )
 
 
-def _import(name: str) -> Any:
+@contextlib.contextmanager
+def _imports() -> Iterator[None]:
+    """Turn a package that is missing or broken into a `ConnectError`."""
     try:
-        return importlib.import_module(name)
+        yield
     except ImportError as exc:
-        raise ConnectError(f"cannot import {name} ({exc}); install it with: pip install pycromanager") from exc
+        raise ConnectError(f"cannot import {exc.name} ({exc}); install it with: pip install pycromanager") from exc
 
 
 def _test_adapters() -> str:
@@ -246,7 +249,9 @@ def _test_adapters() -> str:
             f"mm-test-adapters {adapters} has device interface {adapters.split('.')[0]}, pymmcore {core} has "
             f"{''.join(interface)}, so no device could be loaded; {_DEMO_ADVICE}"
         )
-    return str(_import("mm_test_adapters").device_adapter_path())
+    with _imports():
+        import mm_test_adapters
+    return str(mm_test_adapters.device_adapter_path())
 
 
 def _nothing_to_load(_core: Any) -> None:
@@ -256,7 +261,8 @@ def _nothing_to_load(_core: Any) -> None:
 def _start_python(
     folder: str, config: str | None, buffer_mb: int, load: Callable[[Any], None], advice: str
 ) -> CoreAdapter:
-    launcher = _import("mmpycorex.launcher")
+    with _imports():
+        from mmpycorex import launcher
     before = list(launcher._PYMMCORES)
     try:
         launcher.create_core_instance(folder, config_file=config, python_backend=True, buffer_size_mb=buffer_mb)
@@ -284,7 +290,8 @@ def _start_python(
 
 
 def _start_java(folder: str, config: str, buffer_mb: int, port: int, timeout_s: float) -> CoreAdapter:
-    launcher = _import("mmpycorex.launcher")
+    with _imports():
+        from mmpycorex import launcher
     try:
         launcher.create_core_instance(
             folder, config_file=config, python_backend=False, buffer_size_mb=buffer_mb, port=port

@@ -9,9 +9,14 @@ from pathlib import Path
 
 from ...adapters import CoreAdapter
 from ...errors import CameraBusyError, CoreError
-from ...persistence.capacity.disk_rate import DiskRate
-from ...persistence.capacity.probes import check_folder, measure_copy, measure_disk
-from ...persistence.shared_ring.memory import default_buffer_bytes, largest_buffer_bytes
+from ...persistence.capacity import (
+    DiskRate,
+    check_folder,
+    default_buffer_bytes,
+    largest_buffer_bytes,
+    measure_copy,
+    measure_disk,
+)
 from ..interrupts import StopOnInterrupt
 from .verdict import FrameLoad, Measurements
 

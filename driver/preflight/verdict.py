@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...persistence.capacity.sizing import file_bytes, initial_allocation_bytes, ring_bytes, ring_frames
+from ...persistence.capacity import file_bytes, initial_allocation_bytes, ring_bytes, ring_frames
 
 STALLS_S = (1.0, 2.0, 5.0, 10.0)
 """Stalls of a disk for which rings are sized, seconds."""

@@ -17,7 +17,7 @@ from ..driver.preflight.verdict import (
     StallBuffer,
     Verdict,
 )
-from ..persistence.capacity.disk_rate import DiskRate
+from ..persistence.capacity import DiskRate
 from .output import print_rows
 
 Rows = list[tuple[str, str | Text]]

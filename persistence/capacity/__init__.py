@@ -1,1 +1,19 @@
-"""What this machine can do: the rate of its disk and its copies, and the sizes that follow."""
+"""What this machine can record: its disk's rate, the copy into shared memory, and the rings that it has memory for."""
+
+from ..shared_ring.memory import default_buffer_bytes, largest_buffer_bytes
+from .disk_rate import DiskRate
+from .probes import check_folder, measure_copy, measure_disk
+from .sizing import file_bytes, initial_allocation_bytes, ring_bytes, ring_frames
+
+__all__ = [
+    "DiskRate",
+    "check_folder",
+    "default_buffer_bytes",
+    "file_bytes",
+    "initial_allocation_bytes",
+    "largest_buffer_bytes",
+    "measure_copy",
+    "measure_disk",
+    "ring_bytes",
+    "ring_frames",
+]
