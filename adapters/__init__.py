@@ -1,22 +1,25 @@
 """Micro-Manager cores as the driver sees them: one interface, its two backends, and a simulated core."""
 
-from .connect import connect, demo, headless, sequence_tester, wrap
+from .connect import DemoKeywords, HeadlessKeywords, connect, demo, headless, sequence_tester, wrap
 from .core_adapter import MAX_FRAMES, CoreAdapter, Frame, FramePath, Image, ImageFormat, Roi
 from .java_bridge_adapter import JavaBridgeAdapter
-from .mock import Faults, MockCore, SteppedClock, frame_index
+from .mock import Faults, MockCore, MockKeywords, SteppedClock, frame_index
 from .pycromanager_adapter import PymmcoreAdapter
 from .tags import frame_metadata, timestamp_source
 
 __all__ = [
     "MAX_FRAMES",
     "CoreAdapter",
+    "DemoKeywords",
     "Faults",
     "Frame",
     "FramePath",
+    "HeadlessKeywords",
     "Image",
     "ImageFormat",
     "JavaBridgeAdapter",
     "MockCore",
+    "MockKeywords",
     "PymmcoreAdapter",
     "Roi",
     "SteppedClock",

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from ..errors import ConnectError
 from .camel_case_core import CamelCaseCore, has_camel_case
@@ -19,12 +19,33 @@ from .pycromanager_adapter import PymmcoreAdapter
 DEFAULT_PORT = 4827
 """The port of Micro-Manager's ZMQ server."""
 
+
+class DemoKeywords(TypedDict, total=False):
+    """The options of `demo`."""
+
+    width: int
+    height: int
+    pixel_type: str
+    buffer_mb: int
+
+
+class HeadlessKeywords(TypedDict, total=False):
+    """The options of `headless`."""
+
+    backend: Literal["python", "java"]
+    buffer_mb: int
+    port: int
+    timeout_s: float
+
+
 _HOST = "127.0.0.1"
 _WRAP_TIMEOUT_S = 5.0
 
 _CAMERA = "Camera"
 _HUB = "THub"
-_DEMO_ADVICE = "install a matching pair with: pip install 'mmspool[demo]'"
+_DEMO_ADVICE = (
+    "install a matching pair with: pip install 'mm-test-adapters>=75.20261014,<76' 'pymmcore>=12.5.1.75.0,<12.5.1.76'"
+)
 _DEMO_SETUP_ADVICE = f"check the arguments; if the device itself does not load, {_DEMO_ADVICE}"
 
 

@@ -56,12 +56,16 @@ class Frame(NamedTuple):
 
 
 class ImageFormat(NamedTuple):
-    """What the next frame will look like: ``(height, width)`` pixels of ``dtype``, ``bit_depth`` bits significant."""
+    """What the next frame will look like: ``(height, width)`` pixels of ``dtype``, ``bit_depth`` bits significant.
+
+    ``components`` is 1 for grey, 4 for colours packed into each pixel's number.
+    """
 
     height: int
     width: int
     dtype: np.dtype[Any]
     bit_depth: int
+    components: int = 1
 
 
 class FramePath(NamedTuple):

@@ -144,7 +144,7 @@ class PycromanagerAdapter(CoreAdapter):
                 "expected 1, 2 or 4 bytes of 1 component, or 4 or 8 bytes of 4: choose another PixelType"
             )
         height, width = int(self._call("get_image_height")), int(self._call("get_image_width"))
-        return ImageFormat(height, width, dtype, int(self._call("get_image_bit_depth")))
+        return ImageFormat(height, width, dtype, int(self._call("get_image_bit_depth")), layout[1])
 
     def pixel_size_um(self) -> float:
         return float(self._call("get_pixel_size_um"))
@@ -152,7 +152,7 @@ class PycromanagerAdapter(CoreAdapter):
     def snap(self) -> Image:
         self._call("snap_image")
         pixels = self._call("get_image")
-        height, width, dtype, _ = self.image_format()
+        height, width, dtype, *_ = self.image_format()
         return _image(pixels, height, width, dtype)
 
     def set_buffer_mb(self, megabytes: int) -> None:
@@ -160,7 +160,7 @@ class PycromanagerAdapter(CoreAdapter):
 
     def buffer_capacity(self) -> int:
         # The core's own figure stays that of the last sequence until the next one starts.
-        height, width, dtype, _ = self.image_format()
+        height, width, dtype, *_ = self.image_format()
         frame_bytes = height * width * dtype.itemsize
         if not frame_bytes:
             raise CoreError(f"the camera's frames have no pixels ({height} x {width}): set the region again")

@@ -1,7 +1,9 @@
 """Controlling a camera and recording it."""
 
 from .camera import Camera
+from .interrupts import end_recordings_on_signals
 from .mda import MDASink, MDASpooling, spool_mda
+from .options import RecordingKeywords
 from .process_fn import ProcessFn
 from .properties import Properties, Property
 from .result import EndReason, RecordResult, RecordStats
@@ -17,6 +19,8 @@ __all__ = [
     "Property",
     "RecordResult",
     "RecordStats",
+    "RecordingKeywords",
     "RunningRecording",
+    "end_recordings_on_signals",
     "spool_mda",
 ]

@@ -20,7 +20,7 @@ _ENDING_S = 10.0  # for a core to give the rest of its frames and to say that it
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class StopConditions:
     """When a recording ends: whatever comes first of what is set.
 
     Parameters
@@ -63,16 +63,17 @@ class Acquisition:
         The core, idle and configured.
     spool
         Where the frames go.
-    plan
+    conditions
         When to end.
     """
 
-    def __init__(self, core: CoreAdapter, spool: Spool, plan: Plan) -> None:
+    def __init__(self, core: CoreAdapter, spool: Spool, conditions: StopConditions) -> None:
         self._core = core
         self._spool = spool
-        self._plan = plan
+        self._conditions = conditions
         self._watch = GapDetector()
         self._stop = False
+        self._stopped_by = ""
         self._failure: BaseException | None = None
         self._received = 0
         self._lost = 0
@@ -84,15 +85,15 @@ class Acquisition:
         self._last_frame = 0.0
 
     @property
-    def plan(self) -> Plan:
+    def conditions(self) -> StopConditions:
         """When it ends."""
-        return self._plan
+        return self._conditions
 
     @property
     def stats(self) -> RecordStats:
         """How it stands."""
         return RecordStats(
-            frames_requested=self._plan.frames,
+            frames_requested=self._conditions.frames,
             frames_received=self._received,
             core_waiting=self._waiting,
             core_peak=self._core_peak,
@@ -102,17 +103,27 @@ class Acquisition:
         )
 
     @property
+    def stopped_by(self) -> str:
+        """Name of the signal that ended it; empty for none."""
+        return self._stopped_by
+
+    @property
     def duration_s(self) -> float:
         """From the start to the last frame so far."""
         return max(0.0, self._last_frame - self._started)
 
     def start(self) -> None:
         """Start the camera: a finite count and stop-on-overflow, since any other way loses frames silently."""
-        self._core.start_sequence(self._plan.frames or MAX_FRAMES)
+        self._core.start_sequence(self._conditions.frames or MAX_FRAMES)
         self._started = self._last_frame = time.monotonic()
 
-    def stop(self) -> None:
-        """Ask the loop to stop the camera, take what it made and return; from any thread or signal handler."""
+    def stop(self, by: str = "") -> None:
+        """Ask the loop to stop the camera, take what it made and return; from any thread or signal handler.
+
+        ``by`` is the name of the signal that asked for it, if one did; the first one counts.
+        """
+        if not self._stop:
+            self._stopped_by = by
         self._stop = True  # an Event has a lock, on which a signal handler that interrupted it would wait for ever
 
     def run(self) -> EndReason:
@@ -125,10 +136,10 @@ class Acquisition:
         SpoolError
             The spool failed.
         BaseException
-            What the plan's ``until`` raised; all frames that the camera made are in the spool.
+            What ``until`` raised; all frames that the camera made are in the spool.
         """
         try:
-            end = self._account(self._take_all())
+            end = self._close_ledger(self._take_all())
         except Exception as exc:
             self._stop_after(exc)
             raise
@@ -139,7 +150,7 @@ class Acquisition:
     def _take_all(self) -> EndReason | None:
         """Take frames until there are no more; return why the camera was stopped, None when it ended by itself."""
         end: EndReason | None = None
-        moved = time.monotonic()
+        last_progress = time.monotonic()
         while True:
             running = self._core.is_sequence_running()  # before remaining: the other order loses the last frame
             self._waiting = self._core.remaining()
@@ -150,10 +161,10 @@ class Acquisition:
             # One that has ended by itself is not stopped by anybody, though its frames are still to be taken.
             if running and end is None and (end := self._reason_to_stop()):
                 self._core.stop_sequence()
-                moved = time.monotonic()
+                last_progress = time.monotonic()
             if got or (running and end is None):
-                moved = time.monotonic()
-            elif time.monotonic() - moved > _ENDING_S:
+                last_progress = time.monotonic()
+            elif time.monotonic() - last_progress > _ENDING_S:
                 raise CoreError(
                     f"the core does not come to an end: for {_ENDING_S:g} s it gave no frame, says that "
                     f"{self._waiting} wait, and that its sequence {'runs' if running else 'has ended'}"
@@ -192,22 +203,22 @@ class Acquisition:
         self._last_frame = time.monotonic()
 
     def _reason_to_stop(self) -> EndReason | None:
-        plan, now = self._plan, time.monotonic()
+        conditions, now = self._conditions, time.monotonic()
         quiet_s = now - self._last_frame
         if self._stop:
             return EndReason.STOPPED
-        if plan.seconds is not None and now - self._started >= plan.seconds:
+        if conditions.seconds is not None and now - self._started >= conditions.seconds:
             return EndReason.COMPLETED
-        if plan.frames is not None and self._received >= plan.frames and quiet_s > _GRACE_S:
+        if conditions.frames is not None and self._received >= conditions.frames and quiet_s > _GRACE_S:
             return EndReason.COMPLETED  # some cameras run on until they are stopped
-        if quiet_s > plan.frame_timeout_s:
+        if quiet_s > conditions.frame_timeout_s:
             return EndReason.TIMEOUT
         return self._asked_by_script()
 
     def _asked_by_script(self) -> EndReason | None:
         """Ask ``until``; when it fails, the frames that were made are taken before it is told."""
         try:
-            return EndReason.COMPLETED if self._plan.until is not None and self._plan.until() else None
+            return EndReason.COMPLETED if self._conditions.until is not None and self._conditions.until() else None
         except BaseException as exc:  # noqa: BLE001 - raised by run
             self._failure = exc
             return EndReason.FAILED
@@ -228,11 +239,11 @@ class Acquisition:
         elif not_put := waiting + self._in_transit:
             exc.add_note(f"the camera had made {not_put:,} more frames, which were not recorded")
 
-    def _account(self, end: EndReason | None) -> EndReason:
+    def _close_ledger(self, end: EndReason | None) -> EndReason:
         """Find out why the camera is silent, and what is missing at the end."""
         if self._core.is_overflowed():
             end = EndReason.OVERFLOW
-        elif self._plan.frames is not None and self._received + self._lost >= self._plan.frames:
+        elif self._conditions.frames is not None and self._received + self._lost >= self._conditions.frames:
             end = EndReason.COMPLETED
         elif end is None:
             end = EndReason.CAMERA_STOPPED
@@ -245,7 +256,7 @@ class Acquisition:
 
     def _enter_shortage(self, stage: str, known: int) -> None:
         """Enter the frames that were asked for and never came; without a number, those ``known`` to be lost."""
-        short = known if self._plan.frames is None else self._plan.frames - self._received - self._lost
+        short = known if self._conditions.frames is None else self._conditions.frames - self._received - self._lost
         if short > 0:
             self._enter_loss(short, stage)
 

@@ -2,25 +2,24 @@
 
 import os
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
-
-from rich.console import Console
+from typing import Any, Self, Unpack
 
 from .. import adapters
-from ..adapters import CoreAdapter, MockCore
-from ..errors import CameraBusyError, CoreError, SpoolError
-from ..persistence import Spool, buffer_bytes_for
-from .acquisition import Acquisition, Plan
+from ..adapters import CoreAdapter, DemoKeywords, HeadlessKeywords, MockCore, MockKeywords
+from ..errors import CameraBusyError, CoreError, SettingError, SpoolError
+from ..persistence import Spool, SpoolOptions, buffer_bytes_for, check_output_path, refuse_unknown_options
+from .acquisition import Acquisition, StopConditions
 from .interrupts import StopOnInterrupt
-from .progress import follow
-from .result import RecordResult
-from .running import RunningRecording
+from .options import RecordingKeywords
+from .result import RecordResult, RecordStats
+from .running import RunningRecording, report_progress
 from .settings import CameraSettings
 
 _FRAME_TIMEOUT_S = 10.0
+_STOP_KEYWORDS = ("frames", "seconds", "until", "frame_timeout_s")
 
 
 class Camera(CameraSettings):
@@ -46,8 +45,9 @@ class Camera(CameraSettings):
         self._last_recording: Callable[[], RunningRecording | None] = lambda: None
 
     @classmethod
-    def demo(cls, **options: Any) -> Self:
+    def demo(cls, **options: Unpack[DemoKeywords]) -> Self:
         """Start a real core with Micro-Manager's DemoCamera; see `mmspool.adapters.demo` for the options."""
+        refuse_unknown_options("Camera.demo", options, DemoKeywords.__annotations__)
         return cls(adapters.demo(**options))
 
     @classmethod
@@ -56,29 +56,18 @@ class Camera(CameraSettings):
         return cls(adapters.connect(port, timeout_s=timeout_s))
 
     @classmethod
-    def headless(
-        cls, mm_dir: str | Path, config: str | Path, *, backend: Literal["python", "java"] = "python", **options: Any
-    ) -> Self:
+    def headless(cls, mm_dir: str | Path, config: str | Path, **options: Unpack[HeadlessKeywords]) -> Self:
         """Start Micro-Manager's core without its windows; see `mmspool.adapters.headless` for the options."""
-        return cls(adapters.headless(mm_dir, config, backend=backend, **options))
+        refuse_unknown_options("Camera.headless", options, HeadlessKeywords.__annotations__)
+        return cls(adapters.headless(mm_dir, config, **options))
 
     @classmethod
-    def mock(cls, **options: Any) -> Self:
+    def mock(cls, **options: Unpack[MockKeywords]) -> Self:
         """Use a simulated core, without Micro-Manager; see `mmspool.adapters.MockCore` for the options."""
+        refuse_unknown_options("Camera.mock", options, MockKeywords.__annotations__)
         return cls(MockCore(**options))
 
-    def start_recording(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        frames: int | None = None,
-        seconds: float | None = None,
-        until: Callable[[], bool] | None = None,
-        frame_timeout_s: float | None = None,
-        core_buffer_mb: int | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        **spool_options: Any,
-    ) -> RunningRecording:
+    def start_recording(self, path: str | os.PathLike[str], **options: Unpack[RecordingKeywords]) -> RunningRecording:
         """Start a recording and return at once.
 
         Parameters
@@ -86,81 +75,78 @@ class Camera(CameraSettings):
         path
             The HDF5 file to make.
         frames, seconds, until
-            When to end: after so many frames, so many seconds, or when ``until()`` is true (called often, from another
-            thread); whatever comes first. Without any of them: until `RunningRecording.stop`.
+            When to end: after this many frames, this many seconds, or when ``until()`` is true (called often, from
+            another thread); whatever comes first. Without any of them: until `RunningRecording.stop`.
         frame_timeout_s
-            End when no frame came for so long; by default 10 s and ten exposures. ``math.inf`` waits for ever for a
-            trigger.
+            End when no frame came for this long; by default 10 s and ten exposures. ``math.inf`` waits without limit
+            for a trigger.
         core_buffer_mb
             Size of the core's circular buffer; by default it is left as it is.
-        metadata
-            Anything JSON can hold; stored with the recording.
-        spool_options
-            ``buffer_bytes`` (by default as for `Spool`, but no more than ``frames`` need), ``on_full``,
-            ``timeout_s``, ``overwrite``, ...: see `Spool`.
+        buffer_bytes
+            Size of the ring; by default as for `Spool`, but no more than ``frames`` need.
+        options
+            ``on_full``, ``timeout_s``, ``overwrite``, ``metadata``, ``compression``, ...: see `SpoolOptions`.
 
         Raises
         ------
+        TypeError
+            There is no such option; the message names the nearest.
+        ValueError
+            An option makes no sense.
+        SettingError
+            The frames cannot be recorded as they are: colour, or several cameras in one.
         CameraBusyError
             A sequence is running, or the frames of the last one are still being taken from the core.
         CoreError
             The camera does not start. No file is left behind.
         StorageError
             The file or the ring cannot be made.
-        ValueError
-            An option makes no sense.
         KeyboardInterrupt
             Ctrl-C while it started; the recording was stopped and its file closed.
         """
         with StopOnInterrupt() as interrupt:
-            recording = self._start(
-                path,
-                frames=frames,
-                seconds=seconds,
-                until=until,
-                frame_timeout_s=frame_timeout_s,
-                core_buffer_mb=core_buffer_mb,
-                metadata=metadata,
-                spool_options=spool_options,
-            )
-            interrupt.watch(recording.stop)
+            recording = self._start(Path(path), options)
+            interrupt.watch(recording.stop_on_signal)
             if interrupt.asked:
                 recording.join()
         if interrupt.asked:
             raise KeyboardInterrupt
         return recording
 
-    def _start(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        frames: int | None,
-        seconds: float | None,
-        until: Callable[[], bool] | None,
-        frame_timeout_s: float | None,
-        core_buffer_mb: int | None,
-        metadata: Mapping[str, Any] | None,
-        spool_options: dict[str, Any],
-    ) -> RunningRecording:
-        timeout = _FRAME_TIMEOUT_S + self.exposure_ms / 100 if frame_timeout_s is None else frame_timeout_s
-        plan = Plan(frames=frames, seconds=seconds, until=until, frame_timeout_s=timeout)
-        self._require_idle("a new recording")
+    def _start(self, path: Path, options: RecordingKeywords) -> RunningRecording:
+        refuse_unknown_options("a recording", options, RecordingKeywords.__annotations__)
+        # Everything that can be refused without the camera is, before it is touched.
+        timeout = options.get("frame_timeout_s")
+        if timeout is None:
+            timeout = _FRAME_TIMEOUT_S + self.exposure_ms / 100
+        conditions = StopConditions(
+            frames=options.get("frames"),
+            seconds=options.get("seconds"),
+            until=options.get("until"),
+            frame_timeout_s=timeout,
+        )
+        own = (*_STOP_KEYWORDS, "core_buffer_mb")
+        spool_options: dict[str, Any] = {name: value for name, value in options.items() if name not in own}
+        SpoolOptions(**spool_options)
+        check_output_path(path, overwrite=options.get("overwrite", False))
+        self._require_idle("start a recording")
+        self._require_recordable()
+        core_buffer_mb = options.get("core_buffer_mb")
         if core_buffer_mb is not None:
             self.core.set_buffer_mb(core_buffer_mb)
         image = self.image_format
-        if frames is not None and spool_options.get("buffer_bytes") is None:
+        if conditions.frames is not None and spool_options.get("buffer_bytes") is None:
             frame_bytes = image.height * image.width * image.dtype.itemsize
-            spool_options["buffer_bytes"] = buffer_bytes_for(frame_bytes, frames)
+            spool_options["buffer_bytes"] = buffer_bytes_for(frame_bytes, conditions.frames)
         spool = Spool(
             path,
             shape=(image.height, image.width),
             dtype=image.dtype,
             info=self.detector_info(),
-            metadata=metadata,
             **spool_options,
         )
         try:
-            acquisition = Acquisition(self.core, spool, plan)
+            acquisition = Acquisition(self.core, spool, conditions)
             acquisition.start()
             recording = RunningRecording(acquisition, spool)
             self._last_recording = weakref.ref(recording)
@@ -169,6 +155,26 @@ class Camera(CameraSettings):
             self._undo_start(spool, exc)
             raise
         return recording
+
+    def _require_recordable(self) -> None:
+        """Refuse what would be recorded wrong: colours packed into one number, frames of several cameras in one stack.
+
+        Raises
+        ------
+        SettingError
+            Which it is, and what to do.
+        """
+        device, image = self.core.device_info(self.label), self.core.image_format()
+        if (device["library"], device["name"]) == ("Utilities", "Multi Camera"):
+            raise SettingError(
+                f"{self.label} is a Multi Camera, whose frames of several cameras would be mixed in one stack: choose "
+                "one of its cameras as the core's camera, and record each from a process of its own"
+            )
+        if image.components > 1:
+            raise SettingError(
+                f"{self.label} gives colour frames of {image.components} components a pixel, which are not recorded: "
+                "choose a grey PixelType, such as 16bit (pixel_type, --pixel-type)"
+            )
 
     def _undo_start(self, spool: Spool, exc: BaseException) -> None:
         """Leave neither a file nor a running camera behind; that this fails too must not hide why it did not start.
@@ -190,8 +196,8 @@ class Camera(CameraSettings):
         self,
         path: str | os.PathLike[str],
         *,
-        progress: bool | Console = False,
-        **options: Any,
+        progress: bool | Callable[[RecordStats], object] = False,
+        **options: Unpack[RecordingKeywords],
     ) -> RecordResult:
         """Record and return when it has ended; Ctrl-C ends it too, with everything received in the file.
 
@@ -200,7 +206,8 @@ class Camera(CameraSettings):
         path
             The HDF5 file to make.
         progress
-            True shows progress on the terminal's error output, or on the console given.
+            True shows progress on the terminal's error output. A function is called five times a second with the
+            figures; one that raises is logged and not called again.
         options
             As for `start_recording`.
 
@@ -217,12 +224,15 @@ class Camera(CameraSettings):
             The file could not be made or written; what was written stays readable.
         """
         with StopOnInterrupt() as interrupt, self.start_recording(path, **options) as recording:
-            interrupt.watch(recording.stop)
+            interrupt.watch(recording.stop_on_signal)
             while True:
                 try:
-                    if progress:
-                        console = progress if isinstance(progress, Console) else Console(stderr=True)
-                        follow(recording, Path(path).absolute(), options.get("seconds"), console)
+                    if progress is True:
+                        from .progress import show_progress  # rich takes long to import
+
+                        show_progress(recording, Path(path).absolute(), options.get("seconds"))
+                    elif progress:
+                        report_progress(recording, progress)
                     result = recording.wait()
                 except KeyboardInterrupt:  # from a signal handler of the script's own
                     recording.stop()
@@ -249,11 +259,11 @@ class Camera(CameraSettings):
     def __repr__(self) -> str:
         return f"<Camera {self.label} ({self.core.backend} core)>"
 
-    def _require_idle(self, what: str) -> None:
+    def _require_idle(self, action: str) -> None:
         recording = self._last_recording()
         if recording is not None and recording.taking:
             raise CameraBusyError(
-                f"{what} of {self.label} has to wait: a recording still takes its frames from the core; "
-                "stop() it or wait() for it first"
+                f"cannot {action} of {self.label} while a recording takes its frames from the core: stop() it or "
+                "wait() for it first"
             )
-        super()._require_idle(what)
+        super()._require_idle(action)

@@ -7,7 +7,7 @@ from ..adapters import Frame
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """So many frames are missing before the frame just looked at, lost at ``stage``."""
+    """``count`` frames are missing before the frame just looked at, lost at ``stage``."""
 
     count: int
     stage: str

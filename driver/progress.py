@@ -16,12 +16,14 @@ from rich.text import Text
 
 from .forecast import Forecast
 from .result import RecordStats
-from .running import RunningRecording
+from .running import RunningRecording, report_progress
 
 _log = logging.getLogger("mmspool")
 
-_REFRESH_S = 0.2
 _PLAIN_S = 2.0  # between two lines where there is no terminal to rewrite one
+_GAP = 2
+_BAR, _LEAST_BAR = 20, 6
+_DISPENSABLE = ("disk free", "core", "written", "left")  # from a narrow terminal, in this order
 _SMOOTHING = 0.7  # of the rate, from one refresh to the next
 
 
@@ -56,11 +58,11 @@ class ProgressLine:
         return {
             "frames": f"{stats.frames_received:,}{of}",
             "rate": f"{self._fps:,.0f} fps {self._mbps:,.0f} MB/s",
-            "written": f"{spool.bytes_stored / 1e9:,.1f} GB",
-            "queue": f"{spool.ring_used:,}/{spool.ring_frames:,}",
+            "written": _size(spool.bytes_stored),
+            "ring": f"{spool.ring_used:,}/{spool.ring_frames:,}",
             "core": f"{stats.core_waiting:,}/{stats.core_capacity:,}",
             "lost": f"{spool.frames_lost:,}",
-            "disk free": f"{free / 1e9:,.0f} GB",
+            "disk free": _size(free),
             "left": _clock(left),
         } | ({"forecast": warning} if warning else {})
 
@@ -87,20 +89,33 @@ class ProgressLine:
         return until_full
 
 
-def follow(recording: RunningRecording, path: Path, seconds: float | None, console: Console) -> None:
+def show_progress(
+    recording: RunningRecording, path: Path, seconds: float | None, console: Console | None = None
+) -> None:
     """Show a recording's progress until it ends: one line that is rewritten, or plain lines off a terminal.
 
-    A display that fails, on a terminal that is gone for one, is logged; the recording goes on.
+    Parameters
+    ----------
+    recording
+        Running.
+    path, seconds
+        As for `ProgressLine`.
+    console
+        Where; by default the error output.
     """
     line = ProgressLine(path, seconds)
     try:
-        with _display(console) as show:
-            while recording.running:
-                stats = recording.stats
-                show(line.fields(stats, time.monotonic()), line.fraction(stats))
-                recording.join(_REFRESH_S)
-    except Exception:  # noqa: BLE001 - whatever it was, frames are worth more
-        _log.warning("the progress cannot be shown; the recording goes on", exc_info=True)
+        with _display(console or Console(stderr=True, markup=False, emoji=False)) as show:
+            report_progress(recording, lambda stats: show(line.fields(stats, time.monotonic()), line.fraction(stats)))
+    except Exception:  # noqa: BLE001 - leaving the display writes to the terminal too
+        _log.warning("the progress line could not be removed", exc_info=True)
+
+
+def _size(count: float) -> str:
+    """Return a number of bytes in the unit that fits, with about three digits."""
+    power = next((power for power in (1, 2, 3) if count < 999.5 * 1e3**power), 4)
+    number = count / 1e3**power
+    return f"{number:,.{1 if number < 99.95 else 0}f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"
 
 
 def _clock(seconds: float) -> str:
@@ -130,7 +145,7 @@ class _Show:
 
     def __call__(self, fields: dict[str, str], fraction: float | None) -> None:
         if self.live is not None:
-            self.live.update(_row(fields, fraction), refresh=True)
+            self.live.update(_row(fields, fraction, self._console.width), refresh=True)
         elif time.monotonic() >= self._next:
             self._next = time.monotonic() + _PLAIN_S
             self._console.print(
@@ -138,9 +153,24 @@ class _Show:
             )
 
 
-def _row(fields: dict[str, str], fraction: float | None) -> Table:
-    table = Table.grid(padding=(0, 2))
-    bar = ProgressBar(total=1.0, completed=fraction or 0.0, width=20, pulse=fraction is None)
-    table.add_row(*(Text(name, "dim") for name in ("", *fields)))
-    table.add_row(bar, *(Text(value, "yellow" if name == "forecast" else "") for name, value in fields.items()))
+def _row(fields: dict[str, str], fraction: float | None, width: int) -> Table:
+    shown, bar_width = _fit(fields, width)
+    table = Table.grid(padding=(0, _GAP))
+    for _ in range(len(shown) + bool(bar_width)):
+        table.add_column(no_wrap=True)
+    bar = [ProgressBar(total=1.0, completed=fraction or 0.0, width=bar_width, pulse=fraction is None)] * bool(bar_width)
+    table.add_row(*[""] * len(bar), *(Text(name, "dim") for name in shown))
+    table.add_row(*bar, *(Text(value, "yellow" if name == "forecast" else "") for name, value in shown.items()))
     return table
+
+
+def _fit(fields: dict[str, str], width: int) -> tuple[dict[str, str], int]:
+    """Return the fields that fit in a terminal's width, and the bar's: what is least needed goes first."""
+    shown = dict(fields)
+    for name in ("", *_DISPENSABLE):
+        shown.pop(name, None)
+        # The last column is not used: some terminals begin a new line after it.
+        room = width - 1 - sum(max(len(name), len(value)) + _GAP for name, value in shown.items())
+        if room >= 0:
+            break
+    return shown, min(_BAR, room) if room >= _LEAST_BAR else 0

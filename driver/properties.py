@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from ..adapters import CoreAdapter
-from ..errors import SettingError
+from ..errors import PropertyNotFoundError, SettingError
 
 _TOLERANCE = 0.01  # cameras round numbers to what their electronics can do
 
@@ -42,9 +42,10 @@ class Properties(Mapping[str, str]):
         self._core = core
         self._device = device
         self._before_set = before_set
+        self._names: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> str:
-        """Return the present value; ``KeyError`` with similar names if there is no such property."""
+        """Return the present value; ``PropertyNotFoundError`` with similar names if there is no such property."""
         self._require(name)
         return self._core.get_property(self._device, name)
 
@@ -53,8 +54,8 @@ class Properties(Mapping[str, str]):
 
         Raises
         ------
-        KeyError
-            The camera has no such property.
+        PropertyNotFoundError
+            The camera has no such property; it is a ``KeyError`` too.
         SettingError
             The value is not allowed, or the camera made something else of it.
         CameraBusyError
@@ -69,19 +70,25 @@ class Properties(Mapping[str, str]):
             raise SettingError(f"{self._device}.{name} was set to {text!r}, but the camera made it {got!r}")
 
     def __contains__(self, name: object) -> bool:
-        return name in self._core.property_names(self._device)
+        return name in self._names or name in self._read_names()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._core.property_names(self._device))
+        return iter(self._read_names())
 
     def __len__(self) -> int:
-        return len(self._core.property_names(self._device))
+        return len(self._read_names())
 
     def __repr__(self) -> str:
         return f"<{len(self)} properties of {self._device}>"
 
     def describe(self, name: str) -> Property:
-        """Return a property with its allowed values and limits; ``KeyError`` if there is none of this name."""
+        """Return a property with its allowed values and limits.
+
+        Raises
+        ------
+        PropertyNotFoundError
+            The camera has no such property; it is a ``KeyError`` too.
+        """
         self._require(name)
         return Property(
             name=name,
@@ -91,11 +98,15 @@ class Properties(Mapping[str, str]):
             read_only=self._core.is_read_only(self._device, name),
         )
 
+    def _read_names(self) -> tuple[str, ...]:
+        """Ask the device; over the Java bridge that is a call for each name, so known names are kept."""
+        self._names = self._core.property_names(self._device)
+        return self._names
+
     def _require(self, name: str) -> None:
-        names = self._core.property_names(self._device)
-        if name not in names:
-            similar = get_close_matches(name, names, n=3) or names
-            raise KeyError(f"{self._device} has no property {name!r}; it has {', '.join(similar)}")
+        if name not in self:
+            similar = get_close_matches(name, self._names, n=3) or self._names
+            raise PropertyNotFoundError(f"{self._device} has no property {name!r}; it has {', '.join(similar)}")
 
 
 def _accepted(described: Property, value: str) -> str:

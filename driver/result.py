@@ -59,13 +59,13 @@ class RecordResult:
 
     Attributes
     ----------
-    path, frames, file_bytes
+    path, frames_written, file_bytes
         The file, the frames in it, its size.
     frames_requested
         How many were asked for, if a number was.
     frames_lost, losses
         How many are known to be missing, and where (see `Loss`).
-    end
+    end_reason
         Why it ended.
     state
         What the file says: ``"complete"``, ``"incomplete"`` or ``"interrupted"``.
@@ -76,16 +76,20 @@ class RecordResult:
     """
 
     path: Path
-    frames: int
+    frames_written: int
     frames_requested: int | None
     frames_lost: int
     losses: tuple[Loss, ...]
-    end: EndReason
+    end_reason: EndReason
     state: str
     file_bytes: int
     duration_s: float
-    mb_per_s: float
     stats: RecordStats
+
+    @property
+    def mb_per_s(self) -> float:
+        """Pixels written, MB (10^6 bytes) a second, from making the file to closing it."""
+        return self.stats.spool.mb_per_s
 
     @property
     def complete(self) -> bool:
@@ -93,19 +97,17 @@ class RecordResult:
         return self.state == "complete"
 
 
-def make_result(spooled: SpoolResult, end: EndReason, duration_s: float, stats: RecordStats) -> RecordResult:
+def make_result(spooled: SpoolResult, end_reason: EndReason, duration_s: float, stats: RecordStats) -> RecordResult:
     """Combine what the spool and the loop know."""
-    megabytes = spooled.stats.bytes_written / 1e6
     return RecordResult(
         path=spooled.path,
-        frames=spooled.frames_written,
+        frames_written=spooled.frames_written,
         frames_requested=stats.frames_requested,
         frames_lost=spooled.frames_lost,
         losses=spooled.losses,
-        end=end,
+        end_reason=end_reason,
         state=spooled.state,
         file_bytes=spooled.file_bytes,
         duration_s=duration_s,
-        mb_per_s=megabytes / duration_s if duration_s > 0 else 0.0,
         stats=stats,
     )

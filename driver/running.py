@@ -1,15 +1,21 @@
 """A recording that runs in the background of a script."""
 
 import atexit
+import logging
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from ..errors import CameraBusyError
 from ..persistence import Spool
 from .acquisition import Acquisition
 from .result import EndReason, RecordResult, RecordStats, make_result
 
+_log = logging.getLogger("mmspool")
+
+_REFRESH_S = 0.2
 _SLICE_S = 0.2  # on Windows, Ctrl-C waits for the end of a wait
 
 
@@ -33,7 +39,11 @@ class RunningRecording:
         self._result: RecordResult | None = None
         self._error: BaseException | None = None
         self._taking = False
-        self._ended = threading.Event()  # a join that Ctrl-C interrupts takes the thread for dead (Python 3.11)
+        # Neither an Event nor Thread.join: a signal handler may wait here too while it interrupts such a wait, and a
+        # join that Ctrl-C interrupts takes the thread for dead (Python 3.11).
+        self._ended = False
+        self._gate = threading.Lock()
+        self._gate.acquire()
         self._thread = threading.Thread(target=self._run, name="mmspool-acquisition", daemon=True)
 
     def begin(self) -> None:
@@ -50,7 +60,7 @@ class RunningRecording:
     @property
     def running(self) -> bool:
         """Whether frames are still taken or written."""
-        return not self._ended.is_set()
+        return not self._ended
 
     @property
     def taking(self) -> bool:
@@ -66,14 +76,23 @@ class RunningRecording:
         """Ask for the end and return at once; what the camera has made until then is recorded. Idempotent."""
         self._acquisition.stop()
 
+    def stop_on_signal(self, name: str) -> None:
+        """Stop as `stop` does; the file names the signal (empty for Ctrl-C)."""
+        self._acquisition.stop(name)
+
     def join(self, timeout_s: float | None = None) -> bool:
         """Wait for the end without asking how it was; False if it has not ended in ``timeout_s`` seconds."""
+        if threading.current_thread() is self._thread and not self._ended:
+            raise CameraBusyError(
+                "the recording's own thread, which calls until(), cannot wait for its end: use stop()"
+            )
         end = None if timeout_s is None else time.monotonic() + timeout_s
-        while not self._ended.is_set():
+        while not self._ended:
             left = _SLICE_S if end is None else min(_SLICE_S, end - time.monotonic())
             if left <= 0:
                 return False
-            self._ended.wait(left)
+            if self._gate.acquire(timeout=left):
+                self._gate.release()
         return True
 
     def wait(self, timeout_s: float | None = None) -> RecordResult | None:
@@ -129,16 +148,19 @@ class RunningRecording:
             finally:
                 self._taking = False
             # Stopped before the end that was asked for: the file must not pass for a whole one.
-            early = end is EndReason.STOPPED and not self._acquisition.plan.open_ended
+            early = end is EndReason.STOPPED and not self._acquisition.conditions.open_ended
+            signal_name = self._acquisition.stopped_by if end is EndReason.STOPPED else ""
+            by = f" ({signal_name})" if signal_name else ""
             spooled = self._spool.close(
-                interrupted=early or end not in (EndReason.COMPLETED, EndReason.STOPPED), end_reason=str(end)
+                interrupted=early or end not in (EndReason.COMPLETED, EndReason.STOPPED), end_reason=f"{end}{by}"
             )
             self._result = make_result(spooled, end, self._acquisition.duration_s, self._acquisition.stats)
         except BaseException as exc:  # noqa: BLE001 - raised by wait
             self._error = exc
         finally:
             atexit.unregister(self._stop_at_exit)
-            self._ended.set()
+            self._ended = True
+            self._gate.release()
 
     def _close_after(self, exc: BaseException) -> None:
         """Close the file of a recording that failed, and tell where it is."""
@@ -159,3 +181,16 @@ class RunningRecording:
     def _stop_at_exit(self) -> None:
         self.stop()
         self.join()
+
+
+def report_progress(recording: RunningRecording, report: Callable[[RecordStats], object]) -> None:
+    """Call ``report`` with a recording's figures five times a second, until it ends.
+
+    A report that fails, on a terminal that is gone for one, is logged and not called again; the recording goes on.
+    """
+    try:
+        while recording.running:
+            report(recording.stats)
+            recording.join(_REFRESH_S)
+    except Exception:  # noqa: BLE001 - whatever it was, frames are worth more
+        _log.warning("the progress cannot be shown; the recording goes on", exc_info=True)

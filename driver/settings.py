@@ -2,8 +2,10 @@
 
 import logging
 import math
+import operator
 import re
-from typing import Any
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
 
 from ..adapters import CoreAdapter, Image, ImageFormat, Roi
 from ..errors import CameraBusyError, CoreError, SettingError
@@ -15,6 +17,7 @@ _log = logging.getLogger("mmspool")
 _EXPOSURE_TOLERANCE = 0.1  # relative; sCMOS cameras round to whole line times, about 10 us
 _LINE_TIME_MS = 0.05
 _WHOLE_SENSOR = 0.9  # of its area: a larger region may have been rounded up to it
+_FIELDS = ("core", "label", "properties")
 
 
 class CameraSettings:
@@ -35,6 +38,18 @@ class CameraSettings:
         self.properties = Properties(core, self.label, self._before_set)
         self._sensor_size: tuple[int, int] | None = None
 
+    if not TYPE_CHECKING:  # with it, mypy would take any name
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if not name.startswith("_") and name not in _FIELDS and not hasattr(type(self), name):
+                names = [each for each in dir(type(self)) if not each.startswith("_")]
+                nearest = get_close_matches(name.lower(), names, 1, cutoff=0.4)
+                hint = f"did you mean {nearest[0]}? " if nearest else ""
+                raise AttributeError(
+                    f"{type(self).__name__} has no setting {name!r}: {hint}Device properties are in camera.properties"
+                )
+            super().__setattr__(name, value)
+
     @property
     def exposure_ms(self) -> float:
         """Exposure, ms."""
@@ -47,7 +62,7 @@ class CameraSettings:
         lower, upper = limits or (0.0, math.inf)
         if not max(0.0, lower) <= asked <= upper:
             raise SettingError(f"exposure_ms = {asked:g} is out of range: {self.label} takes {lower:g} to {upper:g} ms")
-        self._require_idle("the exposure")
+        self._require_idle("set the exposure")
         self.core.set_exposure_ms(asked)
         got = self.core.get_exposure_ms()
         if not math.isclose(asked, got, rel_tol=_EXPOSURE_TOLERANCE, abs_tol=_LINE_TIME_MS):
@@ -56,18 +71,19 @@ class CameraSettings:
 
     @property
     def roi(self) -> Roi:
-        """The region that is read out, pixels as they arrive (binned)."""
+        """The region that is read out, pixels as they arrive (binned); takes ``(x, y, width, height)`` too."""
         return self.core.get_roi()
 
     @roi.setter
-    def roi(self, value: Roi) -> None:
-        height, width = self.sensor_size
+    def roi(self, value: Roi | tuple[int, int, int, int]) -> None:
+        value = _as_roi(value)
+        height, width = self.sensor_size()
         binning = self.binning
         height, width = height // binning, width // binning
         inside = value.x >= 0 and value.y >= 0 and value.x + value.width <= width and value.y + value.height <= height
         if value.width < 1 or value.height < 1 or not inside:
             raise SettingError(f"{value} does not lie in the {width} x {height} pixels that {self.label} reads out")
-        self._require_idle("the region")
+        self._require_idle("set the region")
         self.core.clear_roi()  # some cameras take a region relative to the present one
         whole = Roi(0, 0, width, height)
         if value != whole:
@@ -83,7 +99,7 @@ class CameraSettings:
 
     def clear_roi(self) -> None:
         """Read out the whole sensor."""
-        self._require_idle("the region")
+        self._require_idle("set the region")
         self.core.clear_roi()
 
     @property
@@ -126,11 +142,18 @@ class CameraSettings:
         """Height, width, dtype and bit depth of the next frame."""
         return self.core.image_format()
 
-    @property
     def sensor_size(self) -> tuple[int, int]:
-        """``(height, width)`` of the whole sensor, unbinned pixels; learnt by clearing the region for a moment."""
+        """Return ``(height, width)`` of the whole sensor, unbinned pixels.
+
+        The first call clears the region for a moment to find out, and so does the first one after a property was set.
+
+        Raises
+        ------
+        CameraBusyError
+            A sequence is running.
+        """
         if self._sensor_size is None:
-            self._require_idle("learning the sensor's size")
+            self._require_idle("find out the size of the sensor")
             before = self.core.get_roi()
             self.core.clear_roi()
             full = self.core.get_roi()
@@ -154,7 +177,7 @@ class CameraSettings:
         CoreError
             The camera failed.
         """
-        self._require_idle("a single exposure")
+        self._require_idle("snap an image")
         return self.core.snap()
 
     def detector_info(self) -> DetectorInfo:
@@ -193,15 +216,28 @@ class CameraSettings:
         return self.properties.describe(name).allowed
 
     def _before_set(self, name: str) -> None:
-        self._require_idle(name)
+        self._require_idle(f"set {name}")
         self._sensor_size = None
 
-    def _require_idle(self, what: str) -> None:
+    def _require_idle(self, action: str) -> None:
         """Refuse what would end a running sequence, on some camera or other, without a word."""
         if self.core.is_sequence_running():
             raise CameraBusyError(
-                f"{what} of {self.label} has to wait: a sequence is running, which it would end; stop it first"
+                f"cannot {action} of {self.label} while a sequence is running, because that would end it: "
+                "stop the sequence first"
             )
+
+
+def _as_roi(value: Roi | tuple[int, int, int, int]) -> Roi:
+    if isinstance(value, Roi):
+        return value
+    try:
+        x, y, width, height = map(operator.index, value)
+    except (TypeError, ValueError) as exc:
+        raise SettingError(
+            f"roi is Roi(x, y, width, height) or a tuple of those four whole numbers, not {value!r}"
+        ) from exc
+    return Roi(x, y, width, height)
 
 
 def _binning(text: str) -> int:

@@ -87,7 +87,7 @@ def main() -> None:
 
     # Settings are checked, and read back: cameras round what they are given.
     camera.clear_roi()
-    height, width = camera.sensor_size
+    height, width = camera.sensor_size()
     camera.roi = Roi(x=width // 4, y=height // 4, width=width // 2, height=height // 2)
     camera.exposure_ms = EXPOSURE_MS
     print(f"{camera.label}: {camera.roi}, {camera.exposure_ms:g} ms")
@@ -107,7 +107,7 @@ def main() -> None:
         result = recording.wait()
     core.set_position(bottom_um)
 
-    print(f"{result.frames} frames in {result.path}, {result.state}: {result.end}")
+    print(f"{result.frames_written} frames in {result.path}, {result.state}: {result.end_reason}")
     print(f"lost: {result.frames_lost} {list(result.losses)}")
 
     with mmspool.open(choice.file) as run:

@@ -15,6 +15,7 @@
     └── CameraError                 controlling a camera
         ├── CoreError               the Micro-Manager core refused or failed; its own error is ``__cause__``
         ├── SettingError            a value that the camera cannot take (also a ``ValueError``)
+        │   └── PropertyNotFoundError   the device has no property of this name (also a ``KeyError``)
         ├── CameraBusyError         refused, because it would kill the running sequence
         └── ConnectError            no Micro-Manager core could be reached or started
 
@@ -30,6 +31,7 @@ __all__ = [
     "FrameError",
     "MissingPackageError",
     "MmspoolError",
+    "PropertyNotFoundError",
     "RecordingError",
     "RingFullError",
     "SettingError",
@@ -97,6 +99,12 @@ class CoreError(CameraError):
 
 class SettingError(CameraError, ValueError):
     """A value that the camera cannot take; the camera keeps what it had, unless the message says otherwise."""
+
+
+class PropertyNotFoundError(SettingError, KeyError):
+    """The device has no property of this name."""
+
+    __str__ = Exception.__str__  # a KeyError shows the repr of its message
 
 
 class CameraBusyError(CameraError):

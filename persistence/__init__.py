@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from .detector_info import DetectorInfo
 from .hdf5_file.codec import Compression
+from .hdf5_file.output_path import check_output_path
 from .losses import Loss
-from .options import SpoolKeywords, SpoolOptions, refuse_unknown_options
+from .options import OnFull, SpoolKeywords, SpoolOptions, refuse_unknown_options
 from .reader import Recording, open
 from .repair import RepairReport, repair
 from .results import SpoolResult, SpoolStats
@@ -20,6 +21,7 @@ __all__ = [
     "Compression",
     "DetectorInfo",
     "Loss",
+    "OnFull",
     "Recording",
     "RepairReport",
     "Spool",
@@ -29,6 +31,7 @@ __all__ = [
     "SpoolStats",
     "VerifyReport",
     "buffer_bytes_for",
+    "check_output_path",
     "open",
     "refuse_unknown_options",
     "repair",

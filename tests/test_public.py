@@ -14,8 +14,9 @@ HOME = Path(mmspool.__file__).parents[1]
 
 NAMES = """
 Camera CameraBusyError CameraError ConnectError CoreError DetectorInfo EndReason ExportError Faults FrameError Loss
-MDASink MDASpooling MissingPackageError MmspoolError MockCore Property RecordResult RecordStats Recording
-RecordingError RepairReport RingFullError Roi RunningRecording SettingError Spool SpoolClosedError SpoolError
+MDASink MDASpooling MissingPackageError MmspoolError MockCore Property PropertyNotFoundError
+RecordResult RecordStats Recording RecordingError RepairReport RingFullError Roi RunningRecording
+SettingError Spool SpoolClosedError SpoolError
 SpoolResult SpoolStats SteppedClock StorageError VerifyReport WriterError __version__ frame_index frame_metadata open
 repair spool_mda verify
 """
@@ -46,6 +47,7 @@ def test_errors_are_one_tree():
     assert issubclass(mmspool.StorageError, OSError)
     assert issubclass(mmspool.FrameError, ValueError)
     assert issubclass(mmspool.SettingError, ValueError)
+    assert issubclass(mmspool.PropertyNotFoundError, KeyError)
 
 
 def test_storage_errors_read_well():
@@ -56,9 +58,19 @@ def test_storage_errors_read_well():
 
 @pytest.mark.usefixtures("processes")
 def test_import_is_light():
-    """Importing mmspool does not import pycromanager, which takes long and is not needed for recording arrays."""
+    """Importing mmspool loads neither pycromanager nor rich, which recording arrays does not need."""
     loaded = run("import mmspool; print(*sys.modules)").split()
-    heavy = ("pycromanager", "mmpycorex", "pyjavaz", "pymmcore", "pymmcore_plus", "useq", "mm_test_adapters")
+    heavy = (
+        "pycromanager",
+        "mmpycorex",
+        "pyjavaz",
+        "pymmcore",
+        "pymmcore_plus",
+        "useq",
+        "mm_test_adapters",
+        "zmq",
+        "rich",
+    )
     assert [name for name in loaded if name.split(".")[0] in heavy] == []
 
 

@@ -2,7 +2,7 @@
 
 from .camera import frame_index
 from .clock import Clock, SteppedClock
-from .core import MockCore
+from .core import MockCore, MockKeywords
 from .faults import Faults
 
-__all__ = ["Clock", "Faults", "MockCore", "SteppedClock", "frame_index"]
+__all__ = ["Clock", "Faults", "MockCore", "MockKeywords", "SteppedClock", "frame_index"]

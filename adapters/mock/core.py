@@ -4,7 +4,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypedDict
 
 from ..core_adapter import MAX_BUFFERED_FRAMES, Image
 from .backends import EMPTY, TOO_SMALL, Backend, JavaBackend, PythonBackend, core_tags, java_tags
@@ -17,6 +17,22 @@ from .sequence import Entry, MockSequence
 
 _BYTES_PER_MB = 2**20
 _RUNNING = "This operation can not be executed while sequence acquisition is running."
+
+
+class MockKeywords(TypedDict, total=False):
+    """The options of `MockCore`, which describes them."""
+
+    backend: Literal["python", "java"]
+    seed: int
+    width: int
+    height: int
+    clock: Clock | None
+    faults: Faults | None
+    camera_counter: bool
+    line_time_us: float
+    roi_step: int
+    pixel_size_um: float
+    label: str
 
 
 class MockCore:

@@ -53,8 +53,8 @@ def fastest(setting: Setting) -> Record:
 def _told(result: RecordResult) -> Record:
     stats = result.stats
     return {
-        "frames lost": (stats.frames_requested or 0) - result.frames,
-        "frames/s": result.frames / result.duration_s,
+        "frames lost": (stats.frames_requested or 0) - result.frames_written,
+        "frames/s": result.frames_written / result.duration_s,
         "MB/s": result.mb_per_s,
         "ring": stats.spool.ring_peak / stats.spool.ring_frames * 100,
         "core buffer": stats.core_peak / stats.core_capacity * 100,

@@ -59,9 +59,9 @@ def record(setting: Setting) -> Record:
         assert result is not None
     (first, taken), (last, all_taken) = marks[0], marks[-1]
     return {
-        "frames/s": result.frames / result.duration_s,
+        "frames/s": result.frames_written / result.duration_s,
         "thread CPU": (last - first) / max(1, all_taken - taken) * 1e6,
-        "frames lost": _count(setting) - result.frames,
+        "frames lost": _count(setting) - result.frames_written,
         "marks": len(marks),
     }
 

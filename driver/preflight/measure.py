@@ -26,8 +26,8 @@ _SEQUENCE_S = 2.0
 _PATIENCE = 5  # times as long, until there are some frames
 _IDLE_S = 0.0005
 
-Tell = Callable[[str, float], None]
-"""Told what is being measured, and how much of that is done, 0 to 1."""
+ProgressCallback = Callable[[str, float], None]
+"""Called with what is being measured, and how much of that is done, 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,27 +56,29 @@ class CameraRate:
 class Measured:
     """Everything that was measured; ``camera`` is None without one."""
 
-    demand: FrameLoad
+    load: FrameLoad
     figures: Measurements
     disk: DiskRate
     camera: CameraRate | None
 
 
-def measure(folder: Path, demand: FrameLoad, *, core: CoreAdapter | None, seconds: float, tell: Tell) -> Measured:
+def measure(
+    folder: Path, load: FrameLoad, *, core: CoreAdapter | None, seconds: float, report: ProgressCallback
+) -> Measured:
     """Measure the camera, the copy of a frame and the disk, in this order.
 
     Parameters
     ----------
     folder
         Where recordings will be made; nothing is left there.
-    demand
-        The frames; a camera tells their rate if ``demand.fps`` is None.
+    load
+        The frames; a camera tells their rate if ``load.fps`` is None.
     core
         The core, idle and configured; None for frames that come from elsewhere.
     seconds
         How long to write to the disk.
-    tell
-        Told how far it is.
+    report
+        Called with how far it is.
 
     Raises
     ------
@@ -93,17 +95,17 @@ def measure(folder: Path, demand: FrameLoad, *, core: CoreAdapter | None, second
     with StopOnInterrupt() as interrupt:
 
         def checked(what: str, done: float) -> None:
-            tell(what, done)
+            report(what, done)
             if interrupt.asked:
                 raise KeyboardInterrupt
 
         camera = (
             None if core is None else measure_camera(core, lambda done: checked("camera", done), seconds=_SEQUENCE_S)
         )
-        if core is not None and camera is not None and demand.fps is None:
-            demand = replace(demand, fps=camera.fps or _fastest(core))
+        if core is not None and camera is not None and load.fps is None:
+            load = replace(load, fps=camera.fps or _fastest(core))
         checked("copy", 0.0)
-        copy_s = measure_copy(demand.shape, demand.dtype)
+        copy_s = measure_copy(load.shape, load.dtype)
         free = shutil.disk_usage(folder).free
         checked("disk", 0.0)
         disk = measure_disk(folder, seconds=seconds, progress=lambda done: checked("disk", done))
@@ -116,7 +118,7 @@ def measure(folder: Path, demand: FrameLoad, *, core: CoreAdapter | None, second
         ring_default_bytes=default_buffer_bytes(),
         ring_largest_bytes=largest_buffer_bytes(),
     )
-    return Measured(demand=demand, figures=figures, disk=disk, camera=camera)
+    return Measured(load=load, figures=figures, disk=disk, camera=camera)
 
 
 def _fastest(core: CoreAdapter) -> float | None:

@@ -115,8 +115,8 @@ class Verdict:
 
     Attributes
     ----------
-    can
-        Whether until the disk is full; then ``duration_s`` tells how long that is.
+    feasible
+        Whether until the disk is full; then ``duration_s`` is how long that takes.
     fps
         Frames a second that it was judged for: those asked for, or the most that there may be.
     max_fps
@@ -132,7 +132,7 @@ class Verdict:
         Rings for stalls of `STALLS_S`.
     """
 
-    can: bool
+    feasible: bool
     fps: float
     max_fps: float
     bottleneck: Stage
@@ -142,21 +142,21 @@ class Verdict:
     rings: tuple[StallBuffer, ...]
 
 
-def judge(demand: FrameLoad, figures: Measurements) -> Verdict:
-    """Tell whether frames can be recorded, from what was measured.
+def judge(load: FrameLoad, figures: Measurements) -> Verdict:
+    """ProgressCallback whether frames can be recorded, from what was measured.
 
     Raises
     ------
     StorageError
         The default ring cannot hold two such frames: a recording would say the same.
     """
-    shape, dtype = demand.shape, demand.dtype
+    shape, dtype = load.shape, load.dtype
     ring = ring_frames(shape, dtype, figures.ring_default_bytes)
     stored = file_bytes(shape, dtype)
     disk_fps = DISK_MARGIN * figures.disk_bytes_per_s / stored
     producer_fps = PRODUCER_MARGIN / _producer_s(figures)
     max_fps = min(disk_fps, producer_fps)
-    fps = max_fps if demand.fps is None else demand.fps
+    fps = max_fps if load.fps is None else load.fps
     has_room = figures.disk_free_bytes >= initial_allocation_bytes(shape, dtype)
     duration_s = min(
         figures.disk_free_bytes / (fps * stored),
@@ -165,7 +165,7 @@ def judge(demand: FrameLoad, figures: Measurements) -> Verdict:
     )
     sizes = [(stall_s, ring_bytes(shape, dtype, math.ceil(stall_s * fps))) for stall_s in STALLS_S]
     return Verdict(
-        can=has_room and fps <= max_fps,
+        feasible=has_room and fps <= max_fps,
         fps=fps,
         max_fps=max_fps,
         bottleneck=_bottleneck(figures, has_room=has_room, disk_first=disk_fps <= producer_fps),

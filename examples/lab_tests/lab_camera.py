@@ -29,8 +29,8 @@ def run_trial(camera: Camera, path: Path, *, frames: int, exposure_ms: float) ->
         alert(f"{path.name}: {exc}")
         raise TrialError(f"{path.name} failed") from exc
     if not result.complete:
-        alert(f"{path.name}: {result.frames_lost} frames lost, {result.end}")
-        raise TrialError(f"{path.name} has {result.frames} of {frames} frames")
+        alert(f"{path.name}: {result.frames_lost} frames lost, {result.end_reason}")
+        raise TrialError(f"{path.name} has {result.frames_written} of {frames} frames")
     return result
 
 

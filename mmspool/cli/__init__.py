@@ -4,12 +4,14 @@ import click
 
 from .._version import __version__
 from . import export, files, preflight, record, report, view, watch
+from .output import accept_any_text
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__)
 def main() -> None:
     """Record a microscope's camera to one HDF5 file, for as long as the disk has room."""
+    accept_any_text()
 
 
 for _command in (

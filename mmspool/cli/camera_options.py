@@ -44,9 +44,11 @@ def _assignment(text: str) -> tuple[str, str]:
 
 _CHOICE = (
     click.option(
-        "--demo", is_flag=True, help="A real Micro-Manager core with DemoCamera (needs the extra: mmspool[demo])."
+        "--demo",
+        is_flag=True,
+        help="Micro-Manager's core with its DemoCamera (needs mm-test-adapters).",
     ),
-    click.option("--mock", is_flag=True, help="A simulated core; needs no Micro-Manager."),
+    click.option("--mock", is_flag=True, help="mmspool's simulated camera; needs no Micro-Manager."),
     click.option(
         "--connect",
         callback=_port,

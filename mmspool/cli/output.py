@@ -1,7 +1,12 @@
 """What all commands print with, and how they end."""
 
 import contextlib
+import os
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -15,24 +20,58 @@ EXIT_INCOMPLETE = 3
 """Frames are missing, or the recording ended before it should have."""
 
 EXIT_CTRL_C = 130
-"""Ended by Ctrl-C before the number of frames or seconds that was asked for."""
+"""Ended by Ctrl-C or another signal before the number of frames or seconds that was asked for."""
 
 _SHOWN_LOSSES = 10
+# A message names Python's options; a command has its own.
+_OPTIONS = {
+    "with overwrite=True (--overwrite)": "with --overwrite",
+    "buffer_bytes": "--buffer-mb",
+    "give port=": "give --connect PORT",
+    "(pixel_type, --pixel-type)": "(--pixel-type)",
+    "exposure_ms =": "--exposure",
+    "binning =": "--binning",
+}
 # A file may be called [old]: no names are read as rich's markup.
 out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
+def accept_any_text() -> None:
+    """Let the output print every character: what its encoding lacks is shown as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError, OSError):  # a stream that a program has put there
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
 @contextlib.contextmanager
 def errors_as_messages() -> Iterator[None]:
-    """Tell what went wrong in a line or two, without a traceback."""
+    """Print what went wrong in a line or two, without a traceback; an error that is a bug of ours keeps its own."""
     try:
         yield
     except KeyboardInterrupt:
         raise click.exceptions.Exit(EXIT_CTRL_C) from None
-    except (MmspoolError, KeyError, ValueError) as exc:
-        text = str(exc.args[0]) if isinstance(exc, KeyError) else str(exc)
-        raise click.ClickException("\n".join([text, *getattr(exc, "__notes__", ())])) from exc
+    except MmspoolError as exc:
+        text = "\n".join([str(exc), *getattr(exc, "__notes__", ())])
+        for python, option in _OPTIONS.items():
+            text = text.replace(python, option)
+        raise click.ClickException(text) from exc
+
+
+def command_line(*arguments: str | Path) -> str:
+    """Return a command of this program as a user can type it, found the way in which this one was."""
+    program = Path(sys.argv[0])
+    called = [sys.executable, "-m", "mmspool"] if program.name == "__main__.py" else [sys.argv[0]]
+    return _quoted([*called, *map(str, arguments)])
+
+
+def python_line(source: str) -> str:
+    """Return a command that runs a line of Python where this program is installed."""
+    return _quoted([sys.executable, "-c", source])
+
+
+def _quoted(words: list[str]) -> str:
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
 @contextlib.contextmanager

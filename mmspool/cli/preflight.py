@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +11,8 @@ import click
 import numpy as np
 from rich.progress import Progress
 
-from ..driver import Camera
-from ..driver.preflight.measure import Tell, measure
+from ..driver import Camera, end_recordings_on_signals
+from ..driver.preflight.measure import ProgressCallback, measure
 from ..driver.preflight.verdict import FrameLoad, judge
 from .camera_options import WAYS, CameraRequest, camera_options
 from .output import EXIT_INCOMPLETE, err, errors_as_messages
@@ -72,7 +71,7 @@ def preflight(
     as_json: bool,
     **camera_asked: Any,
 ) -> None:
-    """Tell whether a camera can be recorded to the folder DIR, for how long, and with which buffers.
+    """ProgressCallback whether a camera can be recorded to the folder DIR, for how long, and with which buffers.
 
     Runs the camera for some seconds without recording it, and writes to DIR for --seconds, at most a quarter of its
     free space. Nothing is left there.
@@ -82,22 +81,22 @@ def preflight(
     request = CameraRequest(**camera_asked)
     _check_usage(request, size, dtype)
     with errors_as_messages():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        with _opened(request) as camera, _progress() as tell:
+        end_recordings_on_signals()
+        with _opened(request) as camera, _progress() as report:
             if camera is None:
-                demand = FrameLoad(shape=size or _DEFAULT_SHAPE, dtype=dtype or np.dtype(_DEFAULT_DTYPE), fps=fps)
+                load = FrameLoad(shape=size or _DEFAULT_SHAPE, dtype=dtype or np.dtype(_DEFAULT_DTYPE), fps=fps)
             else:
-                demand = _set_up(camera, request, fps)
+                load = _set_up(camera, request, fps)
             name = "" if camera is None else f"{camera.label}, {camera.exposure_ms:g} ms: "
             measured = measure(
-                directory, demand, core=None if camera is None else camera.core, seconds=seconds, tell=tell
+                directory, load, core=None if camera is None else camera.core, seconds=seconds, report=report
             )
-        verdict = judge(measured.demand, measured.figures)
+        verdict = judge(measured.load, measured.figures)
     if as_json:
         click.echo(json.dumps(facts(measured, verdict), indent=2))
     else:
         print_report(measured, verdict, folder=directory, camera=name, fps_asked=fps is not None)
-    sys.exit(0 if verdict.can else EXIT_INCOMPLETE)
+    sys.exit(0 if verdict.feasible else EXIT_INCOMPLETE)
 
 
 def _check_usage(request: CameraRequest, size: tuple[int, int] | None, dtype: np.dtype[Any] | None) -> None:
@@ -128,7 +127,7 @@ def _set_up(camera: Camera, request: CameraRequest, fps: float | None) -> FrameL
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Tell]:
+def _progress() -> Iterator[ProgressCallback]:
     """Show on the terminal what is being measured."""
     with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task("measuring", total=1.0)

@@ -27,23 +27,23 @@ _LONG_S = 48 * 3600
 
 def print_report(measured: Measured, verdict: Verdict, *, folder: Path, camera: str, fps_asked: bool) -> None:
     """Print figures, verdict and advice."""
-    demand, figures = measured.demand, measured.figures
+    load, figures = measured.load, measured.figures
     rows: Rows = [
         ("disk", _disk_text(measured.disk)),
         *(("", text) for text in _disk_notes(measured.disk)),
         ("disk free", f"{figures.disk_free_bytes / 1e9:,.1f} GB in {folder.absolute()}"),
         ("shared memory", f"room for a ring of {figures.ring_largest_bytes / 1e6:,.0f} MB"),
-        ("copy", f"{_each_text(figures.copy_s, demand)}, into shared memory"),
+        ("copy", f"{_each_text(figures.copy_s, load)}, into shared memory"),
     ]
     if figures.pop_s is not None:
-        taken = _each_text(figures.pop_s, demand)
+        taken = _each_text(figures.pop_s, load)
         rows.append(("core", f"{taken}, out of its buffer, which holds {figures.core_frames:,} frames"))
     rows.append(("frames", camera + _frames_text(measured, verdict, fps_asked=fps_asked)))
-    rows.append(("verdict", _verdict_text(demand, verdict)))
+    rows.append(("verdict", _verdict_text(load, verdict)))
     rows.append(("bottleneck", _bottleneck_text(figures, verdict)))
     rows.append(("buffers", _buffers_text(figures, verdict)))
     if figures.core_frames:
-        rows.append(("", _core_text(demand, verdict)))
+        rows.append(("", _core_text(load, verdict)))
     label = "stalls"
     for ring in verdict.rings:
         rows.append((label, _ring_text(ring)))
@@ -53,9 +53,9 @@ def print_report(measured: Measured, verdict: Verdict, *, folder: Path, camera: 
 
 def facts(measured: Measured, verdict: Verdict) -> dict[str, Any]:
     """Return all figures and the verdict; JSON can hold it."""
-    demand = measured.demand
+    load = measured.load
     return {
-        "frames": {"shape": list(demand.shape), "dtype": demand.dtype.name, "fps": demand.fps},
+        "frames": {"shape": list(load.shape), "dtype": load.dtype.name, "fps": load.fps},
         "camera": None if measured.camera is None else asdict(measured.camera),
         "disk": asdict(measured.disk),
         "figures": asdict(measured.figures),
@@ -81,28 +81,28 @@ def _disk_notes(disk: DiskRate) -> list[str]:
     return notes
 
 
-def _each_text(seconds: float, demand: FrameLoad) -> str:
-    return f"{demand.frame_bytes / 1e6 / seconds:,.0f} MB/s, {_short(seconds)} a frame"
+def _each_text(seconds: float, load: FrameLoad) -> str:
+    return f"{load.frame_bytes / 1e6 / seconds:,.0f} MB/s, {_short(seconds)} a frame"
 
 
 def _frames_text(measured: Measured, verdict: Verdict, *, fps_asked: bool) -> str:
-    demand, camera = measured.demand, measured.camera
-    height, width = demand.shape
-    what = f"{width}x{height} {demand.dtype.name}"
-    if demand.fps is None:
+    load, camera = measured.load, measured.camera
+    height, width = load.shape
+    what = f"{width}x{height} {load.dtype.name}"
+    if load.fps is None:
         return what
-    text = f"{what} at {_fps(verdict.fps)}, {verdict.fps * demand.frame_bytes / 1e6:,.0f} MB/s"
+    text = f"{what} at {_fps(verdict.fps)}, {verdict.fps * load.frame_bytes / 1e6:,.0f} MB/s"
     if camera is not None and camera.fps is None and not fps_asked:
         text += " (too few frames came to measure the rate: taken as one each exposure; give --fps for a trigger)"
     return text
 
 
-def _verdict_text(demand: FrameLoad, verdict: Verdict) -> Text:
+def _verdict_text(load: FrameLoad, verdict: Verdict) -> Text:
     lasts = _duration(verdict.duration_s)
-    if demand.fps is None:
-        rate = verdict.fps * demand.frame_bytes / 1e6
+    if load.fps is None:
+        rate = verdict.fps * load.frame_bytes / 1e6
         return Text(f"at most {_fps(verdict.fps)} ({rate:,.0f} MB/s) here, for {lasts}: then the disk is full")
-    if verdict.can:
+    if verdict.feasible:
         return Text(f"can be recorded here, for {lasts}: then the disk is full", "green")
     if verdict.bottleneck is Stage.SPACE:
         return Text("cannot be recorded here: the disk is full", "red")
@@ -126,8 +126,8 @@ def _buffers_text(figures: Measurements, verdict: Verdict) -> str:
     return f"the ring that `record` makes ({size}) carries a stall of the disk of {_short(verdict.ring_s)}"
 
 
-def _core_text(demand: FrameLoad, verdict: Verdict) -> str:
-    each = math.ceil(verdict.fps * demand.frame_bytes / 2**20)
+def _core_text(load: FrameLoad, verdict: Verdict) -> str:
+    each = math.ceil(verdict.fps * load.frame_bytes / 2**20)
     return (
         f"the core's buffer adds {_short(verdict.core_s)}, and alone carries a script that is held up; "
         f"each {each:,} of --core-buffer-mb is a second"

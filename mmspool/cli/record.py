@@ -1,39 +1,50 @@
 """The command ``record``."""
 
-import shlex
-import signal
+import contextlib
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 from rich.text import Text
 
-from ..driver import Camera, EndReason, RecordResult
-from ..persistence import Compression, SpoolStats
+from ..driver import Camera, EndReason, RecordResult, end_recordings_on_signals
+from ..persistence import Compression, SpoolOptions, SpoolStats, check_output_path
 from .camera_options import WAYS, CameraRequest, camera_options
-from .output import EXIT_CTRL_C, EXIT_INCOMPLETE, err, errors_as_messages, losses_text, print_rows
+from .output import (
+    EXIT_CTRL_C,
+    EXIT_INCOMPLETE,
+    command_line,
+    err,
+    errors_as_messages,
+    losses_text,
+    print_rows,
+    python_line,
+)
 
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @camera_options
-@click.option("-n", "--frames", type=click.IntRange(min=1), help="End after so many frames.")
-@click.option("-t", "--seconds", type=click.FloatRange(min=0, min_open=True), help="End after so many seconds.")
+@click.option("-n", "--frames", type=click.IntRange(min=1), help="End after this many frames.")
+@click.option("-t", "--seconds", type=click.FloatRange(min=0, min_open=True), help="End after this many seconds.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @click.option(
     "--compression",
     type=click.Choice(get_args(Compression)),
-    help="Compress without loss (needs the extra: mmspool[compression]).",
+    help="Compress without loss (needs the packages hdf5plugin, imagecodecs and isal).",
 )
 @click.option("--buffer-mb", type=click.IntRange(min=1), help="Size of the ring in shared memory, MB of 10^6 bytes.")
 @click.option(
     "--frame-timeout",
     type=click.FloatRange(min=0, min_open=True),
     metavar="S",
-    help="End when no frame came for so long; inf waits for ever for a trigger. [10 s and ten exposures]",
+    help="End when no frame came for this long; inf waits without limit for a trigger. [10 s and ten exposures]",
 )
-@click.option("-q", "--quiet", is_flag=True, help="No progress, no summary; the exit code tells.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress and no summary: look at the exit code.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; progress stays on the error output.")
 def record(
     file: Path,
     *,
@@ -44,26 +55,37 @@ def record(
     buffer_mb: int | None,
     frame_timeout: float | None,
     quiet: bool,
+    as_json: bool,
     **camera_asked: Any,
 ) -> None:
     """Record the camera to FILE (HDF5); without --frames or --seconds until Ctrl-C.
 
-    Exit codes: 0 complete, 1 error, 2 wrong usage, 3 frames are missing or it ended early, 130 stopped by Ctrl-C
-    before the end that was asked for.
-    """
+    Choose one camera: --demo, --mock, --connect or --headless. Ctrl-C, a closed terminal or any other signal that can
+    be caught ends the recording cleanly, with everything received in FILE.
+
+    \b
+    mmspool record run.h5 --mock --frames 100
+    mmspool record run.h5 --headless "C:/Program Files/Micro-Manager-2.0" my.cfg --exposure 5 --seconds 60
+
+    Exit codes: 0 complete, 1 error, 2 wrong usage, 3 frames are missing or it ended early, 130 stopped by Ctrl-C or
+    another signal before the end that was asked for.
+    """  # noqa: D301 - click reads the control character
+    _refuse_nan(seconds, frame_timeout)
     request = CameraRequest(**camera_asked)
     if len(request.ways) != 1:
         raise click.UsageError(f"say which camera: one of {WAYS}")
     (open_camera,) = request.ways
     with errors_as_messages():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end a recording cleanly
+        end_recordings_on_signals()
+        SpoolOptions(compression=compression)  # a missing package, and FILE, before the camera is touched
+        check_output_path(file, overwrite=overwrite)
         with open_camera() as camera:
             request.configure(camera)
             if not quiet:
                 _announce(camera, frames, seconds)
             result = camera.record(
                 file,
-                progress=False if quiet else err,
+                progress=not quiet,
                 frames=frames,
                 seconds=seconds,
                 overwrite=overwrite,
@@ -72,9 +94,25 @@ def record(
                 core_buffer_mb=request.core_buffer_mb,
                 frame_timeout_s=frame_timeout,
             )
-    if not quiet:
-        _summarise(result, file)
+    # A terminal that was closed has ended the recording: its file counts, not that nobody reads about it.
+    with contextlib.suppress(OSError):
+        if as_json:
+            click.echo(json.dumps(_facts(result), indent=2))
+        elif not quiet:
+            _summarise(result, file, compression)
     sys.exit(_exit_code(result))
+
+
+def _refuse_nan(seconds: float | None, frame_timeout: float | None) -> None:
+    for name, value in (("--seconds", seconds), ("--frame-timeout", frame_timeout)):
+        if value is not None and not value > 0:
+            raise click.UsageError(f"{name} is a number of seconds, not {value}")
+
+
+def _facts(result: RecordResult) -> dict[str, Any]:
+    """Return how it ended; JSON can hold it."""
+    facts = asdict(result) | {"path": str(result.path), "complete": result.complete, "mb_per_s": result.mb_per_s}
+    return facts | {"end_reason": str(result.end_reason)}
 
 
 def _announce(camera: Camera, frames: int | None, seconds: float | None) -> None:
@@ -86,13 +124,13 @@ def _announce(camera: Camera, frames: int | None, seconds: float | None) -> None
     )
 
 
-def _summarise(result: RecordResult, file: Path) -> None:
+def _summarise(result: RecordResult, file: Path, compression: Compression | None) -> None:
     wanted = f" of {result.frames_requested:,}" if result.frames_requested else ""
     spool = result.stats.spool
-    verdict = Text("complete", "green") if result.complete else Text(f"{result.state}: {result.end}", "red")
+    verdict = Text("complete", "green") if result.complete else Text(f"{result.state}: {result.end_reason}", "red")
     rows: list[tuple[str, str | Text]] = [
         ("recording", verdict),
-        ("frames", f"{result.frames:,}{wanted}"),
+        ("frames", f"{result.frames_written:,}{wanted}"),
         ("lost frames", f"{result.frames_lost:,}"),
         *((("missing", text),) if (text := losses_text(result.losses)) else ()),
         ("time", f"{result.duration_s:.2f} s"),
@@ -104,11 +142,17 @@ def _summarise(result: RecordResult, file: Path) -> None:
         ),
         *((("compression", text),) if (text := _compression_text(spool)) else ()),
         ("file", f"{result.path}  {result.file_bytes / 1e6:,.1f} MB"),
-        ("look at it", f"mmspool info {shlex.quote(str(file))}"),
-        ("", f'python -c "import mmspool; print(mmspool.open({str(result.path)!r})[0])"'),
-        ("", "any HDF5 viewer: silx view, jupyterlab-h5web, napari, Fiji, MATLAB's h5read (dataset /data)"),
+        ("look at it", command_line("info", file)),
+        ("", python_line(f"import mmspool; print(mmspool.open({str(result.path)!r})[0])")),
+        ("", _viewers_text(compression)),
     ]
     print_rows(rows)
+
+
+def _viewers_text(compression: Compression | None) -> str:
+    if compression in (None, "universal"):
+        return "silx view, jupyterlab-h5web or any other HDF5 viewer (dataset /data)"
+    return "silx view or jupyterlab-h5web, with hdf5plugin installed (dataset /data)"
 
 
 def _compression_text(spool: SpoolStats) -> str:
@@ -122,5 +166,5 @@ def _compression_text(spool: SpoolStats) -> str:
 def _exit_code(result: RecordResult) -> int:
     if result.complete:
         return 0
-    stopped = result.end is EndReason.STOPPED and not result.frames_lost
+    stopped = result.end_reason is EndReason.STOPPED and not result.frames_lost
     return EXIT_CTRL_C if stopped else EXIT_INCOMPLETE

@@ -83,10 +83,10 @@ def create(
     """Write everything a reader expects to find, before the first frame."""
     height, width = g.shape
     file.attrs.update(NX_class="NXroot", default="entry", creator="mmspool")
-    file.attrs.update(file_name=path.name, file_time=start.isoformat())
+    file.attrs.update(file_name=_as_utf8(path.name), file_time=start.isoformat())
     _leave_room_for_index(file)
     entry = _group(file, "entry", "NXentry", default="data")
-    _text(entry, "title", path.stem)
+    _text(entry, "title", _as_utf8(path.stem))
     _text(entry, "start_time", start.isoformat())
     _allocated(entry, "end_time", np.array(b"", f"S{TIME_BYTES}"))
     _text(entry, "program_name", "mmspool").attrs["version"] = __version__
@@ -216,6 +216,11 @@ def _group(parent: h5py.Group, name: str, nx_class: str, **attributes: Any) -> h
     group = parent.create_group(name)
     group.attrs.update(NX_class=nx_class, **attributes)
     return group
+
+
+def _as_utf8(name: str) -> str:
+    """Return a file's name as HDF5 can store it: bytes that are no UTF-8 become escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _text(group: h5py.Group, name: str, text: str) -> h5py.Dataset:

@@ -84,3 +84,14 @@ class OutputPath:
         except OSError as exc:
             raise StorageError(exc.errno, f"the file cannot be made ({exc.strerror})", str(self.path)) from exc
         lock_shared(self._lock)
+
+
+def check_output_path(path: str | os.PathLike[str], *, overwrite: bool) -> None:
+    """Refuse, before anything else is set up, a path at which no recording can be written; leaves nothing there.
+
+    Raises
+    ------
+    StorageError
+        As for `OutputPath`.
+    """
+    OutputPath(Path(path).absolute(), overwrite=overwrite).release(remove=True)

@@ -136,7 +136,7 @@ class TestRoundTrip:
             camera.exposure_ms = 1.0
             result = camera.record(tmp_path / "a.h5", frames=50)
             assert camera.core.pop() is None
-        assert (result.complete, result.frames) == (True, 50)
+        assert (result.complete, result.frames_written) == (True, 50)
         with mmspool.open(result.path) as recording:
             assert [frame_index(frame) for frame in recording[:]] == list(range(50))
             assert list(recording.frame_table()["image_number"]) == list(range(50))
@@ -351,7 +351,7 @@ class TestDeath:
             process.resume()
             result = recording.wait(LIMIT_S)
         assert result.complete
-        assert result.frames == 300
+        assert result.frames_written == 300
 
 
 class TestInterrupt:

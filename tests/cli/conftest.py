@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,19 +56,25 @@ def record(
     return lambda *arguments: run("record", tmp_path / "run.h5", "--mock", *RING, *arguments)
 
 
+def _text(argument: object) -> Any:
+    return argument if isinstance(argument, bytes) else str(argument)
+
+
 class Command:
     """``mmspool`` as a process in a group of its own, as a terminal starts it."""
 
-    def __init__(self, *arguments: object, cwd: Path) -> None:
+    def __init__(self, *arguments: object, cwd: Path, env: Mapping[str, str] | None = None) -> None:
+        checkout = {"PYTHONPATH": str(_ROOT)} if (_ROOT / "pyproject.toml").exists() else {}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mmspool", *map(str, arguments)],
+            [sys.executable, "-m", "mmspool", *map(os.fspath, map(_text, arguments))],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
+            errors="surrogateescape",
             start_new_session=True,
             cwd=cwd,
-            env=os.environ | ({"PYTHONPATH": str(_ROOT)} if (_ROOT / "pyproject.toml").exists() else {}),
+            env=os.environ | checkout | dict(env or {}),
         )
 
     def press_ctrl_c(self) -> None:
@@ -86,8 +92,8 @@ def command(processes: None, tmp_path: Path) -> Iterator[Callable[..., Command]]
     """Return a function that starts ``mmspool``, and end it whatever happens."""
     commands = []
 
-    def start(*arguments: object) -> Command:
-        commands.append(Command(*arguments, cwd=tmp_path))
+    def start(*arguments: object, env: Mapping[str, str] | None = None) -> Command:
+        commands.append(Command(*arguments, cwd=tmp_path, env=env))
         return commands[-1]
 
     yield start

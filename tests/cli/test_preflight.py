@@ -67,8 +67,8 @@ def preflight(run, mocked, tmp_path):
 def judged(mocker, monkeypatch, preflight):
     """Return a function that runs the command on figures that a test makes up."""
 
-    def run(*arguments, demand=SCMOS, disk=DISK, camera=CAMERA, **figures):
-        found = Measured(demand=demand, figures=replace(FIGURES, **figures), disk=disk, camera=camera)
+    def run(*arguments, load=SCMOS, disk=DISK, camera=CAMERA, **figures):
+        found = Measured(load=load, figures=replace(FIGURES, **figures), disk=disk, camera=camera)
         monkeypatch.setattr(command_module, "measure", lambda *_, **__: found)
         return preflight(*arguments)
 
@@ -133,8 +133,8 @@ class TestAnswers:
     @pytest.mark.parametrize("disk_mb", [1, 10**9])
     def test_script_too_slow(self, judged, disk_mb):
         """Without a camera there is no buffer before the ring to wait in, however fast the disk is."""
-        demand = replace(SCMOS, fps=1e5)
-        result = judged(demand=demand, camera=None, pop_s=None, core_frames=0, disk_bytes_per_s=disk_mb * 1e6)
+        load = replace(SCMOS, fps=1e5)
+        result = judged(load=load, camera=None, pop_s=None, core_frames=0, disk_bytes_per_s=disk_mb * 1e6)
         assert result.exit_code == 3
         assert said(result)["verdict"] == "cannot be recorded here: a script cannot put frames so fast"
 
@@ -148,7 +148,7 @@ class TestAnswers:
 
     def test_no_rate_given(self, judged):
         """Without a frame rate, the report gives the highest one that can be recorded."""
-        result = judged(demand=replace(SCMOS, fps=None), camera=None, pop_s=None, core_frames=0)
+        result = judged(load=replace(SCMOS, fps=None), camera=None, pop_s=None, core_frames=0)
         assert result.exit_code == 0
         lines = said(result)
         assert lines["frames"] == "2048x2048 uint16"
@@ -181,7 +181,7 @@ class TestAnswers:
 
     def test_names_are_no_markup(self, capsys, tmp_path):
         """Brackets in a camera's or folder's name are printed as they are."""
-        found = Measured(demand=SCMOS, figures=FIGURES, disk=DISK, camera=CAMERA)
+        found = Measured(load=SCMOS, figures=FIGURES, disk=DISK, camera=CAMERA)
         folder = tmp_path / "[red]"
         print_report(found, judge(SCMOS, FIGURES), folder=folder, camera="Cam[/x] :smile:, ", fps_asked=False)
         text = capsys.readouterr().out
@@ -231,7 +231,7 @@ class TestMeasured:
         assert result.exit_code == 0, result.output
         facts = json.loads(result.stdout)
         assert facts["frames"] == {"shape": [64, 96], "dtype": "uint16", "fps": 1.0}
-        assert facts["verdict"]["can"] is True
+        assert facts["verdict"]["feasible"] is True
         assert facts["verdict"]["duration_s"] > 0
         assert facts["disk"]["bytes_per_s"] == facts["figures"]["disk_bytes_per_s"] > 0
         assert facts["camera"]["frames"] > 0
@@ -283,7 +283,7 @@ class TestErrors:
 
     def test_camera_refuses(self, preflight):
         """What was refused and what would be taken."""
-        self.check(preflight("--mock", "--binning", 3), "binning = 3 is not allowed: Camera takes 1, 2, 4")
+        self.check(preflight("--mock", "--binning", 3), "--binning 3 is not allowed: Camera takes 1, 2, 4")
 
     def test_camera_fails(self, preflight, mocked):
         """A camera that fails is reported in the core's own words."""

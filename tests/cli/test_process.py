@@ -1,6 +1,7 @@
 """The command as a process: signals, exit codes, outputs."""
 
 import json
+import os
 import signal
 import sys
 
@@ -32,15 +33,16 @@ def test_ctrl_c(command, under_way, tmp_path, end, code, state):
         assert f"{len(recording):,}" in out
 
 
-def test_sigterm(command, under_way, tmp_path):
-    """What a service manager or ``kill`` sends ends a recording as cleanly."""
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGXCPU"])
+def test_signals_that_end_a_process(command, under_way, tmp_path, name):
+    """What a service manager, a batch system, a closed terminal or ``kill`` sends ends a recording as cleanly."""
     process = command("record", "run.h5", *CAMERA, "-n", "100000")
     under_way()
-    process.process.send_signal(signal.SIGTERM)
+    process.process.send_signal(getattr(signal, name))
     exit_code, _, err = process.end()
     assert (exit_code, "Traceback" in err) == (130, False), err
     with mmspool.open(tmp_path / "run.h5") as recording:
-        assert (recording.state, recording.end_reason) == ("interrupted", "stopped by the user")
+        assert (recording.state, recording.end_reason) == ("interrupted", f"stopped by the user ({name})")
         assert [frame_index(frame) for frame in recording] == list(range(len(recording)))
 
 
@@ -52,6 +54,30 @@ def test_record_then_info(command):
     code, out, err = command("info", "run.h5", "--json").end()
     assert (code, err) == (0, "")
     assert json.loads(out)["frames_written"] == 20
+
+
+def test_json(command):
+    """The result as JSON on the standard output, and nothing else there."""
+    code, out, err = command("record", "run.h5", *CAMERA, "-n", "20", "--json").end()
+    assert code == 0, err
+    facts = json.loads(out)
+    assert (facts["frames_written"], facts["frames_lost"], facts["end_reason"]) == (20, 0, "completed")
+    assert facts["stats"]["spool"]["frames_put"] == 20
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+@pytest.mark.parametrize("name", ["資料.h5".encode(), b"caf\xe9.h5"])
+def test_any_name_on_any_console(command, tmp_path, name, encoding):
+    """A file's name that the console cannot show, or that is no text at all, is shown with escapes, not an error."""
+    code, out, err = command("record", name, *CAMERA, "-n", "5", env={"PYTHONIOENCODING": encoding}).end()
+    assert (code, "Traceback" in err) == (0, False), err
+    assert "5 of 5" in out
+    assert (tmp_path / os.fsdecode(name)).exists()
+    code, out, err = command("info", name, env={"PYTHONIOENCODING": encoding}).end()
+    assert (code, err) == (0, "")
+    assert ".h5" in out
+    code, _, err = command("record", name, *CAMERA, "-n", "5", env={"PYTHONIOENCODING": encoding}).end()
+    assert (code, "Traceback" in err, "the file exists" in err) == (1, False, True)
 
 
 def test_error_is_one_message(command):

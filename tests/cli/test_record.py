@@ -1,6 +1,7 @@
 """``mmspool record`` in this process."""
 
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -33,8 +34,8 @@ class TestComplete:
         assert said["frames"] == "50 of 50"
         assert said["lost frames"] == "0"
         assert said["file"].startswith(f"{tmp_path / 'run.h5'}  ")
-        assert said["look at it"] == f"mmspool info {tmp_path / 'run.h5'}"
-        assert "python -c" in result.stdout
+        assert said["look at it"].endswith(f" info {tmp_path / 'run.h5'}")
+        assert f"{sys.executable} -c" in result.stdout
         assert "missing" not in result.stdout
 
     def test_says_what_it_is_about_to_do(self, record):
@@ -163,13 +164,12 @@ class TestErrors:
         ("options", "message"),
         [
             (("--roi", "0,0,97,64"), "does not lie in the 96 x 64 pixels that Camera reads out"),
-            (("--exposure", -1), "exposure_ms = -1 is out of range"),
-            (("--exposure", "nan"), "exposure_ms = nan is out of range"),
-            (("--binning", 3), "binning = 3 is not allowed: Camera takes 1, 2, 4"),
+            (("--exposure", -1), "--exposure -1 is out of range"),
+            (("--exposure", "nan"), "--exposure nan is out of range"),
+            (("--binning", 3), "--binning 3 is not allowed: Camera takes 1, 2, 4"),
             (("--pixel-type", "12bit"), "PixelType = '12bit' is not allowed: choose one of 16bit, 8bit"),
             (("-p", "TrigerMode=External"), "Camera has no property 'TrigerMode'; it has TriggerMode"),
             (("-p", "CameraID=7"), "the property is read-only"),
-            (("--frame-timeout", "nan"), "frame_timeout_s is a positive number"),
             (("--buffer-mb", 10**7), "a ring of 10,000,000,000,000 bytes does not fit"),
         ],
     )
@@ -187,7 +187,7 @@ class TestErrors:
         (tmp_path / "run.h5").write_text("precious")
         result = record("-n", 3)
         assert result.exit_code == 1
-        assert "the file exists: choose another name, or replace it with overwrite=True (--overwrite)" in result.stderr
+        assert "the file exists: choose another name, or replace it with --overwrite" in result.stderr
         assert (tmp_path / "run.h5").read_text() == "precious"
 
     def test_missing_folder(self, run, mocked, tmp_path):

@@ -10,7 +10,7 @@ from mmspool import CoreError, EndReason, Faults, FrameError, MockCore, RingFull
 from mmspool import frame_index as index_of
 from mmspool.adapters import MAX_FRAMES, wrap
 from mmspool.driver import acquisition as module
-from mmspool.driver.acquisition import Acquisition, Plan
+from mmspool.driver.acquisition import Acquisition, StopConditions
 
 FRAMES_PER_MB = 2**20 // (64 * 32 * 2)
 TOO_SLOW = RingFullError("the ring was full")
@@ -50,7 +50,7 @@ class Rig:
         if buffer_mb:
             self.adapter.set_buffer_mb(buffer_mb)
         self.spool = MemorySpool(spool_fails)
-        self.loop = Acquisition(self.adapter, self.spool, Plan(**plan))
+        self.loop = Acquisition(self.adapter, self.spool, StopConditions(**plan))
 
     def run(self):
         """Start and run to the end."""
@@ -77,19 +77,20 @@ class TestPlan:
     def test_frames_is_a_whole_number(self, frames):
         """Not zero, not more than a C long, and no float."""
         with pytest.raises(ValueError, match=r"frames is a whole number, 1 to 2,147,483,647, not"):
-            Plan(frames=frames)
+            StopConditions(frames=frames)
 
     @pytest.mark.parametrize("value", [0, -1.0, math.nan])
     @pytest.mark.parametrize("name", ["seconds", "frame_timeout_s"])
     def test_times_are_positive(self, name, value):
         """Zero and NaN are no time to wait."""
         with pytest.raises(ValueError, match=f"{name} is a positive number"):
-            Plan(**{name: value})
+            StopConditions(**{name: value})
 
     def test_open_ended_is_without_any_end(self):
         """A time limit for single frames is no end that was asked for."""
-        assert Plan(frame_timeout_s=5).open_ended
-        assert not any(plan.open_ended for plan in (Plan(frames=1), Plan(seconds=1), Plan(until=lambda: True)))
+        assert StopConditions(frame_timeout_s=5).open_ended
+        for limits in ({"frames": 1}, {"seconds": 1}, {"until": lambda: True}):
+            assert not StopConditions(**limits).open_ended
 
 
 class TestEnds:

@@ -39,9 +39,9 @@ WORKSTATION = Measurements(
 )
 
 
-def verdict(demand=SCMOS, **figures):
+def verdict(load=SCMOS, **figures):
     """Judge a workstation of which these figures are others."""
-    return judge(demand, replace(WORKSTATION, **figures))
+    return judge(load, replace(WORKSTATION, **figures))
 
 
 class TestCan:
@@ -50,21 +50,21 @@ class TestCan:
     def test_until_the_disk_is_full(self):
         """For as many seconds as frames fit, of which a second has a hundred."""
         said = verdict()
-        assert said.can
+        assert said.feasible
         assert said.fps == 100.0
         assert said.duration_s == pytest.approx(1000.0)
 
     def test_the_disk_is_the_bottleneck(self):
         """Its rate, a margin taken off, is the limit."""
         said = verdict(disk_bytes_per_s=1000.0 * MB)
-        assert (said.can, said.bottleneck) == (True, Stage.DISK)
+        assert (said.feasible, said.bottleneck) == (True, Stage.DISK)
         assert said.max_fps == pytest.approx(DISK_MARGIN * 1000 * MB / STORED)
 
     @pytest.mark.parametrize(("pop_s", "copy_s", "stage"), [(0.006, 0.001, Stage.CORE), (0.001, 0.006, Stage.COPY)])
     def test_one_thread_takes_and_copies(self, pop_s, copy_s, stage):
         """Taking and copying happen in one thread: the times add up, and the longer one is named."""
         said = verdict(pop_s=pop_s, copy_s=copy_s)
-        assert (said.can, said.bottleneck) == (True, stage)
+        assert (said.feasible, said.bottleneck) == (True, stage)
         assert said.max_fps == pytest.approx(PRODUCER_MARGIN / (0.007 + LOOP_S))
 
     def test_without_a_camera_frames_are_only_copied(self):
@@ -76,7 +76,7 @@ class TestCan:
     def test_rate_that_nobody_gave(self):
         """Without a given rate, the verdict is the highest rate, and it is feasible."""
         said = verdict(replace(SCMOS, fps=None))
-        assert said.can
+        assert said.feasible
         assert said.fps == said.max_fps == pytest.approx(DISK_MARGIN * 2000 * MB / STORED)
 
 
@@ -87,26 +87,26 @@ class TestCannot:
         """Ring and core buffer fill by the difference of the rates; then frames are lost."""
         said = verdict(disk_bytes_per_s=STORED * 50 / DISK_MARGIN)
         ring = ring_frames(SCMOS.shape, SCMOS.dtype, 1 << 30)
-        assert (said.can, said.bottleneck) == (False, Stage.DISK)
+        assert (said.feasible, said.bottleneck) == (False, Stage.DISK)
         assert said.duration_s == pytest.approx((ring + 200) / 50)
 
     def test_core_too_slow(self):
         """When the core is too slow, only its own buffer fills and the ring stays empty."""
         said = verdict(pop_s=0.02, copy_s=0.0, core_frames=200)
         fps = PRODUCER_MARGIN / (0.02 + LOOP_S)
-        assert (said.can, said.bottleneck) == (False, Stage.CORE)
+        assert (said.feasible, said.bottleneck) == (False, Stage.CORE)
         assert said.duration_s == pytest.approx(200 / (100 - fps))
 
     def test_disk_is_full_before_the_buffers_are(self):
         """When the disk fills before the buffers overflow, the verdict names the disk."""
         said = verdict(disk_bytes_per_s=STORED * 99 / DISK_MARGIN, disk_free_bytes=STORED * 200)
-        assert not said.can
+        assert not said.feasible
         assert said.duration_s == pytest.approx(2.0)
 
     def test_no_room_for_the_first_frames(self):
         """The file could not even be made."""
         said = verdict(disk_free_bytes=STORED * 99)
-        assert (said.can, said.bottleneck, said.duration_s) == (False, Stage.SPACE, 0.0)
+        assert (said.feasible, said.bottleneck, said.duration_s) == (False, Stage.SPACE, 0.0)
 
     def test_no_room_for_two_frames_in_the_ring(self):
         """The error is that of a recording."""
@@ -160,33 +160,33 @@ BETTER = {
 
 
 @pytest.mark.parametrize("what", BETTER)
-@given(demand=DEMANDS, figures=FIGURES, factor=st.floats(1.0, 100.0))
-def test_a_better_machine_is_never_judged_worse(what, demand, figures, factor):
+@given(load=DEMANDS, figures=FIGURES, factor=st.floats(1.0, 100.0))
+def test_a_better_machine_is_never_judged_worse(what, load, figures, factor):
     """A machine that is better in any figure is never judged worse."""
     old = getattr(figures, what)
     assume(old is not None)
-    before = judge(demand, figures)
-    after = judge(demand, replace(figures, **{what: BETTER[what](old, factor)}))
-    assert after.can >= before.can
+    before = judge(load, figures)
+    after = judge(load, replace(figures, **{what: BETTER[what](old, factor)}))
+    assert after.feasible >= before.feasible
     assert after.max_fps >= before.max_fps * 0.999999
     assert after.duration_s >= before.duration_s * 0.999999
     assert after.core_s >= before.core_s
     assert all(new.fits >= old.fits for new, old in zip(after.rings, before.rings, strict=True))
 
 
-@given(demand=DEMANDS, figures=FIGURES, factor=st.floats(1.0, 100.0))
-def test_fewer_frames_are_never_harder(demand, figures, factor):
+@given(load=DEMANDS, figures=FIGURES, factor=st.floats(1.0, 100.0))
+def test_fewer_frames_are_never_harder(load, figures, factor):
     """A slower camera can be recorded wherever a faster one can, for longer."""
-    fast, slow = judge(demand, figures), judge(replace(demand, fps=demand.fps / factor), figures)
-    assert slow.can >= fast.can
+    fast, slow = judge(load, figures), judge(replace(load, fps=load.fps / factor), figures)
+    assert slow.feasible >= fast.feasible
     assert slow.duration_s >= fast.duration_s * 0.999999
     assert all(a.buffer_bytes <= b.buffer_bytes + (20 << 20) for a, b in zip(slow.rings, fast.rings, strict=True))
 
 
-@given(demand=DEMANDS, figures=FIGURES)
-def test_the_limit_is_consistent(demand, figures):
+@given(load=DEMANDS, figures=FIGURES)
+def test_the_limit_is_consistent(load, figures):
     """The most that may be can be recorded, unless the disk is full; a little more cannot."""
-    said = judge(replace(demand, fps=None), figures)
-    assert said.can == (said.bottleneck is not Stage.SPACE)
-    assert not judge(replace(demand, fps=said.max_fps * 1.001), figures).can
+    said = judge(replace(load, fps=None), figures)
+    assert said.feasible == (said.bottleneck is not Stage.SPACE)
+    assert not judge(replace(load, fps=said.max_fps * 1.001), figures).feasible
     assert not any(math.isnan(value) for value in asdict(said).values() if isinstance(value, float))

@@ -102,15 +102,15 @@ class TestMeasure:
         """Run the camera for a moment."""
         monkeypatch.setattr(preflight_measure, "_SEQUENCE_S", MOMENT_S)
 
-    def measured(self, folder, demand=DEMAND, *, core=None, tell=lambda *_: None):
+    def measured(self, folder, load=DEMAND, *, core=None, report=lambda *_: None):
         """Measure with hardly any time for the disk."""
-        return measure(folder, demand, core=core, seconds=1e-9, tell=tell)
+        return measure(folder, load, core=core, seconds=1e-9, report=report)
 
     def test_without_a_camera(self, tmp_path):
         """Without a camera, there is no pop time and no core buffer, and the rate is the one asked for."""
         found = self.measured(tmp_path)
         assert (found.camera, found.figures.pop_s, found.figures.core_frames) == (None, None, 0)
-        assert found.demand == DEMAND
+        assert found.load == DEMAND
         assert found.figures.disk_bytes_per_s == found.disk.bytes_per_s > 0
         assert found.figures.disk_free_bytes > found.disk.size_bytes
         assert 0 < found.figures.ring_default_bytes <= found.figures.ring_largest_bytes
@@ -119,13 +119,13 @@ class TestMeasure:
     def test_the_camera_tells_its_rate(self, tmp_path, mock):
         """The camera's rate is measured."""
         found = self.measured(tmp_path, core=mock().core)
-        assert found.demand.fps == found.camera.fps > 0
+        assert found.load.fps == found.camera.fps > 0
         assert found.figures.pop_s == found.camera.pop_s
 
     def test_a_rate_that_was_given_counts(self, tmp_path, mock):
         """A given rate counts instead of the measured one, because a trigger will produce it."""
-        demand = FrameLoad(shape=(64, 96), dtype=np.dtype("uint16"), fps=12.5)
-        assert self.measured(tmp_path, demand, core=mock().core).demand.fps == 12.5
+        load = FrameLoad(shape=(64, 96), dtype=np.dtype("uint16"), fps=12.5)
+        assert self.measured(tmp_path, load, core=mock().core).load.fps == 12.5
 
     def test_without_a_frame_the_exposure_tells_the_rate(self, tmp_path, mock):
         """No camera makes more than one frame each exposure."""
@@ -133,7 +133,7 @@ class TestMeasure:
         camera.exposure_ms = 20
         found = self.measured(tmp_path, core=camera.core)
         assert found.camera.fps is None
-        assert found.demand.fps == pytest.approx(50, rel=0.01)
+        assert found.load.fps == pytest.approx(50, rel=0.01)
 
     def test_the_folder_is_looked_at_first(self, tmp_path, mock):
         """A typing error does not cost ten seconds: a camera that would fail is not even started."""
@@ -144,5 +144,5 @@ class TestMeasure:
     def test_tells_what_it_does(self, tmp_path, mock):
         """Camera, copy and disk, in this order."""
         told = []
-        self.measured(tmp_path, core=mock().core, tell=lambda what, _: told.append(what))
+        self.measured(tmp_path, core=mock().core, report=lambda what, _: told.append(what))
         assert list(dict.fromkeys(told)) == ["camera", "copy", "disk"]

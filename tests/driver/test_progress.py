@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from mmspool import RecordStats, SpoolStats
-from mmspool.driver.progress import ProgressLine, follow
+from mmspool.driver.progress import ProgressLine, show_progress
 
 FREE = 50 * 10**9
 
@@ -52,11 +52,11 @@ class TestFields:
         assert fields == {
             "frames": "0",
             "rate": "0 fps 0 MB/s",
-            "written": "0.0 GB",
-            "queue": "0/1,000",
+            "written": "0.0 kB",
+            "ring": "0/1,000",
             "core": "3/60",
             "lost": "0",
-            "disk free": "50 GB",
+            "disk free": "50.0 GB",
             "left": "-",
         }
         disk.assert_called_once_with(tmp_path)
@@ -69,7 +69,7 @@ class TestFields:
         assert fields["frames"] == "2,000/10,000"
         assert fields["rate"] == "100 fps 60 MB/s"
         assert fields["written"] == "1.5 GB"
-        assert fields["queue"] == "500/1,000"
+        assert fields["ring"] == "500/1,000"
         assert fields["lost"] == "12"
         assert fields["left"] == "1:20"
 
@@ -101,7 +101,7 @@ class TestFields:
         line = ProgressLine(tmp_path / "run.h5", None)
         line.fields(stats(0), 0.0)
         fields = line.fields(stats(100, written=100, packed=0.5), 1.0)
-        assert (fields["rate"], fields["written"], fields["left"]) == ("100 fps 100 MB/s", "0.1 GB", "16:40")
+        assert (fields["rate"], fields["written"], fields["left"]) == ("100 fps 100 MB/s", "50.0 MB", "16:40")
 
     def test_hours_are_hours(self, tmp_path, disk):
         """A recording of a day does not count minutes."""
@@ -169,9 +169,9 @@ class TestFollow:
     def test_off_a_terminal_it_prints_plain_lines(self, tmp_path):
         """One line at the start, with every field, however narrow the console; not one for each look."""
         console = Console(file=io.StringIO(), width=40)
-        follow(Running([stats(5, requested=9)] * 3), tmp_path / "run.h5", None, console)
+        show_progress(Running([stats(5, requested=9)] * 3), tmp_path / "run.h5", None, console)
         text = console.file.getvalue()
-        assert text.startswith("frames 5/9  rate 0 fps 0 MB/s  written 0.0 GB  queue 5/1,000  core 3/60  lost 0")
+        assert text.startswith("frames 5/9  rate 0 fps 0 MB/s  written 0.0 kB  ring 5/1,000  core 3/60  lost 0")
         assert text.count("\n") == 1
 
     @pytest.mark.parametrize("markup", [True, False])
@@ -179,17 +179,32 @@ class TestFollow:
         """The line is gone at the end; headings are no markup."""
         console = Console(file=io.StringIO(), force_terminal=True, width=160, markup=markup)
         figures = [stats(received, requested=9) for received in (4, 5)]
-        follow(Running([*figures, replace(figures[1], frames_requested=None)]), tmp_path / "run.h5", None, console)
+        show_progress(
+            Running([*figures, replace(figures[1], frames_requested=None)]), tmp_path / "run.h5", None, console
+        )
         text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", console.file.getvalue())
         assert "4/9" in text
         assert "5/9" in text
         assert "disk free" in text
         assert "[dim]" not in text
 
+    @pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
+    def test_fits_the_terminal(self, tmp_path, width):
+        """Nothing is cut or wrapped: fields that are least needed go, and frames, rate, ring and losses stay."""
+        console = Console(file=io.StringIO(), force_terminal=True, width=width)
+        figures = stats(1_604_247, requested=130_000_000, written=1_604_000, lost=1_234_567)
+        show_progress(Running([figures]), tmp_path / "run.h5", None, console)
+        text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", console.file.getvalue()).replace("\r", "\n")
+        lines = [line for line in text.splitlines() if line.strip()]
+        assert "\N{HORIZONTAL ELLIPSIS}" not in text
+        assert all(len(line) < width for line in lines)
+        assert len(set(lines)) == 2  # headings and figures, however often they were drawn
+        assert "1,234,567" in text
+
     def test_display_that_fails_does_not_end_the_recording(self, tmp_path, disk, caplog):
         """The frames are worth more than the line; the reason is logged."""
         disk.side_effect = OSError("the network drive is gone")
-        follow(Running([stats()]), tmp_path / "run.h5", None, Console(file=io.StringIO()))
+        show_progress(Running([stats()]), tmp_path / "run.h5", None, Console(file=io.StringIO()))
         assert "the progress cannot be shown; the recording goes on" in caplog.text
         assert "the network drive is gone" in caplog.text
 
@@ -197,12 +212,25 @@ class TestFollow:
 class TestRecord:
     """`Camera.record` with progress."""
 
-    def test_shows_it_on_the_console_given(self, mock, record):
-        """Progress is shown on the given console, and the result is unchanged."""
-        console = Console(file=io.StringIO(), width=200)
-        result = record(mock(), frames=50, progress=console)
+    def test_calls_the_function_given(self, mock, record):
+        """A script's own display is called with the figures, and the result is unchanged."""
+        seen = []
+        result = record(mock(), frames=50, progress=seen.append)
         assert result.complete
-        assert "/50  rate" in console.file.getvalue()
+        assert seen
+        assert all(isinstance(stats, RecordStats) and stats.frames_requested == 50 for stats in seen)
+
+    def test_function_that_fails_does_not_end_the_recording(self, mock, record, caplog):
+        """It is logged and not called again."""
+        calls = []
+
+        def fail(stats):
+            calls.append(stats)
+            raise RuntimeError("no window")
+
+        assert record(mock(), frames=50, progress=fail).complete
+        assert len(calls) == 1
+        assert "the recording goes on" in caplog.text
 
     def test_shows_it_on_the_error_output_by_default(self, mock, record, capsys):
         """By default progress goes to standard error, because standard output is the script's."""

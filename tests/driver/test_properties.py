@@ -103,8 +103,8 @@ class TestWriting:
 
     def test_new_value_may_change_the_sensor(self, camera, raw):
         """Setting a property makes the next question for the sensor's size ask the camera again."""
-        assert camera.sensor_size == (64, 96)
+        assert camera.sensor_size() == (64, 96)
         camera.properties["ScanMode"] = "1"
         calls = raw(camera).calls["clear_roi"]
-        assert camera.sensor_size == (64, 96)
+        assert camera.sensor_size() == (64, 96)
         assert raw(camera).calls["clear_roi"] == calls + 1

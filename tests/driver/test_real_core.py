@@ -21,7 +21,12 @@ def test_demo_camera_loses_nothing(demo, record, read):
     """300 frames of 512x512 at about 1,000 a second, numbered without a gap."""
     result = record(demo, frames=300, buffer_bytes=64 * 10**6)
     file = read(result.path)
-    assert (result.end, result.state, result.frames, result.frames_lost) == (EndReason.COMPLETED, "complete", 300, 0)
+    assert (result.end_reason, result.state, result.frames_written, result.frames_lost) == (
+        EndReason.COMPLETED,
+        "complete",
+        300,
+        0,
+    )
     assert np.array_equal(file.frames["image_number"], np.arange(300))
     assert file.stack.shape == (300, 512, 512)
     assert file.stack.dtype == np.uint16
@@ -35,7 +40,12 @@ def test_sequence_tester_flat_out_loses_nothing(tmp_path, read):
     with Camera(sequence_tester(width=64, height=64, buffer_mb=64)) as camera:
         result = camera.record(tmp_path / "run.h5", frames=5000, buffer_bytes=32 * 10**6)
         frames = read(result.path).frames
-    assert (result.end, result.state, result.frames, result.frames_lost) == (EndReason.COMPLETED, "complete", 5000, 0)
+    assert (result.end_reason, result.state, result.frames_written, result.frames_lost) == (
+        EndReason.COMPLETED,
+        "complete",
+        5000,
+        0,
+    )
     assert np.array_equal(frames["image_number"], np.arange(5000))
     assert np.array_equal(frames["sequence_number"], np.arange(5000))
 
@@ -47,11 +57,11 @@ def test_overflow_is_told_and_nothing_is_lost_unnoticed(tmp_path, read):
         asked = 10**7
         result = camera.record(tmp_path / "run.h5", frames=asked, buffer_bytes=16 * 10**6)
         file = read(result.path)
-        assert result.end is EndReason.OVERFLOW
+        assert result.end_reason is EndReason.OVERFLOW
         assert result.state == file.state == "interrupted"
-        assert result.frames + result.frames_lost == asked
+        assert result.frames_written + result.frames_lost == asked
         assert [gap.stage for gap in file.losses] == ["core"]
-        assert np.array_equal(file.frames["image_number"], np.arange(result.frames))
+        assert np.array_equal(file.frames["image_number"], np.arange(result.frames_written))
         again = camera.record(tmp_path / "again.h5", frames=20, buffer_bytes=16 * 10**6)
         assert again.complete
 
@@ -61,7 +71,7 @@ def test_takes_a_core_of_pycromanagers(demo, record, read):
     core = demo.core._core
     with Camera(core) as camera:
         camera.roi = Roi(0, 0, 64, 32)
-        assert camera.sensor_size == (512, 512)
+        assert camera.sensor_size() == (512, 512)
         result = record(camera, frames=10)
         assert read(result.path).stack.shape == (10, 32, 64)
     assert core.get_camera_device() == "Camera"
@@ -74,8 +84,8 @@ def test_until_stopped(demo, start, read, wait_until):
     wait_until(lambda: recording.stats.frames_received >= 20)
     recording.stop()
     result = recording.wait()
-    assert (result.end, result.state) == (EndReason.STOPPED, "complete")
-    assert np.array_equal(read(result.path).frames["image_number"], np.arange(result.frames))
+    assert (result.end_reason, result.state) == (EndReason.STOPPED, "complete")
+    assert np.array_equal(read(result.path).frames["image_number"], np.arange(result.frames_written))
     assert demo.core.remaining() == 0
 
 

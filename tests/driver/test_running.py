@@ -54,10 +54,10 @@ class TestEnds:
         camera = mock(backend=backend, camera_counter=True)
         result = record(camera, frames=250)
         file = read(result.path)
-        assert result.end is EndReason.COMPLETED
+        assert result.end_reason is EndReason.COMPLETED
         assert result.complete
         assert (result.state, file.state, file.end_reason) == ("complete", "complete", "completed")
-        assert result.frames == result.frames_requested == len(file.indices) == 250
+        assert result.frames_written == result.frames_requested == len(file.indices) == 250
         assert result.frames_lost == file.lost == 0
         assert result.losses == file.losses == ()
         assert file.holds_first(250)
@@ -80,25 +80,25 @@ class TestEnds:
     def test_time(self, mock, record, read):
         """A recording with `seconds` ends as planned with all frames until then."""
         result = record(mock(), seconds=0.05)
-        assert (result.end, result.state, result.frames_requested) == (EndReason.COMPLETED, "complete", None)
-        assert result.frames > 0
-        assert read(result.path).holds_first(result.frames)
+        assert (result.end_reason, result.state, result.frames_requested) == (EndReason.COMPLETED, "complete", None)
+        assert result.frames_written > 0
+        assert read(result.path).holds_first(result.frames_written)
 
     def test_until(self, mock, raw, record, read):
         """A script's own condition is an end as planned."""
         camera = mock()
         result = record(camera, until=lambda: raw(camera).calls["pop_next_tagged_image"] >= 30)
-        assert (result.end, result.state) == (EndReason.COMPLETED, "complete")
-        assert result.frames >= 30
-        assert read(result.path).holds_first(result.frames)
+        assert (result.end_reason, result.state) == (EndReason.COMPLETED, "complete")
+        assert result.frames_written >= 30
+        assert read(result.path).holds_first(result.frames_written)
 
     def test_first_end_counts(self, mock, record):
         """Frames, seconds and a condition together: whatever comes first."""
         result = record(mock(), frames=5, seconds=1e6, until=lambda: False)
-        assert (result.end, result.frames) == (EndReason.COMPLETED, 5)
+        assert (result.end_reason, result.frames_written) == (EndReason.COMPLETED, 5)
         result = record(mock(), frames=10**6, until=lambda: True, overwrite=True)
-        assert (result.end, result.state) == (EndReason.COMPLETED, "complete")
-        assert result.frames < 10**6
+        assert (result.end_reason, result.state) == (EndReason.COMPLETED, "complete")
+        assert result.frames_written < 10**6
 
     def test_stop_without_a_plan_is_complete(self, mock, start, read, wait_until):
         """A recording without a planned end is complete when it is stopped."""
@@ -106,9 +106,9 @@ class TestEnds:
         wait_until(lambda: recording.stats.frames_received >= 20)
         recording.stop()
         result = recording.wait()
-        assert (result.end, result.state) == (EndReason.STOPPED, "complete")
-        assert result.frames >= 20
-        assert read(result.path).holds_first(result.frames)
+        assert (result.end_reason, result.state) == (EndReason.STOPPED, "complete")
+        assert result.frames_written >= 20
+        assert read(result.path).holds_first(result.frames_written)
 
     @pytest.mark.parametrize("plan", [{"frames": 10**6}, {"seconds": 1e6}, {"until": lambda: False}])
     def test_stop_before_the_end_that_was_asked_for_is_not(self, mock, start, read, wait_until, plan):
@@ -118,16 +118,16 @@ class TestEnds:
         recording.stop()
         result = recording.wait()
         file = read(result.path)
-        assert (result.end, result.state, result.frames_lost) == (EndReason.STOPPED, "interrupted", 0)
+        assert (result.end_reason, result.state, result.frames_lost) == (EndReason.STOPPED, "interrupted", 0)
         assert (file.state, file.end_reason) == ("interrupted", "stopped by the user")
-        assert file.holds_first(result.frames)
+        assert file.holds_first(result.frames_written)
 
     def test_stop_before_the_first_frame(self, mock, start, read):
         """The file is there, without a frame."""
         recording = start(mock(tick_s=0.0))
         recording.stop()
         result = recording.wait()
-        assert (result.end, result.state, result.frames) == (EndReason.STOPPED, "complete", 0)
+        assert (result.end_reason, result.state, result.frames_written) == (EndReason.STOPPED, "complete", 0)
         assert read(result.path).stack.shape == (0, 64, 96)
 
     @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ class TestEnds:
         """What is short of the number is missing in the camera, and the recording was interrupted."""
         result = record(mock(faults=faults), frames=500, **options)
         file = read(result.path)
-        assert (result.end, result.state, result.complete) == (end, "interrupted", False)
+        assert (result.end_reason, result.state, result.complete) == (end, "interrupted", False)
         assert (file.state, file.end_reason) == ("interrupted", str(end))
         assert result.losses == file.losses == (gap,)
         assert result.frames_lost == file.lost == gap.count
@@ -153,7 +153,7 @@ class TestEnds:
         result = record(camera, frames=500, core_buffer_mb=1)
         file = read(result.path)
         capacity = 2**20 // (96 * 64 * 2)
-        assert (result.end, result.state, file.state) == (EndReason.OVERFLOW, "interrupted", "interrupted")
+        assert (result.end_reason, result.state, file.state) == (EndReason.OVERFLOW, "interrupted", "interrupted")
         assert result.stats.core_peak == result.stats.core_capacity == capacity
         assert file.losses == (Loss(capacity, 500 - capacity, "core"),)
         assert file.holds_first(capacity)
@@ -170,14 +170,14 @@ class TestEnds:
         mocker.patch.object(Spool, "put", autospec=True, side_effect=slow)
         result = record(camera, frames=500, core_buffer_mb=1)
         file = read(result.path)
-        assert (result.end, result.state) == (EndReason.OVERFLOW, "interrupted")
-        assert file.losses == (Loss(result.frames, 500 - result.frames, "core"),)
-        assert file.holds_first(result.frames)
+        assert (result.end_reason, result.state) == (EndReason.OVERFLOW, "interrupted")
+        assert file.losses == (Loss(result.frames_written, 500 - result.frames_written, "core"),)
+        assert file.holds_first(result.frames_written)
 
     def test_next_recording_after_an_overflow(self, mock, record, read):
         """A camera that says it runs on after an overflow can be recorded again."""
         camera = mock(tick_s=1000.0, faults=Faults(runs_on_after_overflow=True))
-        assert record(camera, frames=500, core_buffer_mb=1).end is EndReason.OVERFLOW
+        assert record(camera, frames=500, core_buffer_mb=1).end_reason is EndReason.OVERFLOW
         result = record(camera, frames=1, overwrite=True)
         assert result.complete
         assert read(result.path).holds_first(1)
@@ -202,7 +202,7 @@ class TestLosses:
         """Where, how many and at which stage; ``sequence_number`` leaves them out."""
         result = record(mock(faults=faults, camera_counter=True), frames=50)
         file = read(result.path)
-        assert (result.end, result.state, file.state) == (EndReason.COMPLETED, "incomplete", "incomplete")
+        assert (result.end_reason, result.state, file.state) == (EndReason.COMPLETED, "incomplete", "incomplete")
         assert result.losses == file.losses == gaps
         assert result.frames_lost == file.lost == sum(gap.count for gap in gaps)
         assert file.indices == [index for index in range(50) if index not in lost]
@@ -218,7 +218,7 @@ class TestLosses:
         camera = mock(width=512, height=512, tick_s=0.2)
         result = record(camera, frames=100, on_full="drop", buffer_bytes=2 * 10**6)
         file = read(result.path)
-        assert result.frames + result.frames_lost == 100
+        assert result.frames_written + result.frames_lost == 100
         assert all(gap.stage == "ring" for gap in file.losses)
         assert (result.state == "complete") == (not result.frames_lost)
         assert np.array_equal(file.frames["sequence_number"], file.indices)
@@ -309,14 +309,14 @@ class TestRunning:
             wait_until(lambda: recording.stats.frames_received >= 5)
         assert not recording.running
         result = recording.wait()
-        assert result.end is EndReason.STOPPED
-        assert read(result.path).holds_first(result.frames)
+        assert result.end_reason is EndReason.STOPPED
+        assert read(result.path).holds_first(result.frames_written)
 
     def test_error_in_the_block_stops_it_too(self, mock, start):
         """The error is raised, and the recording has ended."""
         with pytest.raises(ZeroDivisionError), start(mock()) as recording:
             _ = 1 / 0
-        assert recording.wait().end is EndReason.STOPPED
+        assert recording.wait().end_reason is EndReason.STOPPED
 
     def test_context_manager_raises_what_the_recording_failed_with(self, mock, start):
         """Leaving the `with` block raises the error that the recording failed with."""
@@ -340,7 +340,7 @@ class TestRunning:
 
         def refused(self, *args):
             for change in (lambda: camera.record(other, frames=1), camera.clear_roi, camera.snap):
-                with pytest.raises(CameraBusyError, match="a recording still takes its frames from the core"):
+                with pytest.raises(CameraBusyError, match="while a recording takes its frames from the core"):
                     change()
             drained.append(camera.core.is_sequence_running())
             return put(self, *args)
@@ -358,8 +358,8 @@ class TestRunning:
         wait_until(lambda: recording.stats.frames_received >= 5)
         camera.close()
         result = recording.wait(0)
-        assert result.end is EndReason.STOPPED
-        assert read(result.path).holds_first(result.frames)
+        assert result.end_reason is EndReason.STOPPED
+        assert read(result.path).holds_first(result.frames_written)
 
 
 class TestFailures:
@@ -539,7 +539,7 @@ class TestTimeLimit:
     @pytest.mark.parametrize(("exposure_ms", "limit_s"), [(10, 10.1), (5000, 60.0)])
     def test_is_ten_seconds_and_ten_exposures(self, mock, record, mocker, exposure_ms, limit_s):
         """The default frame timeout is ten seconds plus ten exposures."""
-        plan = mocker.spy(mmspool.driver.camera, "Plan")
+        plan = mocker.spy(mmspool.driver.camera, "StopConditions")
         camera = mock(tick_s=100.0)
         camera.exposure_ms = exposure_ms
         record(camera, frames=1)
@@ -550,7 +550,7 @@ class TestTimeLimit:
         recording = start(mock(faults=Faults(stall_after=2)), frames=3, frame_timeout_s=math.inf)
         wait_until(lambda: recording.stats.frames_received == 2)
         recording.stop()
-        assert recording.wait().end is EndReason.STOPPED
+        assert recording.wait().end_reason is EndReason.STOPPED
 
 
 class TestCamera:

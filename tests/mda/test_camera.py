@@ -13,7 +13,7 @@ def test_a_camera_records_until_stopped(core, tmp_path, wait_until):
     wait_until(lambda: recording.stats.frames_received >= 50)
     recording.stop()
     result = recording.wait()
-    assert result.end is EndReason.STOPPED
+    assert result.end_reason is EndReason.STOPPED
     assert result.complete
     with mmspool.open(result.path) as run:
         assert np.array_equal(run.frame_table()["image_number"], np.arange(len(run)))
@@ -33,9 +33,9 @@ def test_an_overflow_is_in_the_ledger(core, tmp_path, wait_until):
     result = Camera(core).record(
         tmp_path / "run.h5", frames=300, core_buffer_mb=16, buffer_bytes=64 * 10**6, until=keep_frames_in_the_core
     )
-    assert result.end is EndReason.OVERFLOW
-    assert 0 < result.frames < 300
-    assert result.frames + result.frames_lost == 300
+    assert result.end_reason is EndReason.OVERFLOW
+    assert 0 < result.frames_written < 300
+    assert result.frames_written + result.frames_lost == 300
 
 
 def test_the_core_stays_in_use(core, tmp_path):

@@ -1,0 +1,27 @@
+"""The options of a recording from a camera, as keywords."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypedDict
+
+from ..persistence import Compression, OnFull
+
+
+class RecordingKeywords(TypedDict, total=False):
+    """The options of `Camera.start_recording` and `Camera.record`; the first of them describes them."""
+
+    frames: int | None
+    seconds: float | None
+    until: Callable[[], bool] | None
+    frame_timeout_s: float | None
+    core_buffer_mb: int | None
+    buffer_bytes: int | None
+    on_full: OnFull
+    timeout_s: float
+    grow_frames: int
+    overwrite: bool
+    metadata: Mapping[str, Any] | None
+    direct: bool
+    checksum: bool
+    sync_interval_s: float
+    compression: Compression | None
+    raw_if_slow: bool
