@@ -120,7 +120,7 @@ class JavaBridgeAdapter(PycromanagerAdapter):
             why = "the core is not an object of pyjavaz" if self._wants_pump else "frame_pump is False"
             self._frame_path = FramePath("java-bridge", why)
             return None
-        height, width, dtype, _ = self.image_format()
+        height, width, dtype, *_ = self.image_format()
         try:
             with self._limit():
                 pump = FramePump(self._core, height * width * dtype.itemsize, lambda: guard.failure)
