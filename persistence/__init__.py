@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .compress import CompressReport, compress
 from .detector_info import DetectorInfo
 from .hdf5_file.codec import Compression
 from .hdf5_file.output_path import check_output_path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .spool import Spool
 
 __all__ = [
+    "CompressReport",
     "Compression",
     "DetectorInfo",
     "Loss",
@@ -32,6 +34,7 @@ __all__ = [
     "VerifyReport",
     "buffer_bytes_for",
     "check_output_path",
+    "compress",
     "open",
     "refuse_unknown_options",
     "repair",

@@ -3,7 +3,7 @@
 import click
 
 from .._version import __version__
-from . import export, files, preflight, record, report, view, watch
+from . import compress, export, files, preflight, record, report, view, watch
 from .output import accept_any_text
 
 
@@ -23,6 +23,7 @@ for _command in (
     export.export,
     report.report,
     watch.watch,
+    compress.compress,
     view.view,
 ):
     main.add_command(_command)

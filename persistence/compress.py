@@ -1,0 +1,256 @@
+"""A compressed copy of a raw recording, which takes its place only when every frame was compared."""
+
+import contextlib
+import os
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from ..errors import RecordingError, StorageError
+from .hdf5_file import codec as codecs
+from .hdf5_file.codec import Codec, Compression
+from .hdf5_file.nexus_schema import DATA, HDF5_OPTIONS, LEDGER
+from .os_file import open_file, sync, sync_folder
+from .reader import Recording
+from .verify import verify
+
+_JOURNAL = f"{LEDGER}/journal"
+_SCALES = ("CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST")
+_AHEAD = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompressReport:
+    """What `compress` did.
+
+    Attributes
+    ----------
+    path
+        The compressed recording.
+    frames
+        Frames in it, each compared with the original.
+    bytes_before, bytes_after
+        Sizes of the two files.
+    replaced
+        Whether it took the original's place.
+    """
+
+    path: Path
+    frames: int
+    bytes_before: int
+    bytes_after: int
+    replaced: bool
+
+
+def compress(
+    path: str | os.PathLike[str],
+    target: str | os.PathLike[str] | None = None,
+    *,
+    compression: Compression = "fast",
+    progress: Callable[[int, int], None] | None = None,
+) -> CompressReport:
+    """Write a compressed copy of a raw recording: pixels, times, losses, metadata and whatever else is in the file.
+
+    The copy is written beside its final name, synced, read back, and compared with the original frame by frame and
+    checksum by checksum; only then does it get its name. Until then the original is not touched.
+
+    Parameters
+    ----------
+    path
+        A recording that was closed or repaired, stored raw.
+    target
+        The copy. None: it takes the original's place.
+    compression
+        ``"fast"``, ``"small"`` or ``"universal"``, as for `Spool`.
+    progress
+        Called with frames done and frames in all; each frame counts twice, once written and once compared.
+
+    Raises
+    ------
+    RecordingError
+        The recording is still written, is compressed already, is damaged, or the copy differs from it.
+    StorageError
+        ``target`` exists, or cannot be written.
+    """
+    source = Path(path)
+    final = source if target is None else Path(target)
+    if target is not None and final.exists():
+        raise StorageError(f"{final} exists: choose another name")
+    report = progress or (lambda _done, _total: None)
+    with Recording(source) as recording, _beside(final) as partial:
+        if recording.state == "recording":
+            raise RecordingError(f"{source} was not closed: wait until it is, or run 'mmspool repair' first")
+        if recording.compression != "none":
+            raise RecordingError(f"{source} is compressed already ({recording.compression})")
+        frames = len(recording)
+        try:
+            _write(recording, partial, compression, lambda done: report(done, 2 * frames))
+        except OSError as exc:
+            raise StorageError(f"{final}: the copy cannot be written: {exc}") from exc
+        _compare(recording, partial, lambda done: report(frames + done, 2 * frames))
+        sizes = source.stat().st_size, partial.stat().st_size
+        partial.replace(final)
+    sync_folder(final.absolute().parent)
+    return CompressReport(
+        path=final, frames=frames, bytes_before=sizes[0], bytes_after=sizes[1], replaced=target is None
+    )
+
+
+@contextlib.contextmanager
+def _beside(final: Path) -> Iterator[Path]:
+    """Yield a free name in the final one's folder, and remove what is left there."""
+    folder = final.absolute().parent
+    if not folder.is_dir():
+        raise StorageError(f"{folder} is not a folder: make it first")
+    descriptor, name = tempfile.mkstemp(prefix=f".{final.name}-", suffix=".part", dir=folder)
+    os.close(descriptor)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _write(recording: Recording, partial: Path, compression: Compression, progress: Callable[[int], None]) -> None:
+    chunk_bytes = int(np.prod(recording.chunks)) * recording.dtype.itemsize
+    codec = codecs.find(compression, recording.dtype.itemsize, chunk_bytes)
+    with h5py.File(partial, "w", **HDF5_OPTIONS) as copy:
+        _copy_tree(recording.file, copy, codec)
+        frames_raw = _copy_chunks(recording, copy[DATA], codec, chunk_bytes, progress)
+        copy[f"{LEDGER}/frames_raw"][()] = frames_raw
+        copy[_JOURNAL][...] = 0  # it belongs to the original's structure
+    descriptor = open_file(partial, os.O_RDWR)
+    try:
+        sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _copy_tree(source: h5py.File, copy: h5py.File, codec: Codec) -> None:
+    """Copy every group, dataset, link and attribute; the frames get a dataset of their own, still empty."""
+    done: dict[int, str] = {}
+    scales: list[tuple[str, str]] = []
+
+    def walk(group: h5py.Group, into: h5py.Group) -> None:
+        _copy_attributes(group, into)
+        for name in group:
+            link = group.get(name, getlink=True)
+            if not isinstance(link, h5py.HardLink):
+                into[name] = link
+                continue
+            item = group[name]
+            where = h5py.h5o.get_info(item.id).addr
+            if where in done:
+                into[name] = copy[done[where]]
+                continue
+            if isinstance(item, h5py.Group):
+                walk(item, into.create_group(name))
+                continue
+            if item == source[DATA]:
+                new = _frames_like(item, into, name, codec)
+                _copy_attributes(item, new)
+                new.attrs["compression"] = np.bytes_(f"{codec.name}: {codec.note}")
+            else:
+                source.copy(item, into, name, without_attrs=True)
+                new = into[name]
+                _copy_attributes(item, new)
+            done[where] = new.name
+            if item.is_scale:
+                scales.append((item.name, new.name))
+
+    walk(source, copy)
+    _copy_scales(source, copy, scales)
+
+
+def _copy_scales(source: h5py.File, copy: h5py.File, scales: list[tuple[str, str]]) -> None:
+    """Attach the same dimension scales: they are references, which belong to one file."""
+    for old, new in scales:
+        copy[new].make_scale(source[old].attrs.get("NAME", b"").decode())
+    for axis, dimension in enumerate(source[DATA].dims):
+        for scale in dimension.values():
+            copy[DATA].dims[axis].attach_scale(copy[next(new for old, new in scales if source[old] == scale)])
+
+
+def _copy_attributes(item: h5py.HLObject, copy: h5py.HLObject) -> None:
+    for name in item.attrs:
+        if name in _SCALES:
+            continue
+        old = item.attrs.get_id(name)
+        new = h5py.h5a.create(copy.id, name.encode(), old.get_type(), old.get_space())
+        value = np.empty(old.shape, old.dtype)
+        old.read(value)
+        new.write(value)
+
+
+def _frames_like(data: h5py.Dataset, group: h5py.Group, name: str, codec: Codec) -> h5py.Dataset:
+    create = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    create.set_chunk(data.chunks)
+    create.set_alloc_time(h5py.h5d.ALLOC_TIME_INCR)
+    for filter_id, values in codec.filters:  # optional: HDF5 itself compresses nothing here
+        create.set_filter(filter_id, h5py.h5z.FLAG_OPTIONAL, values)
+    return h5py.Dataset(
+        h5py.h5d.create(group.id, name.encode(), data.id.get_type(), data.id.get_space().copy(), create)
+    )
+
+
+def _copy_chunks(
+    recording: Recording, copy: h5py.Dataset, codec: Codec, chunk_bytes: int, progress: Callable[[int], None]
+) -> int:
+    """Compress every chunk, on all cores, and return how many frames are stored as they are."""
+    data, step, frames = recording.file[DATA], recording.chunks[0], len(recording)
+
+    def encode(first: int) -> tuple[int, int, bytes | memoryview]:
+        _, raw = data.id.read_direct_chunk((first, 0, 0))
+        room = bytearray(codecs.room_for(chunk_bytes))
+        size = codec.encode(memoryview(raw), memoryview(room))
+        return (first, 0, memoryview(room)[:size]) if size < chunk_bytes else (first, codec.all_skipped, raw)
+
+    frames_raw = 0
+    workers = min(8, os.cpu_count() or 1)
+    with ThreadPoolExecutor(workers, thread_name_prefix="mmspool-compress") as pool:
+        firsts = iter(range(0, frames, step))
+        waiting: deque[Future[tuple[int, int, bytes | memoryview]]] = deque()
+        try:
+            while True:
+                while len(waiting) < _AHEAD * workers and (first := next(firsts, None)) is not None:
+                    waiting.append(pool.submit(encode, first))
+                if not waiting:
+                    return frames_raw
+                first, mask, encoded = waiting.popleft().result()
+                copy.id.write_direct_chunk((first, 0, 0), encoded, mask)
+                done = min(frames, first + step)
+                frames_raw += done - first if mask else 0
+                progress(done)
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _compare(recording: Recording, partial: Path, progress: Callable[[int], None]) -> None:
+    """Refuse a copy that is not what the original is.
+
+    Raises
+    ------
+    RecordingError
+        Frames, times, losses, metadata or what `verify` says differ.
+    """
+    before, after = verify(recording.path), verify(partial, progress=lambda done, _total: progress(done))
+    same_findings = (before.damage, before.missing, before.notes) == (after.damage, after.missing, after.notes)
+    if before.damage:
+        raise RecordingError(f"{recording.path} is damaged and stays as it is: {before.damage[0]}")
+    with Recording(partial) as copy:
+        same = (
+            same_findings
+            and copy.shape == recording.shape
+            and copy.losses == recording.losses
+            and copy.metadata == recording.metadata
+            and np.array_equal(np.asarray(copy.frame_table()), np.asarray(recording.frame_table()))
+            and all(np.array_equal(copy[first], recording[first]) for first in range(len(recording)))
+        )
+    if not same:
+        raise RecordingError(f"the compressed copy of {recording.path} differs from it; the original stays as it is")
