@@ -35,6 +35,7 @@ class SpoolKeywords(TypedDict, total=False):
     sync_interval_s: float
     compression: Compression | None
     raw_if_slow: bool
+    keep_awake: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,8 @@ class SpoolOptions:
     raw_if_slow
         Store frames uncompressed while the ring is nearly full, rather than let it overflow; ``stats.frames_raw``
         counts them. False waits for the codec.
+    keep_awake
+        Keep the computer from going to sleep meanwhile, where the system allows; the log says whether it does.
 
     Raises
     ------
@@ -97,6 +100,7 @@ class SpoolOptions:
     sync_interval_s: float = 1.0
     compression: Compression | None = None
     raw_if_slow: bool = True
+    keep_awake: bool = True
 
     @classmethod
     def from_keywords(cls, **options: Unpack[SpoolKeywords]) -> Self:

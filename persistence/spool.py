@@ -21,6 +21,7 @@ from ..errors import SpoolClosedError, SpoolError, WriterError
 from .block_layout import BlockLayout, plan_blocks
 from .frame_checks import as_frame, check_same, metadata_values
 from .hdf5_file.output_path import OutputPath
+from .keep_awake import KeepAwake
 from .losses import STAGES
 from .options import SpoolKeywords, SpoolOptions
 from .results import SpoolResult, SpoolStats, final_state
@@ -75,6 +76,7 @@ class Spool:
         self._error: WriterError | None = None
         self._result: SpoolResult | None = None
         self._stats: SpoolStats | None = None
+        self._awake: KeepAwake | None = None
         self._target = OutputPath(self.path, overwrite=self._options.overwrite)
         for thread in tuple(_giving_back):
             thread.join(_GIVE_BACK_S)
@@ -240,6 +242,8 @@ class Spool:
         except BaseException:
             self._release(_State.CLOSED, kill=True, remove=True)
             raise
+        if self._options.keep_awake:
+            self._awake = KeepAwake(self.path)
         self._layout, self._shape, self._dtype = layout, shape, dtype
 
     def _first_frame(self, frame: npt.NDArray[Any]) -> None:
@@ -288,6 +292,8 @@ class Spool:
         self._state = state
         _giving_back.add(self._watching)
         self._feed.free(kill=kill)
+        if self._awake is not None:
+            self._awake.close()
         self._target.release(remove=remove)
         atexit.unregister(self._close_at_exit)
 
