@@ -7,6 +7,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
+from .console_close import StopOnClose
+
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGBREAK", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGXCPU", "SIGXFSZ")
 # Those that exist on this system; the default of each is to end the process.
 ENDING_SIGNALS = tuple(getattr(signal, name) for name in _ENDING if hasattr(signal, name))
@@ -31,7 +33,8 @@ class StopOnInterrupt:
 
     Other signals are taken too where they raise the same exception, and Ctrl-C where asyncio waits for it, which would
     cancel a task that cannot run before the recording ends. A script's own signal handlers are left alone, and so is
-    every thread but the main one, which alone gets signals.
+    every thread but the main one, which alone gets signals. The end of a console on Windows, which is no signal, is
+    taken too (`StopOnClose`).
 
     Attributes
     ----------
@@ -60,17 +63,22 @@ class StopOnInterrupt:
             self._replaced = {each: handler for each, handler in handlers.items() if _raises_interrupt(handler)}
         for each in self._replaced:
             signal.signal(each, self._note)
+        self._on_close = StopOnClose(self._ask)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._on_close.done()
         for each, handler in self._replaced.items():
             signal.signal(each, handler)
 
     def _note(self, number: int, _frame: object) -> None:
+        self._ask("" if number == signal.SIGINT else signal.Signals(number).name)
+
+    def _ask(self, signal_name: str) -> None:
         self.asked = True
-        self._signal_name = "" if number == signal.SIGINT else signal.Signals(number).name
+        self._signal_name = signal_name
         if self._stop is not None:
             self._stop(self._signal_name)
 

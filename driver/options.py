@@ -25,3 +25,4 @@ class RecordingKeywords(TypedDict, total=False):
     sync_interval_s: float
     compression: Compression | None
     raw_if_slow: bool
+    keep_awake: bool

@@ -43,6 +43,7 @@ from .output import (
     metavar="S",
     help="End when no frame came for this long; inf waits without limit for a trigger. [10 s and ten exposures]",
 )
+@click.option("--allow-sleep", is_flag=True, help="Let the computer go to sleep while it records.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary: look at the exit code.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; progress stays on the error output.")
 def record(
@@ -54,6 +55,7 @@ def record(
     compression: Compression | None,
     buffer_mb: int | None,
     frame_timeout: float | None,
+    allow_sleep: bool,
     quiet: bool,
     as_json: bool,
     **camera_asked: Any,
@@ -88,6 +90,7 @@ def record(
                 progress=not quiet,
                 frames=frames,
                 seconds=seconds,
+                keep_awake=not allow_sleep,
                 overwrite=overwrite,
                 compression=compression,
                 buffer_bytes=None if buffer_mb is None else buffer_mb * 10**6,

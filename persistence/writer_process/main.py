@@ -3,6 +3,7 @@
 import contextlib
 import queue as queues
 import signal
+import sys
 import time
 import traceback
 from multiprocessing import parent_process
@@ -28,6 +29,10 @@ def run(ring_name: str, ring_lock: Connection | None, messages: "Queue[Message]"
     # Both are the producer's to handle; should they end it, this process drains the ring and closes the file.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if sys.platform == "win32":
+        from .windows_start import shut_down_last
+
+        shut_down_last()
     ring = Ring.attach(ring_name)
     if ring_lock is not None:
         ring_lock.close()  # now it has its own

@@ -41,7 +41,7 @@ class WriterProcess:
             name="mmspool-writer",
             daemon=True,
         )
-        with _starting, _main_module_hidden(), _sigint_blocked():
+        with _starting, _main_module_hidden(), _sigint_blocked(), _apart():
             self._process.start()
         answers.close()  # the process holds the only other end: its death ends the pipe
         if lock is not None:
@@ -123,6 +123,18 @@ def _main_module_hidden() -> Iterator[None]:
     finally:
         for name, value in hidden.items():
             setattr(main, name, value)
+
+
+@contextlib.contextmanager
+def _apart() -> Iterator[None]:
+    """On Windows, start the process so that it outlives the script's console and job."""
+    if sys.platform == "win32":
+        from .windows_start import apart
+
+        with apart():
+            yield
+    else:
+        yield
 
 
 @contextlib.contextmanager

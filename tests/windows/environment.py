@@ -85,9 +85,9 @@ class Windows:
             env=environment,
             cwd=cwd,
         )
-        with process, process.stdout or contextlib.nullcontext() as output:
-            for line in output or ():
-                sys.stdout.buffer.write(line.replace(b"\r\n", b"\n"))
+        with process:
+            while process.stdout and (output := os.read(process.stdout.fileno(), 1 << 16)):
+                sys.stdout.buffer.write(output.replace(b"\r\n", b"\n"))
                 sys.stdout.flush()
         return process.returncode
 
