@@ -1,61 +1,89 @@
-"""The README's code does what the README says."""
+"""The README does what it says, read from top to bottom: every block in order, in one folder, each in a new Python."""
 
+import os
 import re
-from collections.abc import Iterator
+import shlex
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-import mmspool
-from mmspool import adapters
-
 pytestmark = pytest.mark.usefixtures("processes")
 
-README = Path(__file__).parents[1] / "README.md"
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+PYTHON = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+RECORD = re.search(r"^    .*?&& \.venv/bin/(mmspool record .*)$", README, re.MULTILINE)
+PREFLIGHT = re.findall(r"^    (mmspool preflight \. .*?) +#", README, re.MULTILINE)
+FRAMES = {"frames=200": "frames=20", "--frames 1000": "--frames 20"}
+"""Fewer frames than a reader records."""
 
 
-@pytest.fixture
-def core() -> Iterator[Any]:
-    """Yield a pycromanager core whose camera is running a sequence of 20 frames, as a script would have it."""
-    with_camera = adapters.demo(width=64, height=64)
-    raw = with_camera._core
-    raw.start_sequence_acquisition(20, 0, True)
-    yield raw
-    with_camera.close()
+def run(*command: str, folder: Path) -> str:
+    """Run a command in a folder and return what it prints; it must succeed without a warning."""
+    environment = os.environ | {"PYTHONWARNINGS": "error", "NO_COLOR": "1"}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
-def block(containing: str) -> str:
-    """Return the one block with this text, with few frames for many."""
-    found = [text for text in BLOCKS if containing in text]
-    assert len(found) == 1
-    return found[0].replace("frames=1000", "frames=20")
+def fewer(text: str) -> str:
+    """Return a block that records few frames."""
+    for many, few in FRAMES.items():
+        text = text.replace(many, few)
+    return text
 
 
-def test_the_script_that_controls_a_microscope(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The first use records and prints that it is complete, and the file reads back as shown."""
-    monkeypatch.chdir(tmp_path)
-    exec(block("Camera.demo"), {})
-    assert capsys.readouterr().out == "True 20 0 ()\n"
-    names: dict[str, Any] = {}
-    exec(block("mmspool.open").replace("run.shape,", "facts = run.shape,"), names)
-    assert names["facts"][0] == (20, 512, 2048)
-    assert names["facts"][1] == "complete"
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Return what each command and block of the README printed, in the README's order."""
+    folder = tmp_path_factory.mktemp("readme")
+    assert RECORD is not None
+    output = [run(sys.executable, "-m", *shlex.split(fewer(RECORD[1])), folder=folder)]
+    for number, block in enumerate(PYTHON):
+        script = folder / f"test_block_{number}.py"
+        script.write_text(fewer(block), encoding="utf-8")
+        how = ("-m", "pytest", "-q", "-p", "no:cacheprovider") if "def test_" in block else ()
+        output.append(run(sys.executable, *how, script.name, folder=folder))
+    return output
 
 
-def test_the_pycromanager_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, core: Any) -> None:
-    """The second use takes every frame of a sequence that the script runs itself."""
-    monkeypatch.chdir(tmp_path)
-    exec(block("frame_metadata(tagged.tags)"), {"core": core})
-    with mmspool.open("run.h5") as run:
-        assert run.frame_table()["image_number"].tolist() == list(range(20))
+def test_first_command_records(printed: list[str]) -> None:
+    """The command line's summary says that the recording is complete."""
+    assert "complete" in printed[0]
 
 
-def test_the_mocked_test(tmp_path: Path) -> None:
-    """The third use is a test that passes."""
-    names: dict[str, Any] = {}
-    exec(block("Faults("), names)
-    names["test_a_lost_trigger_is_reported"](tmp_path)
+def test_first_block_reports_a_complete_recording(printed: list[str]) -> None:
+    """Ten lines of Python record from the demo camera without a loss."""
+    assert printed[1] == "True 20 0 ()\n"
+
+
+def test_own_loop_stores_every_frame(printed: list[str]) -> None:
+    """The pycromanager script runs as it stands, with the core that it starts itself."""
+    assert printed[2] == ""
+
+
+def test_mocked_test_passes(printed: list[str]) -> None:
+    """The example of a test without hardware is a test that passes."""
+    assert "1 passed" in printed[3]
+
+
+def test_recording_reads_back(printed: list[str]) -> None:
+    """The reading block opens what the first block has recorded."""
+    assert printed[4].startswith("(20, 512, 2048) complete ()\n")
+
+
+def test_preflight_command_is_understood(tmp_path: Path) -> None:
+    """The command that needs no camera names options that exist; its measurement is shortened."""
+    (command,) = PREFLIGHT
+    done = subprocess.run(
+        [sys.executable, "-m", *shlex.split(command), "--seconds", "1"],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode in (0, 3), done.stderr
