@@ -1,7 +1,9 @@
 """Optional packages: imported when they are used, with advice where they are missing."""
 
 import importlib
+import os
 import shlex
+import subprocess
 import sys
 from types import ModuleType
 
@@ -31,5 +33,9 @@ def require(module: str, purpose: str, *, install: str | None = None) -> ModuleT
         package = install or module.partition(".")[0]
         raise MissingPackageError(
             f"{purpose} needs the package {package.partition('[')[0]}, which cannot be imported ({exc}): "
-            f"{shlex.join([sys.executable, '-m', 'pip', 'install', package])}"
+            f"{_command(sys.executable, '-m', 'pip', 'install', package)}"
         ) from exc
+
+
+def _command(*words: str) -> str:
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)

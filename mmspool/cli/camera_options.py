@@ -10,6 +10,8 @@ import click
 from ..adapters import Roi
 from ..driver import Camera
 
+_REPEATS = "FastImage"
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 WAYS = "--demo, --mock, --connect [PORT], --headless DIR CONFIG"
@@ -138,3 +140,11 @@ class CameraRequest:
             camera.pixel_type = self.pixel_type
         if self.exposure is not None:
             camera.exposure_ms = self.exposure
+        if self.demo and _REPEATS not in dict(self.properties):
+            _repeat_one_image(camera)
+
+
+def _repeat_one_image(camera: Camera) -> None:
+    """Let DemoCamera draw one image and repeat it: drawing takes longer than an exposure of 10 ms."""
+    camera.snap()
+    camera.properties[_REPEATS] = "1"

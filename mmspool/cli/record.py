@@ -3,7 +3,9 @@
 import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
@@ -145,11 +147,19 @@ def _summarise(result: RecordResult, file: Path, compression: Compression | None
         ),
         *((("compression", text),) if (text := _compression_text(spool)) else ()),
         ("file", f"{result.path}  {result.file_bytes / 1e6:,.1f} MB"),
-        ("look at it", command_line("info", file)),
+        *(("look at it" if first else "", line) for first, line in _look_lines(file)),
         ("", python_line(f"import mmspool; print(mmspool.open({str(result.path)!r})[0])")),
         ("", _viewers_text(compression)),
     ]
     print_rows(rows)
+
+
+def _look_lines(file: Path) -> Iterator[tuple[bool, str]]:
+    """Yield the commands that show the file with what is installed, the best first, and whether it is the first."""
+    viewer, reporter = find_spec("ndv"), find_spec("matplotlib") and find_spec("jinja2")
+    commands = [("view", file)] * bool(viewer) + [("report", file, "--open")] * bool(reporter) + [("info", file)]
+    for index, command in enumerate(commands):
+        yield index == 0, command_line(*command)
 
 
 def _viewers_text(compression: Compression | None) -> str:

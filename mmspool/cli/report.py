@@ -1,6 +1,7 @@
 """The command ``report``."""
 
 import json
+import webbrowser
 from pathlib import Path
 
 import click
@@ -22,6 +23,7 @@ from .output import bar, errors_as_messages, out
 @click.option("--no-checksums", is_flag=True, help="Do not verify the frames, which reads the whole file.")
 @click.option("--overwrite", is_flag=True, help="Replace TARGET if it exists.")
 @click.option("--scheduler", metavar="ADDRESS", help="Compute the figures on a dask cluster: tcp://HOST:8786.")
+@click.option("--open", "open_it", is_flag=True, help="Show the page in the browser.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def report(
     file: Path,
@@ -31,6 +33,7 @@ def report(
     no_checksums: bool,
     overwrite: bool,
     scheduler: str | None,
+    open_it: bool,
     as_json: bool,
 ) -> None:
     """Make a page about the recording FILE: images over time, brightness, noise, timing, losses, settings.
@@ -50,6 +53,8 @@ def report(
             scheduler=scheduler,
             progress=progress,
         )
+    if open_it:
+        webbrowser.open(page.absolute().as_uri())
     if as_json:
         click.echo(json.dumps({"path": str(page), "size_bytes": page.stat().st_size}, indent=2))
     else:
