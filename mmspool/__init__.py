@@ -1,6 +1,8 @@
 """mmspool: a camera under Micro-Manager, spooled to one HDF5 file, with every lost frame counted."""
 
 import importlib
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,3 +100,9 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+if getattr(sys, "frozen", False) and "MMSPOOL_WRITER" in os.environ:
+    # An application with a frozen interpreter can only start itself: this is the one that a spool started to write.
+    importlib.import_module(".persistence.writer_process.main", __name__).main()
+    sys.exit()

@@ -29,7 +29,9 @@ GROW_FRAMES = 100
 """By how many frames the dataset grows at a time, unless the user says otherwise."""
 
 _BLOCK_BYTES = 8 << 20  # large enough that a write's fixed cost vanishes, small enough that a ring holds many
-PACKED_BLOCK_BYTES = 48 << 10  # so that one that is written again, with more frames, goes through the journal
+LEAST_COMPRESSED_BYTES = 48 << 10
+"""Smaller frames are never compressed: they would share chunks, each written again and again as it fills."""
+
 _MIN_BLOCKS = 2  # one is filled while the other is written
 _MAX_FRAMES_PER_BLOCK = 1000  # bounds what a column write and the last, partly filled chunk cost with tiny frames
 _MIN_GROWTH_BYTES = 32 << 20  # a growth costs about a millisecond: rarer than 100 times a second at any disk's rate
@@ -60,6 +62,8 @@ class BlockLayout:
         Blocks in the ring.
     growth_frames
         By how many frames the dataset grows at a time; a multiple of ``frames_per_block``.
+    compressed
+        Whether blocks, of one frame each then, are compressed in the file.
     """
 
     shape: tuple[int, int]
@@ -67,6 +71,7 @@ class BlockLayout:
     frames_per_block: int
     blocks: int
     growth_frames: int
+    compressed: bool = False
 
     @property
     def frame_bytes(self) -> int:
@@ -100,11 +105,11 @@ class BlockLayout:
 
 
 def plan_blocks(
-    shape: tuple[int, int], dtype: np.dtype[Any], room: int, grow_frames: int, *, packed: bool = False
+    shape: tuple[int, int], dtype: np.dtype[Any], room: int, grow_frames: int, *, compressed: bool = False
 ) -> BlockLayout:
     """Choose the layout for frames of ``shape`` and ``dtype`` in a ring with ``room`` bytes.
 
-    Blocks that are ``packed`` (compressed) are small: one that is written in parts is written anew each time.
+    ``compressed`` frames have a block each, which is written once.
 
     Raises
     ------
@@ -117,8 +122,7 @@ def plan_blocks(
             f"a frame of {shape[0]}x{shape[1]} {dtype.name} has {frame_bytes:,} bytes; HDF5 stores at most "
             f"{_MAX_CHUNK_BYTES:,} bytes in a chunk: record a smaller region"
         )
-    block_bytes = PACKED_BLOCK_BYTES if packed else _BLOCK_BYTES
-    fitting = min(block_bytes // frame_bytes, room // 8 // (frame_bytes + RECORD_BYTES))
+    fitting = 1 if compressed else min(_BLOCK_BYTES // frame_bytes, room // 8 // (frame_bytes + RECORD_BYTES))
     frames_per_block = _common_step(min(max(1, fitting), _MAX_FRAMES_PER_BLOCK), grow_frames)
     per_block = round_up(frames_per_block * frame_bytes, PAGE) + frames_per_block * RECORD_BYTES
     blocks = (room - PAGE) // per_block  # a page for rounding up the records
@@ -138,6 +142,7 @@ def plan_blocks(
         frames_per_block=frames_per_block,
         blocks=blocks,
         growth_frames=step * steps,
+        compressed=compressed,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, TypedDict, Unpack, get_args
 import numpy as np
 import numpy.typing as npt
 
-from .block_layout import GROW_FRAMES
+from .block_layout import GROW_FRAMES, LEAST_COMPRESSED_BYTES
 from .detector_info import DetectorInfo, to_json
 from .frame_checks import as_frame
 from .hdf5_file import codec
@@ -71,7 +71,7 @@ class SpoolOptions:
     compression
         Lossless: ``"fast"`` (Blosc, LZ4), ``"small"`` (Blosc, Zstandard) or ``"universal"`` (gzip, which every reader
         of HDF5 has; the others need its Blosc filter, in Python ``import hdf5plugin``). Needs the extra
-        ``mmspool[compression]``.
+        ``mmspool[compression]``. Frames below 48 KiB are stored uncompressed.
     raw_if_slow
         Store frames uncompressed while the ring is nearly full, rather than let it overflow; ``stats.frames_raw``
         counts them. False waits for the codec.
@@ -101,6 +101,10 @@ class SpoolOptions:
     compression: Compression | None = None
     raw_if_slow: bool = True
     keep_awake: bool = True
+
+    def compresses(self, frame_bytes: int) -> bool:
+        """Tell whether frames of that size are compressed; smaller ones would share chunks, written again and again."""
+        return self.compression is not None and frame_bytes >= LEAST_COMPRESSED_BYTES
 
     @classmethod
     def from_keywords(cls, **options: Unpack[SpoolKeywords]) -> Self:

@@ -25,6 +25,7 @@ if sys.platform == "win32":
         sync,
         sync_folder,
         truncate,
+        unlock,
         write_direct_once,
         write_once,
     )
@@ -41,6 +42,7 @@ else:
         sync,
         sync_folder,
         truncate,
+        unlock,
         write_direct_once,
         write_once,
     )
@@ -61,6 +63,7 @@ __all__ = [
     "sync",
     "sync_folder",
     "truncate",
+    "unlock",
 ]
 
 _PASSING = (errno.EIO, errno.EAGAIN, errno.ENOSPC, errno.ENOBUFS, errno.ETIMEDOUT)

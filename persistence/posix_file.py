@@ -1,5 +1,6 @@
 """The calls of Linux and macOS behind `os_file`."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -123,6 +124,12 @@ def lock(descriptor: int, *, reading: bool) -> bool:  # noqa: ARG001 - here all 
         if exc.errno not in _NO_LOCKS:
             raise
     return True
+
+
+def unlock(descriptor: int) -> None:
+    """Release what `lock` holds, for every copy of the descriptor that a forked process has."""
+    with contextlib.suppress(OSError):  # no locks there
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def is_held(descriptor: int) -> bool:

@@ -24,6 +24,8 @@ class SpoolStats:
         Frames that were stored uncompressed in a compressed recording.
     bytes_written, bytes_stored
         Of pixels, and what they take in the file.
+    ring_bytes
+        Size of the ring.
     ring_frames, ring_used, ring_peak
         Frames the ring holds, has now, and had at most.
     slowest_write_s
@@ -42,6 +44,7 @@ class SpoolStats:
     frames_raw: int
     bytes_written: int
     bytes_stored: int
+    ring_bytes: int
     ring_frames: int
     ring_used: int
     ring_peak: int

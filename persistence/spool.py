@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import logging
 import operator
 import os
 import threading
@@ -17,26 +18,28 @@ from typing import Any, Self, Unpack, cast
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import SpoolClosedError, SpoolError, WriterError
-from .block_layout import BlockLayout, plan_blocks
+from ..errors import SpoolClosedError, SpoolError, StorageError, WriterError
 from .frame_checks import as_frame, check_same, metadata_values
 from .hdf5_file.output_path import OutputPath
-from .keep_awake import KeepAwake
 from .losses import STAGES
 from .options import SpoolKeywords, SpoolOptions
 from .results import SpoolResult, SpoolStats, final_state
 from .shared_ring.ring import RingField
 from .writer_process.client import WriterClient
-from .writer_process.messages import StartWriting
+from .writer_process.messages import FileClosed, StartWriting
 
-_GIVE_BACK_S = 10.0  # for the memory of the spool before; more only if its process hangs on a dead disk
+_WATCH_S = 0.1  # how long a writer that died goes unnoticed while nothing is put
 
+_log = logging.getLogger("mmspool")
 _open_spools: "weakref.WeakSet[Spool]" = weakref.WeakSet()
-_giving_back: "weakref.WeakSet[threading.Thread]" = weakref.WeakSet()
 
 
 class _State(Enum):
     OPEN = "open"
+    STARTING = "starting"
+    PUTTING = "putting"
+    CLOSING = "closing"
+    ENDING = "ending"
     FORKED = "forked"
     FAILED = "failed"
     CLOSED = "closed"
@@ -45,9 +48,12 @@ class _State(Enum):
 class Spool:
     """A recording that is being written: 2-D arrays go in, one HDF5 file comes out.
 
-    Frames are copied into a ring in shared memory, from which a process of its own writes them to the file. The first
-    frame fixes shape and dtype, unless they are given here; then the file is made at once and the first frame is not
-    delayed.
+    Frames are copied into a ring in shared memory, from which a writer process stores them in the file. The first
+    frame fixes shape and dtype, unless they are given here; then the file is created at once and the first frame is not
+    delayed. A spool that is dropped without being closed ends as interrupted.
+
+    Any method may be called from any thread. A signal handler that interrupts a call of the same spool may call
+    `close`; other calls, and `close` at a moment when it cannot work, raise `SpoolError` there at once.
 
     Parameters
     ----------
@@ -68,27 +74,27 @@ class Spool:
     def __init__(self, path: str | os.PathLike[str], **options: Unpack[SpoolKeywords]) -> None:
         self._options = SpoolOptions.from_keywords(**options)
         self.path = Path(path).absolute()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._state = _State.OPEN
-        self._layout: BlockLayout | None = None
         self._shape: tuple[int, int] | None = None
         self._dtype: np.dtype[Any] | None = None
         self._error: WriterError | None = None
         self._result: SpoolResult | None = None
         self._stats: SpoolStats | None = None
-        self._awake: KeepAwake | None = None
         self._target = OutputPath(self.path, overwrite=self._options.overwrite)
-        for thread in tuple(_giving_back):
-            thread.join(_GIVE_BACK_S)
         try:
-            self._feed = WriterClient(self._options)
+            self._client = WriterClient(self._options)
         except BaseException:
             self._target.release(remove=True)
             raise
-        atexit.register(self._close_at_exit)
         _open_spools.add(self)
-        self._watching = threading.Thread(target=self._watch, name="mmspool-watch", daemon=True)
-        self._watching.start()
+        weakref.finalize(self, _abandon, self._client).atexit = False
+        watching = (weakref.ref(self), self._client, self._target)
+        try:
+            threading.Thread(target=_watch, args=watching, name="mmspool-watch", daemon=True).start()
+        except RuntimeError as exc:
+            self._release(_State.CLOSED, kill=True, remove=True)
+            raise StorageError(f"the thread that watches the writer process could not be started: {exc}") from exc
         if self._options.shape is not None:
             self._begin(self._options.shape, np.dtype(self._options.dtype))
 
@@ -139,16 +145,26 @@ class Spool:
         with self._lock:
             if self._state is not _State.OPEN:
                 raise self._not_open()
-            frame = image if type(image) is np.ndarray else as_frame(image)
-            if frame.shape != self._shape or frame.dtype != self._dtype:
-                self._first_frame(frame)
-            now_ns = time.time_ns()
-            values = metadata_values(metadata, now_ns)
+            self._state = _State.PUTTING
             try:
-                return self._feed.put(frame, values, now_ns)
+                frame = image if type(image) is np.ndarray else as_frame(image)
+                if frame.shape != self._shape or frame.dtype != self._dtype:
+                    self._first_frame(frame)
+                now_ns = time.time_ns()
+                values = metadata_values(metadata, now_ns)
+                return self._client.put(frame, values, now_ns)
             except WriterError as exc:
                 self._fail(exc)
                 raise
+            except Exception:
+                if self._result is None:
+                    raise
+                raise self._not_open() from None  # what this call needed is gone: a signal handler closed the spool
+            finally:
+                if self._state is _State.PUTTING:
+                    self._state = _State.OPEN
+                elif self._result is not None:
+                    self._client.release()  # the rest of it
 
     def record_loss(self, count: int, stage: str) -> None:
         """Enter ``count`` frames into the ledger that were lost before the next frame.
@@ -166,14 +182,14 @@ class Spool:
         with self._lock:
             if self._state is not _State.OPEN:
                 raise self._not_open()
-            self._feed.add_loss(count, stage)
+            self._client.add_loss(count, stage)
 
     @property
     def stats(self) -> SpoolStats:
         """How it stands, as a snapshot that does not change any more."""
         if self._stats is None:
             with contextlib.suppress(ValueError):  # the ring was given back meanwhile
-                now = self._feed.stats()
+                now = self._client.stats()
                 if self._stats is None:  # otherwise it was closed meanwhile, and what it ended with stays
                     return now
         return cast("SpoolStats", self._stats)
@@ -186,8 +202,7 @@ class Spool:
     def close(self, *, interrupted: bool = False, end_reason: str = "closed") -> SpoolResult:
         """Write what the ring holds, trim the file to the exact count, sync it; idempotent.
 
-        The file is whole and closed when this returns. The ring's memory and the persistence process are given back
-        within a fraction of a second after that; the next spool waits for it.
+        When this returns the file is whole and closed, and the ring and the writer process are gone.
 
         Parameters
         ----------
@@ -206,12 +221,18 @@ class Spool:
         WriterError
             The persistence process failed, for the reason in ``__cause__``; what it wrote stays readable.
         """
-        with self._lock:
-            if self._result is not None:
-                return self._result
-            if self._state is not _State.OPEN:
-                raise self._not_open()
-            return self._end(interrupted=interrupted, end_reason=end_reason)
+        try:
+            with self._lock:
+                if self._result is not None:
+                    return self._result
+                interrupting = self._state is _State.PUTTING
+                if self._state in (_State.STARTING, _State.CLOSING) or (interrupting and self._client.exchanging):
+                    raise self._interrupted()
+                if not interrupting and self._state not in (_State.OPEN, _State.ENDING):
+                    raise self._not_open()
+                return self._end(interrupted=interrupted, end_reason=end_reason, interrupting=interrupting)
+        finally:
+            self._log_notices()
 
     def __enter__(self) -> Self:
         return self
@@ -229,54 +250,61 @@ class Spool:
                 exc.add_note(f"closing the spool failed too: {closing}")
 
     def _begin(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
-        """Fix shape and dtype and have the file made; a failure closes the spool, with nothing recorded."""
+        """Fix shape and dtype and create the file; a failure closes the spool, with nothing recorded."""
+        before, self._state = self._state, _State.STARTING
         start_ns = time.time_ns()
         try:
-            packed = self._options.compression is not None
-            layout = plan_blocks(shape, dtype, self._feed.room, self._options.grow_frames, packed=packed)
+            layout = self._client.plan(shape, dtype)
             self._target.create()
             start = datetime.fromtimestamp(start_ns / 1e9).astimezone()
-            self._feed.begin(
+            self._client.begin(
                 StartWriting(path=self.path, layout=layout, options=self._options, start=start, start_ns=start_ns)
             )
         except BaseException:
             self._release(_State.CLOSED, kill=True, remove=True)
             raise
-        if self._options.keep_awake:
-            self._awake = KeepAwake(self.path)
-        self._layout, self._shape, self._dtype = layout, shape, dtype
+        self._shape, self._dtype, self._state = shape, dtype, before
 
     def _first_frame(self, frame: npt.NDArray[Any]) -> None:
         """Let the first frame fix shape and dtype; refuse any later frame that has others."""
         frame = as_frame(frame)
         if self._shape is not None and self._dtype is not None:
-            check_same(frame, self._shape, self._dtype, self._feed.counters[RingField.PUT])
+            check_same(frame, self._shape, self._dtype, self._client.counters[RingField.PUT])
         else:
             self._begin((frame.shape[0], frame.shape[1]), frame.dtype)
 
-    def _end(self, *, interrupted: bool, end_reason: str) -> SpoolResult:
-        """Have the persistence process close the file; without a frame there is neither file nor anything to close."""
-        if self._layout is None:
-            frames, lost, size = 0, self._feed.counters[RingField.LOST], 0
-            end_reason = f"{end_reason}; no frame was put"
-            state = final_state(interrupted=interrupted, lost=lost)
-        else:
-            try:
-                ended = self._feed.end(interrupted=interrupted, end_reason=end_reason)
-            except WriterError as exc:
-                self._fail(exc)
-                raise
-            frames, lost, size, state = ended.frames, ended.lost, ended.file_bytes, ended.state
-        losses = self._feed.losses()
-        self._release(_State.CLOSED, kill=self._layout is None, remove=self._layout is None)
+    def _end(self, *, interrupted: bool, end_reason: str, interrupting: bool) -> SpoolResult:
+        """Close the file; without a frame there is neither file nor anything to close."""
+        self._state, begun = _State.CLOSING, self._shape is not None
+        try:
+            if begun:
+                self._client.request_stop(interrupted=interrupted, end_reason=end_reason)
+                closed = self._client.finish(wake=not interrupting)
+            else:
+                lost = self._client.counters[RingField.LOST]
+                closed = FileClosed(
+                    frames_written=0,
+                    frames_lost=lost,
+                    state=final_state(interrupted=interrupted, lost=lost),
+                    end_reason=f"{end_reason}; no frame was put",
+                    file_bytes=0,
+                )
+        except WriterError as exc:
+            self._fail(exc)
+            raise
+        except BaseException:  # Ctrl-C: the next `close` goes on waiting
+            self._state = _State.ENDING
+            raise
+        losses = self._client.losses()
+        self._release(_State.CLOSED, kill=not begun, remove=not begun, interrupting=interrupting)
         self._result = SpoolResult(
             path=self.path,
-            frames_written=frames,
-            frames_lost=lost,
+            frames_written=closed.frames_written,
+            frames_lost=closed.frames_lost,
             losses=losses,
-            state=state,
-            end_reason=end_reason,
-            file_bytes=size,
+            state=closed.state,
+            end_reason=closed.end_reason,
+            file_bytes=closed.file_bytes,
             stats=self.stats,
         )
         return self._result
@@ -284,52 +312,95 @@ class Spool:
     def _fail(self, error: WriterError) -> None:
         """Let go of everything after the persistence process failed; ``error`` is what later calls raise."""
         self._error = error
-        self._feed.count_rest_as_lost()
+        self._client.count_rest_as_lost()
         self._release(_State.FAILED, kill=False, remove=False)
 
-    def _release(self, state: _State, *, kill: bool, remove: bool) -> None:
+    def _release(self, state: _State, *, kill: bool, remove: bool, interrupting: bool = False) -> None:
         self._stats = self.stats
         self._state = state
-        _giving_back.add(self._watching)
-        self._feed.free(kill=kill)
-        if self._awake is not None:
-            self._awake.close()
+        self._client.release(kill=kill, interrupting=interrupting)
         self._target.release(remove=remove)
-        atexit.unregister(self._close_at_exit)
 
     def _not_open(self) -> SpoolError:
         if self._error is not None:
             return self._error
         if self._state is _State.FORKED:
             return SpoolClosedError(f"the spool to {self.path} belongs to the process that this one was forked from")
+        if self._state in (_State.STARTING, _State.PUTTING, _State.CLOSING):
+            return self._interrupted()
         return SpoolClosedError(f"the spool to {self.path} is closed: nothing more can be put into it")
 
-    def _watch(self) -> None:
-        """Have a persistence process that dies replaced at once, even while nothing is put; at the end give back all.
+    def _interrupted(self) -> SpoolError:
+        return SpoolError(
+            f"this call interrupted another one of the spool to {self.path}, in the same thread (a signal handler), "
+            "which cannot go on meanwhile: let the handler set a flag, and act on it outside"
+        )
 
-        Nobody needs to wait for that but the next spool, for which there would be less memory.
-        """
-        while self._feed.wait_for_death():
-            with self._lock:
-                if self._state is not _State.OPEN:
-                    continue
+    def _attend(self) -> None:
+        """Replace a writer that died, although nothing is put."""
+        with self._lock:
+            if self._state is _State.OPEN:
                 try:
-                    self._feed.check()
+                    self._client.ensure_writer()
                 except WriterError as exc:
                     self._fail(exc)
-        self._feed.give_back()
 
-    def _close_at_exit(self) -> None:
-        if self._state is _State.OPEN:
-            self.close(interrupted=True, end_reason="the script ended without closing the recording")
+    def _log_notices(self) -> None:
+        """Log what happened; without the lock, for which somebody may wait who holds the log's."""
+        while self._client.notices:
+            _log.warning("%s", self._client.notices.pop(0))
+
+    def _disown(self) -> None:
+        """After a fork the parent goes on recording; the child must not touch its ring, its process or its file."""
+        self._state = _State.FORKED
+        self._lock = threading.RLock()
+        self._client.forget()
+        self._target.forget()
 
 
-def _disown() -> None:
-    """After a fork the parent goes on recording; the child must not touch its ring, its process or its file."""
-    for spool in _open_spools:
-        spool._state = _State.FORKED
-        spool._lock = threading.Lock()
+def _watch(spool: "weakref.ref[Spool]", client: WriterClient, target: OutputPath) -> None:
+    """Attend to the writer process while nobody else does; close the recording of a spool that was dropped."""
+    while not client.released:
+        time.sleep(_WATCH_S)
+        if client.abandoned:
+            _close_abandoned(client, target)
+            return
+        with contextlib.suppress(ValueError):  # released meanwhile
+            if client.needs_attention() and (attending := spool()) is not None:
+                attending._attend()
+                attending._log_notices()
+                del attending
 
 
+def _abandon(client: WriterClient) -> None:
+    """Order the end of a recording that nobody can close any more; called by the garbage collector: no locks."""
+    if not client.released and not client.inherited:
+        client.request_stop(interrupted=True, end_reason="the spool was dropped without being closed")
+        client.abandoned = True
+
+
+def _close_abandoned(client: WriterClient, target: OutputPath) -> None:
+    try:
+        if client.begun:
+            client.finish()
+    except WriterError as exc:
+        _log.warning("the recording to %s, whose spool was dropped without being closed, failed: %s", target.path, exc)
+    finally:
+        client.release(kill=not client.begun)
+        target.release(remove=not client.begun)
+
+
+def _close_at_exit() -> None:
+    for spool in tuple(_open_spools):
+        if spool._state in (_State.OPEN, _State.ENDING):
+            spool.close(interrupted=True, end_reason="the script ended without closing the recording")
+
+
+def _disown_all() -> None:
+    for spool in tuple(_open_spools):
+        spool._disown()
+
+
+atexit.register(_close_at_exit)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_disown)
+    os.register_at_fork(after_in_child=_disown_all)

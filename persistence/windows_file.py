@@ -214,6 +214,10 @@ def lock(descriptor: int, *, reading: bool) -> bool:
     return any(_lock(descriptor, _LOCK_OFFSET + byte, 1) for byte in range(_WRITERS))
 
 
+def unlock(descriptor: int) -> None:
+    """Do nothing: closing the descriptor releases what `lock` holds, and no other process has a copy."""
+
+
 def is_held(descriptor: int) -> bool:
     """Tell whether another open file holds a lock, or a part of this one."""
     if not _lock(descriptor, _LOCK_OFFSET, _WRITERS + 1):

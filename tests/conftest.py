@@ -117,7 +117,7 @@ def _left(folder: Path | None, known: set[str]) -> set[str]:
     found = {f"process {pid}" for pid in children()}
     found -= {f"process {pid}" for pid in children() if "resource_tracker" in command_line(pid)}  # lives as long as we
     if folder and _OPEN_FILES.is_dir():
-        found |= {f"open {place}" for place in _open_files() if place.startswith(str(folder))}
+        found |= {f"open {place}" for place in _open_files() if place.startswith((str(folder), "/memfd:mmspool"))}
     if SHM.is_dir():
         found |= {str(block) for block in SHM.glob(f"mmspool-{os.getpid()}-*")}
     return found - known

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import StorageError
-from ..block_layout import COLUMNS, GROW_FRAMES, plan_blocks
+from ..block_layout import GROW_FRAMES, plan_blocks
 from ..hdf5_file.direct_file import DirectFile
 from ..hdf5_file.output_path import OutputPath
 from ..shared_ring.hugepages import private_memory
@@ -111,22 +111,19 @@ def measure_copy(shape: tuple[int, int], dtype: np.dtype[Any]) -> float:
         times: list[float] = []
         begun = start = time.perf_counter()
         while start - begun < _COPY_S:
-            _copy(frames, ring, count, layout.frames_per_block)
+            _copy(frames, ring, count)
             end = time.perf_counter()
             times.append((end - start) / count)
             start = end
         return float(np.median(times))
     finally:
         ring.close()
-        ring.unlink()
 
 
-def _copy(frames: np.ndarray[Any, Any], ring: Ring, count: int, per_block: int) -> None:
-    values, different = (0,) * len(COLUMNS), len(frames)
-    for slot in range(count):
-        block, place = divmod(slot, per_block)
-        ring.blocks[block, place] = frames[slot % different]
-        ring.write_record(slot, values)
+def _copy(frames: np.ndarray[Any, Any], ring: Ring, count: int) -> None:
+    values, different = (0, 0, 0, 0), len(frames)
+    for index in range(count):
+        ring.put_frame(index, frames[index % different], values)
 
 
 @contextlib.contextmanager

@@ -38,7 +38,15 @@ COLUMN_FILLS = {name: np.array(-1, "<i8") for name in COLUMN_PATHS}
 COLUMN_FILLS |= {"start_time": np.array(math.nan, "<f8"), "checksum": np.array(0, "<u8")}
 """What a column holds where no frame is; its dtype is the column's."""
 
-COUNTERS = ("frames_written", "frames_durable", "frames_put", "frames_lost", "frames_raw", "writer_restarts")
+COUNTERS = (
+    "frames_written",
+    "frames_durable",
+    "frames_put",
+    "frames_lost",
+    "frames_raw",
+    "writer_restarts",
+    "writer_failed",
+)
 LOSS_COLUMNS = ("loss_before_frame", "loss_count", "loss_stage")
 COLUMN_CHUNK = 8192
 """Values in a chunk of a column."""

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from ...errors import StorageError
-from ..os_file import is_locked, lock_shared, open_file, remove_file
+from ..os_file import is_locked, lock_shared, open_file, remove_file, unlock
 
 
 class OutputPath:
@@ -45,10 +45,16 @@ class OutputPath:
     def release(self, *, remove: bool) -> None:
         """Let go of the name, and remove the empty file that held it if nothing was recorded; idempotent."""
         if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+            unlock(self._lock)  # for good, whoever has inherited it
+            self.forget()
             if remove:
                 remove_file(self.path)
+
+    def forget(self) -> None:
+        """Leave the path to the process that this one was forked from; idempotent."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _check(self, *, overwrite: bool) -> None:
         """Take a free name, and refuse one that must not or cannot be used."""

@@ -177,15 +177,9 @@ class RecordingFile:
         """Return how many chunks of frames there are."""
         return int(self._images.get_num_chunks())
 
-    def write_chunk(self, block: int, data: memoryview, filter_mask: int, *, anew: bool) -> None:
-        """Write a chunk that is compressed, or not if ``filter_mask`` says so; `commit` makes it a part of the file.
-
-        One that is written ``anew`` goes through the journal: until then the file has the one before.
-        """
+    def write_chunk(self, block: int, data: memoryview, filter_mask: int) -> None:
+        """Write a new chunk, compressed, or not if ``filter_mask`` says so; `commit` makes it a part of the file."""
         start, content = (block * self._layout.frames_per_block, 0, 0), np.frombuffer(data, np.uint8)
-        if anew:
-            self._images.write_direct_chunk(start, content, filter_mask)
-            return
         place = self._staged.write_offset_of(data, lambda: self._images.write_direct_chunk(start, content, filter_mask))
         write = self._blocks.write_block if len(data) >= _LEAST_DIRECT_BYTES else self._blocks.write
         write(data, place)
@@ -218,7 +212,17 @@ class RecordingFile:
             self._staged.stage(column.tobytes(), offset)
         self._staged.stage(int(losses[:, 1].sum()).to_bytes(_VALUE_BYTES, "little"), self._values["frames_lost"])
 
-    def finish(self, frames: int, durable: int, losses: int, state: str, reason: str, end: datetime) -> int:
+    def finish(
+        self,
+        frames: int,
+        durable: int,
+        losses: int,
+        state: str,
+        reason: str,
+        end: datetime,
+        *,
+        failed: bool = False,
+    ) -> int:
         """Trim the file to ``frames`` frames and ``losses`` entries, say how it ended; return the file's size.
 
         All of that is one commit: after a crash the file is as before, or ended.
@@ -233,8 +237,8 @@ class RecordingFile:
         self._staged.stage(fixed(reason, REASON_BYTES), self._values["end_reason"])
         self._staged.stage(fixed(end.isoformat(), TIME_BYTES), self._values["end_time"])
         self._staged.stage(fixed(state, STATE_BYTES), self._values["state"])
-        for name, value in (("frames_written", frames), ("frames_durable", durable)):
-            self._staged.stage(value.to_bytes(_VALUE_BYTES, "little"), self._values[name])
+        for name, value in (("frames_written", frames), ("frames_durable", durable), ("writer_failed", failed)):
+            self._staged.stage(int(value).to_bytes(_VALUE_BYTES, "little"), self._values[name])
         self._staged.commit()
         self._staged.retire_journal()
         return self._blocks.size()

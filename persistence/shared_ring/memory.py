@@ -1,77 +1,128 @@
-"""How much memory a ring may take, and rings that dead processes left behind."""
+"""How much memory a ring may take, on this machine and in this process's part of it."""
 
 import contextlib
 import logging
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
 from ...errors import StorageError
 from ..block_layout import PAGE, RECORD_BYTES, RING_HEADER_BYTES, round_up
-from ..os_file import is_locked
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 _log = logging.getLogger("mmspool")
 
-_DEFAULT_BYTES = 1 << 30  # 1.3 s at 840 MB/s, and a second to set aside; the core's own buffer comes on top
+_DEFAULT_BYTES = 1 << 30  # 1.3 s at 840 MB/s, and a second to allocate; the core's own buffer comes on top
 _LEAST_DEFAULT_BYTES = 64 << 20  # below that blocks of small frames would shrink
+_LEAST_FRAMES = 4  # what a ring holds by default however large a frame is, as long as half the memory is enough
+_SMALL_BYTES = 256 << 20  # a default ring below that is worth a warning
+_PROCESS_BYTES = 64 << 20  # what the writer process itself needs of a control group's memory
+_CGROUPS = Path("/sys/fs/cgroup")
 SHM = Path("/dev/shm")  # noqa: S108 - the place of POSIX shared memory on Linux
-PREFIX = "mmspool-"
 
 
-def has_shm() -> bool:
-    """Return whether shared memory is files in `SHM`; on Windows a folder of that name is none of ours."""
-    return os.name == "posix" and SHM.is_dir()
+def default_buffer_bytes(frame_bytes: int = 0) -> int:
+    """Return a ring size from the memory that is free: a quarter of it, at most 1 GiB; for large frames up to half.
 
-
-def default_buffer_bytes() -> int:
-    """Return a ring size from the memory there is: a quarter of what is free, at most 1 GiB."""
-    free: int = psutil.virtual_memory().available
-    if has_shm():
-        free = min(free, 2 * shm_free())
-    return min(_DEFAULT_BYTES, free // 4 // PAGE * PAGE)
+    Parameters
+    ----------
+    frame_bytes
+        Size of a frame, if it is known: the ring then holds at least four, as far as half the memory allows.
+    """
+    free, _ = available()
+    least = min(_LEAST_FRAMES * (frame_bytes + RECORD_BYTES + PAGE) + RING_HEADER_BYTES + PAGE, free // 2)
+    return max(min(_DEFAULT_BYTES, free // 4), least) // PAGE * PAGE
 
 
 def buffer_bytes_for(frame_bytes: int, frames: int) -> int:
     """Return a ring size that holds ``frames`` frames, or `default_buffer_bytes` if that is less."""
     needed = frames * (frame_bytes + RECORD_BYTES) + 2 * PAGE + RING_HEADER_BYTES
-    return min(default_buffer_bytes(), max(_LEAST_DEFAULT_BYTES, round_up(needed, PAGE)))
+    return min(default_buffer_bytes(frame_bytes), max(_LEAST_DEFAULT_BYTES, round_up(needed, PAGE)))
 
 
 def largest_buffer_bytes() -> int:
-    """Return how large a ring could be now: all memory that is free, and all shared memory."""
-    free: int = psutil.virtual_memory().available
-    return min(free, shm_free()) if has_shm() else free
+    """Return how large a ring could be now."""
+    return available()[0]
 
 
-def shm_free() -> int:
-    """Return the free bytes of the file system that holds POSIX shared memory."""
-    return shutil.disk_usage(SHM).free
+def available() -> tuple[int, str]:
+    """Return how many bytes a ring could take now, and what limits them, for a message."""
+    return min(_limits())
 
 
-def remove_stale_rings() -> None:
-    """Remove rings whose processes are all dead: after a SIGKILL of everything nobody else does."""
-    if not has_shm():  # a named mapping of Windows is gone with the last handle to it
-        return
-    for place in SHM.glob(f"{PREFIX}*"):
-        pid = place.name.removeprefix(PREFIX).partition("-")[0]
-        with contextlib.suppress(FileNotFoundError, PermissionError):  # gone meanwhile, or another user's
-            if pid.isdigit() and not psutil.pid_exists(int(pid)) and not is_locked(place):
-                place.unlink()
-                _log.warning("removed %s, left behind by process %s, which is gone", place, pid)
+def warn_if_small(size: int) -> None:
+    """Log that the default ring had to be small, and why."""
+    if size < _SMALL_BYTES:
+        free, limit = available()
+        _log.warning(
+            "the ring has only %s bytes, because %s leaves %s: a short stall fills it", f"{size:,}", limit, f"{free:,}"
+        )
 
 
 def check_room(size: int) -> None:
-    """Refuse a ring that memory or shared memory cannot hold: overcommitted pages would kill the process later."""
-    available = psutil.virtual_memory().available
-    if size > available:
+    """Refuse a ring that does not fit: overcommitted pages would kill the process later."""
+    free, limit = available()
+    if size > free:
         raise StorageError(
-            f"a ring of {size:,} bytes does not fit in memory, of which {available:,} bytes are available: "
-            "give a smaller buffer_bytes"
+            f"a ring of {size:,} bytes does not fit in {limit}, which leaves {free:,} bytes: "
+            "give a smaller buffer_bytes, or raise that limit"
         )
-    if has_shm() and size > shm_free():
-        raise StorageError(
-            f"a ring of {size:,} bytes does not fit in /dev/shm, which has {shm_free():,} bytes free: "
-            "give a smaller buffer_bytes or enlarge /dev/shm"
-        )
+
+
+def _limits() -> Iterator[tuple[int, str]]:
+    """Yield each limit of shared memory, bytes, and its name."""
+    try:
+        yield psutil.virtual_memory().available, "this computer's memory"
+    except OSError:  # /proc is not mounted
+        yield os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), "this computer's memory"
+    for free in _cgroups_free():
+        yield max(0, free - _PROCESS_BYTES), "the memory limit of this process's control group (container, batch job)"
+    if resource is not None:
+        soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if soft != resource.RLIM_INFINITY:
+            yield max(0, soft - psutil.Process().memory_info().vms), "this process's address space (ulimit -v)"
+        soft, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if soft != resource.RLIM_INFINITY:
+            yield soft, "the largest file allowed (ulimit -f)"
+    if not hasattr(os, "memfd_create") and SHM.is_dir():
+        yield shutil.disk_usage(SHM).free, str(SHM)
+
+
+def _cgroups_free() -> Iterator[int]:
+    """Yield what each memory limit of this process's control groups leaves, versions 1 and 2."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux, or /proc is not mounted
+        return
+    for line in lines:
+        _, controllers, name = line.split(":", 2)
+        if not controllers:
+            root, limit, usage, cache = _CGROUPS, "memory.max", "memory.current", "inactive_file"
+        elif "memory" in controllers.split(","):
+            root = _CGROUPS / "memory"
+            limit, usage, cache = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+        else:
+            continue
+        group = root / name.lstrip("/")
+        for place in (group, *group.parents):  # a limit holds for all groups below it
+            with contextlib.suppress(OSError, ValueError):  # no such group seen from here, or "max": no limit
+                allowed, used = (int((place / file).read_text(encoding="ascii")) for file in (limit, usage))
+                yield max(0, allowed - used + _statistic(place, cache))
+            if place == root:
+                break
+
+
+def _statistic(group: Path, name: str) -> int:
+    """Return a figure of a control group's memory.stat."""
+    for line in (group / "memory.stat").read_text(encoding="ascii").splitlines():
+        key, _, value = line.partition(" ")
+        if key == name:
+            return int(value)
+    return 0

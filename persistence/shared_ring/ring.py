@@ -1,18 +1,20 @@
-"""The ring in shared memory: the only buffer between the producer and the persistence process.
+"""The ring in shared memory: the only buffer between the producer and the writer process.
 
 The whole state is two counters that only grow: ``put`` (frames the producer has published) and ``written`` (frames
 the writer has handed to the device). Frame *i* lies in block ``i // F``, in slot ``block % blocks``; its slot is free
-when the block that had it before is written. The counters live in the ring, so whoever attaches knows what is left to
-write.
+when the block that had it before is written. The counters, the ledger of losses and the order to stop live in the
+ring, so whoever attaches knows what is left to do.
+
+Memory model: one process writes each counter, as one aligned store of 64 bits, which no reader sees half done. What a
+counter announces has to be seen before it, and the handshake of a failing writer (the producer stores ``claimed`` and
+loads ``failed``, the writer stores ``failed`` and loads ``claimed``) has to see one of the two stores. ``fence`` orders
+both, on every processor: it releases and acquires a lock, two atomic operations that no load or store passes, also on
+ARM, where plain stores may be seen in any order.
 """
 
-import contextlib
-import os
-import secrets
 import struct
-from multiprocessing.connection import Connection
-from multiprocessing.shared_memory import SharedMemory
-from typing import Any, Final, cast
+import threading
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +22,11 @@ import numpy.typing as npt
 from ...errors import StorageError
 from ..block_layout import COLUMNS, LOSS_FIELDS, PAGE, RECORD_BYTES, RING_HEADER_BYTES, BlockLayout
 from ..losses import MAX_LOSSES, STAGES
-from ..os_file import lock_shared, open_file
-from .hugepages import AlignedMap
-from .memory import PREFIX, SHM, check_room, has_shm, remove_stale_rings
+from .memory import check_room
+from .shared_memory import Handle, SharedBlock, allocate, attach, touch
 
 _RECORD = struct.Struct(f"{len(COLUMNS)}q")
+_REASON = slice(1024, PAGE)  # of the header's first page; the counters are before it
 
 
 class RingField:
@@ -43,6 +45,10 @@ class RingField:
     RAW: Final = 10
     BYTES: Final = 11
     SYNC_FAILED: Final = 12
+    STOP: Final = 13
+
+
+_CLOSED, _INTERRUPTED = 1, 2  # values of STOP
 
 
 class Ring:
@@ -61,27 +67,22 @@ class Ring:
         ``(frames, columns)`` int64, after `lay_out`.
     blocks
         ``(blocks, frames_per_block, Y, X)`` of the frames' dtype, after `lay_out`.
+    size
+        Bytes of it all.
     """
 
     records: npt.NDArray[np.int64]
     blocks: npt.NDArray[Any]
 
-    def __init__(self, memory: SharedMemory) -> None:
+    def __init__(self, memory: SharedBlock) -> None:
         self._memory = memory
-        self._lock = _hold(memory.name)
-        self._map: AlignedMap | None = None
-        if self._lock is None:
-            self._buffer = cast("memoryview[int]", memory.buf)  # None only after it was closed
-        else:
-            memory.close()  # its mapping, which is not where huge pages can be
-            try:
-                self._map = AlignedMap(self._lock, memory.size)
-            except OSError:
-                os.close(self._lock)
-                raise
-            self._buffer = self._map.view
+        self._buffer = memory.view
+        self.size = len(self._buffer)
         self.counters = self._buffer[:PAGE].cast("q")
         self._losses = np.frombuffer(self._buffer, np.int64, MAX_LOSSES * LOSS_FIELDS, PAGE).reshape(-1, LOSS_FIELDS)
+        self._frames = self._per_block = 0
+        self._fence = threading.Lock()
+        self._fence.acquire()
 
     @classmethod
     def create(cls, size_bytes: int) -> "Ring":
@@ -90,7 +91,7 @@ class Ring:
         Raises
         ------
         StorageError
-            There is less shared memory than that, or no room for the header.
+            There is less memory than that, or no room for the header.
         """
         size = size_bytes // PAGE * PAGE
         if size <= RING_HEADER_BYTES + PAGE:
@@ -99,31 +100,25 @@ class Ring:
                 "alone, then at least two frames"
             )
         check_room(size)
-        remove_stale_rings()
         try:
-            memory = SharedMemory(f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}", create=True, size=size)
-            try:
-                return cls(memory)
-            except BaseException:
-                memory.unlink()
-                raise
+            return cls(allocate(size))
         except OSError as exc:
             raise StorageError(f"cannot make a ring of {size:,} bytes in shared memory: {exc}") from exc
 
     @classmethod
-    def attach(cls, name: str) -> "Ring":
-        """Map an existing ring by its name."""
-        return cls(SharedMemory(name))
+    def attach(cls, handle: Handle) -> "Ring":
+        """Map an existing ring by its handle."""
+        return cls(attach(handle))
 
     @property
-    def name(self) -> str:
-        """The shared memory's name, for `attach`."""
-        return self._memory.name
+    def handle(self) -> Handle:
+        """By which another process attaches."""
+        return self._memory.handle
 
     @property
     def room(self) -> int:
         """Bytes for records and blocks."""
-        return self._memory.size - RING_HEADER_BYTES
+        return self.size - RING_HEADER_BYTES
 
     def lay_out(self, layout: BlockLayout) -> None:
         """Place the records and blocks of a layout that was planned for this ring's room."""
@@ -137,43 +132,75 @@ class Ring:
             start,
             strides=(g.block_stride, g.frame_bytes, g.shape[1] * g.dtype.itemsize, g.dtype.itemsize),
         )
-        self._blocks_bytes = self._buffer[start : start + g.blocks * g.block_stride]
-        self._stride = g.block_stride
+        self._blocks_start, self._stride = start, g.block_stride
+        self._frames, self._per_block = g.frames, g.frames_per_block
 
     def reserve(self) -> None:
-        """Back every page with memory and map it: on tmpfs a page that cannot be had later would be a SIGBUS.
+        """Back every page with memory and map it.
 
         Raises
         ------
         StorageError
-            Shared memory has no room for it.
+            The system has no room for it.
         """
-        if self._lock is None or self._map is None:
-            self.touch()
-            return
-        self._map.use_huge_pages()
-        try:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(self._lock, 0, self._memory.size)
-        except OSError as exc:
-            raise StorageError(
-                f"shared memory has no room for a ring of {self._memory.size:,} bytes ({exc}): "
-                "give a smaller buffer_bytes or enlarge /dev/shm"
-            ) from exc
-        if not self._map.populate():
-            self.touch()
+        self._memory.reserve()
 
     def touch(self) -> None:
         """Map every page, which has memory already, into this process, so that no frame pays for it."""
-        self._buffer[::PAGE].tobytes()
+        touch(self._buffer)
 
-    def write_record(self, slot: int, values: tuple[int, ...]) -> None:
-        """Store the columns of the frame in frame slot ``slot``."""
-        _RECORD.pack_into(self._buffer, RING_HEADER_BYTES + slot * RECORD_BYTES, *values)
+    def put_frame(self, index: int, frame: npt.NDArray[Any], values: tuple[int, int, int, int]) -> bool:
+        """Store frame ``index`` and its columns, for which there is room, and publish it.
+
+        Parameters
+        ----------
+        index
+            The number of frames put before.
+        frame
+            ``(Y, X)``.
+        values
+            Its columns but the first, the sequence number, which counts lost frames too.
+
+        Returns
+        -------
+        bool
+            Whether the frame is the last of its block.
+        """
+        slot, counters = index % self._frames, self.counters
+        block, place = divmod(slot, self._per_block)
+        self.blocks[block, place] = frame
+        _RECORD.pack_into(
+            self._buffer, RING_HEADER_BYTES + slot * RECORD_BYTES, index + counters[RingField.LOST], *values
+        )
+        self.fence()
+        counters[RingField.PUT] = index + 1
+        return place + 1 == self._per_block
+
+    def fence(self) -> None:
+        """Order what this process did in the ring before against what it does after."""
+        self._fence.release()
+        self._fence.acquire()
 
     def block_bytes(self, slot: int, start: int, stop: int) -> memoryview:
         """Return bytes ``start`` to ``stop`` of the block in slot ``slot``, not copied."""
-        return self._blocks_bytes[slot * self._stride + start : slot * self._stride + stop]
+        block = self._blocks_start + slot * self._stride
+        return self._buffer[block + start : block + stop]
+
+    def request_stop(self, *, interrupted: bool, end_reason: str) -> None:
+        """Order the writer, this one or its successor, to write all that was put and to close the file; once."""
+        if not self.counters[RingField.STOP]:
+            reason = end_reason.encode("utf-8", "backslashreplace")[: _REASON.stop - _REASON.start]
+            self._buffer[_REASON.start : _REASON.start + len(reason)] = reason
+            self.fence()
+            self.counters[RingField.STOP] = _INTERRUPTED if interrupted else _CLOSED
+
+    def stop_request(self) -> tuple[bool, str] | None:
+        """Return whether the recording was interrupted, and why it ends; None while it goes on."""
+        stop = self.counters[RingField.STOP]
+        self.fence()
+        if not stop:
+            return None
+        return stop == _INTERRUPTED, bytes(self._buffer[_REASON]).rstrip(b"\0").decode("utf-8", "ignore")
 
     def add_loss(self, before_frame: int, count: int, stage: str) -> None:
         """Count lost frames and locate them."""
@@ -184,6 +211,7 @@ class Ring:
             last[1] += count
         else:
             self._losses[entries] = before_frame, count, code
+            self.fence()
             self.counters[RingField.LOSS_ENTRIES] = entries + 1
         self.counters[RingField.LOST] += count
 
@@ -192,36 +220,8 @@ class Ring:
         return self._losses[: self.counters[RingField.LOSS_ENTRIES]].copy()
 
     def close(self) -> None:
-        """Unmap the ring from this process; idempotent."""
-        for name in ("records", "blocks", "_losses", "_map"):
-            self.__dict__.pop(name, None)
-        for name in ("_blocks_bytes", "counters", "_buffer"):
-            view = self.__dict__.pop(name, None)
-            if view is not None:
-                with contextlib.suppress(BufferError):  # an array of the ring, in a traceback perhaps, still needs it
-                    view.release()
+        """Unmap the ring from this process; idempotent. Later calls raise ValueError or TypeError."""
+        self.records = self._losses = np.empty((0, 0), np.int64)
+        self.blocks = self.records
+        self.counters.release()
         self._memory.close()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
-
-    def share_lock(self) -> Connection | None:
-        """Return the ring's lock for a new process, which then has it from its first moment; None where there is none.
-
-        Otherwise the ring would look abandoned if the producer were killed before the new process has attached.
-        """
-        return None if self._lock is None else Connection(os.dup(self._lock))
-
-    def unlink(self) -> None:
-        """Give the memory back to the system, once; whoever still has it mapped keeps it."""
-        self._memory.unlink()
-
-
-def _hold(name: str) -> int | None:
-    """Lock the memory's file as in use, until this process lets go of it or dies; None where it has no file."""
-    place = SHM / name.lstrip("/")
-    if not (has_shm() and place.exists()):
-        return None
-    descriptor = open_file(place, os.O_RDWR)
-    lock_shared(descriptor)
-    return descriptor

@@ -1,12 +1,10 @@
-"""What the producer and the persistence process say to each other; pixels and counters are in the ring."""
+"""What the producer and the writer process say to each other; pixels, counters and the stop request are in the ring."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from ..block_layout import BlockLayout
-from ..hdf5_file import codec
-from ..hdf5_file.codec import Codec
 from ..options import SpoolOptions
 
 
@@ -21,12 +19,6 @@ class StartWriting:
     start_ns: int
     resume: bool = False
 
-    def codec(self) -> Codec | None:
-        """Return what compresses the chunks, if anything does."""
-        g = self.layout
-        name = self.options.compression
-        return codec.find(name, g.dtype.itemsize, g.block_bytes) if name else None
-
 
 @dataclass(frozen=True)
 class BlockReady:
@@ -36,27 +28,20 @@ class BlockReady:
 
 
 @dataclass(frozen=True)
-class StopWriting:
-    """The producer's last message: nothing more will be put."""
-
-    interrupted: bool
-    end_reason: str
-
-
-@dataclass(frozen=True)
 class FileReady:
     """The writer's answer to `StartWriting`: the file is there."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FileClosed:
     """The writer's last message: the file is closed and on the device."""
 
-    frames: int
-    lost: int
+    frames_written: int
+    frames_lost: int
     state: str
     end_reason: str
     file_bytes: int
+    writer_failed: bool = False
 
 
-Message = StartWriting | BlockReady | StopWriting
+Message = StartWriting | BlockReady

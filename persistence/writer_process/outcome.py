@@ -1,4 +1,4 @@
-"""The file of a persistence process that was killed after it had ended the file, and before it could say so."""
+"""Recover the outcome of a recording whose writer closed the file but was killed before it could report it."""
 
 import os
 from pathlib import Path
@@ -30,11 +30,19 @@ def read_outcome(path: Path, counters: memoryview) -> FileClosed | None:
             frames, durable, lost = (
                 int(read_small(file, f"{LEDGER}/frames_{name}")) for name in ("written", "durable", "lost")
             )
+            failed = bool(read_small(file, f"{LEDGER}/writer_failed"))
             reason = read_small(file, f"{LEDGER}/end_reason").decode()
             restarts = file[f"{LEDGER}/writer_restarts"].id.get_offset()
         pwrite_all(descriptor, counters[RingField.RESTARTS].to_bytes(8, "little"), restarts)
         staged.retire_journal()
         counters[RingField.WRITTEN], counters[RingField.DURABLE] = frames, durable
-        return FileClosed(frames, lost, state, reason, os.fstat(descriptor).st_size)
+        return FileClosed(
+            frames_written=frames,
+            frames_lost=lost,
+            state=state,
+            end_reason=reason,
+            file_bytes=os.fstat(descriptor).st_size,
+            writer_failed=failed,
+        )
     finally:
         os.close(descriptor)

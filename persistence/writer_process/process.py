@@ -1,69 +1,135 @@
-"""Starting the persistence process and hearing from it."""
+"""Starting the writer process, and hearing from it.
+
+It is started as any program is, not by `multiprocessing`: then nothing of the user's script is imported or altered, it
+is nobody else's child to wait for, and daemonic processes may have one. Nothing that other children of the script
+inherit decides anything: that a process has ended is asked of the system, not read from a pipe's end.
+"""
 
 import contextlib
+import json
 import multiprocessing
+import multiprocessing.spawn
+import os
+import queue
 import signal
+import subprocess
 import sys
-import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from multiprocessing.queues import Queue
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
-from ...errors import WriterError
+from ...errors import StorageError, WriterError
 from ..shared_ring.ring import Ring
-from . import main
 from .messages import FileClosed, FileReady, Message
 
-_context = multiprocessing.get_context("spawn")
-_starting = threading.Lock()
+ENVIRONMENT = "MMSPOOL_WRITER"
+"""The variable by which a new process learns that it is a writer, and from where it takes frames."""
+
+_BOOTSTRAP = (
+    f"import json, os, sys; sys.path[:] = json.loads(os.environ[{ENVIRONMENT!r}])['path']; "
+    "from mmspool.persistence.writer_process.main import main; main()"
+)
+_EXIT_S = 10.0  # for a process that has closed its end of the pipe to end
+_FAULTS = {"SIGKILL", "SIGSTOP", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGSYS", "SIGTRAP", "SIGCONT", "SIGCHLD"}
+
+# Of this kind for its semaphores, which then have no names that could be left behind or removed. Nothing is forked.
+_context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
 
 
 class ProcessDiedError(WriterError):
-    """The persistence process ended without a word: it was killed, or crashed."""
+    """The writer process ended without a word: it was killed, or crashed."""
+
+
+class _MessageQueue(Queue):  # type: ignore[type-arg]  # it has none at run time
+    """A multiprocessing Queue whose reading end goes to a process that multiprocessing did not start."""
+
+    def __init__(self) -> None:
+        super().__init__(0, ctx=_context)
+        self._ignore_epipe = True  # a process that was killed is not a programming error
+
+    @property
+    def reader(self) -> Connection:
+        return self._reader  # type: ignore[attr-defined, no-any-return]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """How a writer process is started, as things stood when the spool was made: later changes have no effect."""
+
+    command: tuple[str, ...]
+    path: tuple[str, ...]
+    environment: dict[str, str]
+
+    @classmethod
+    def from_here(cls) -> Self:
+        """Return how to start the interpreter, or the frozen application, that runs here.
+
+        Raises
+        ------
+        StorageError
+            No interpreter is known, as where Python is embedded in another program.
+        """
+        executable, environment = os.fsdecode(multiprocessing.spawn.get_executable() or b""), dict(os.environ)
+        if not executable:
+            raise StorageError(
+                "no Python interpreter is known to start the writer process with: "
+                "call multiprocessing.set_executable(...) with the path of one"
+            )
+        if sys.platform == "win32" and executable == sys.executable != getattr(sys, "_base_executable", executable):
+            executable, environment["__PYVENV_LAUNCHER__"] = sys._base_executable, executable
+        if getattr(sys, "frozen", False):  # it becomes a writer when it imports mmspool
+            command = [executable]
+        else:
+            flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # as multiprocessing does
+            command = [executable, *flags, "-c", _BOOTSTRAP]
+        path = list(sys.path)
+        with contextlib.suppress(FileNotFoundError):  # the current folder was removed: nothing can be imported from it
+            path = [str(Path(place).absolute()) for place in path]
+        return cls(command=tuple(command), path=tuple(path), environment=environment)
 
 
 class WriterProcess:
-    """The persistence process of one recording, and the two ways to it: a Queue there, a pipe back.
+    """The writer process of one recording, and the two ways to it: a Queue there, a pipe back.
 
     Parameters
     ----------
+    launch
+        How to start it.
     ring
         Where it takes frames from.
+
+    Raises
+    ------
+    OSError, RuntimeError
+        The system has no room for another process, descriptor or thread.
     """
 
-    def __init__(self, ring: Ring) -> None:
-        self._messages: Queue[Message] = _context.Queue()  # holds at most one descriptor a block of the ring
-        self._answers, answers = _context.Pipe(duplex=False)
-        lock = ring.share_lock()
-        self._process = _context.Process(
-            target=main.run,
-            args=(ring.name, lock, self._messages, answers),
-            name="mmspool-writer",
-            daemon=True,
-        )
-        with _starting, _main_module_hidden(), _sigint_blocked(), _apart():
-            self._process.start()
-        answers.close()  # the process holds the only other end: its death ends the pipe
-        if lock is not None:
-            lock.close()
+    def __init__(self, launch: Launch, ring: Ring) -> None:
+        with contextlib.ExitStack() as undo:
+            self._messages = _MessageQueue()
+            undo.callback(self._messages.close)
+            self._answers, answers = multiprocessing.Pipe(duplex=False)
+            undo.callback(self._answers.close)
+            with contextlib.closing(answers), _signals_withheld():
+                self._process = _start(launch, ring, self._messages.reader, answers)
+            undo.pop_all()
 
     @property
-    def pid(self) -> int | None:
+    def pid(self) -> int:
         """The process's id."""
         return self._process.pid
 
-    @property
-    def sentinel(self) -> int:
-        """What `multiprocessing.connection.wait` takes; ready when the process has ended."""
-        return self._process.sentinel
-
     def is_alive(self) -> bool:
         """Tell whether the process runs."""
-        return self._process.is_alive()
+        return self._process.poll() is None
 
     def send(self, message: Message) -> None:
-        """Hand over a message; never blocks."""
-        self._messages.put(message)
+        """Hand over a message; never blocks. What an ended process does not get, its successor finds in the ring."""
+        with contextlib.suppress(ValueError, queue.Full):  # closed meanwhile
+            self._messages.put(message, block=False)
 
     def receive(self, timeout_s: float) -> FileReady | FileClosed | None:
         """Wait for an answer; None when there was none in time.
@@ -75,75 +141,77 @@ class WriterProcess:
         ProcessDiedError
             The process ended without a word.
         """
+        alive = self.is_alive()  # before the look at what it has said
         try:
-            if not self._answers.poll(timeout_s):
-                self._check_for_death()
-                return None
-            answer: Any = self._answers.recv()
-        except (EOFError, BrokenPipeError):  # on Windows the latter, from poll
-            self._process.join()
-            raise ProcessDiedError(
-                f"the persistence process (pid {self.pid}) died with exit code {self._process.exitcode}"
-            ) from None
+            answer: Any = self._answers.recv() if self._answers.poll(timeout_s if alive else 0.0) else None
+        except (EOFError, OSError):  # its end of the pipe is closed
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_EXIT_S)
+            alive, answer = False, None
+        if answer is None and not alive:
+            raise ProcessDiedError(f"the writer process (pid {self.pid}) died with exit code {self._process.poll()}")
         if isinstance(answer, Exception):
             raise answer
         return answer  # type: ignore[no-any-return]  # what a pipe carries has no type
-
-    def _check_for_death(self) -> None:
-        """Find out what the pipe may not say: on Windows its other end stays open here if the process died at birth."""
-        if not self.is_alive() and not self._answers.poll():
-            raise EOFError
 
     def kill(self) -> None:
         """End the process at once."""
         self._process.kill()
 
-    def close(self) -> None:
-        """Wait for the process to end, and free what it held; idempotent."""
-        self._process.join()
+    def wait(self) -> None:
+        """Wait for the process to end."""
+        self._process.wait()
+
+    def disown(self) -> None:
+        """Free what leads to the process, and leave it alone; idempotent."""
         self._answers.close()
-        self._messages.close()
         self._messages.cancel_join_thread()
+        self._messages.reader.close()  # first: then its thread ends, although nobody reads
+        self._messages.close()
+        self.forget()
+
+    def forget(self) -> None:
+        """Expect nothing of the process any more."""
+        if self._process.returncode is None:
+            self._process.returncode = 0  # subprocess would complain that nobody waited for it
 
 
-@contextlib.contextmanager
-def _main_module_hidden() -> Iterator[None]:
-    """Keep the new process from importing the user's script again (docs/decisions/0003).
-
-    Spawn does that so that functions of the script can be unpickled. The writer needs none of them, and scripts
-    without an ``if __name__ == "__main__"`` guard would run a second time.
-    """
-    main = sys.modules["__main__"]
-    hidden = {name: getattr(main, name) for name in ("__spec__", "__file__") if hasattr(main, name)}
-    main.__spec__ = None
-    if "__file__" in hidden:
-        del main.__file__
-    try:
-        yield
-    finally:
-        for name, value in hidden.items():
-            setattr(main, name, value)
-
-
-@contextlib.contextmanager
-def _apart() -> Iterator[None]:
-    """On Windows, start the process so that it outlives the script's console and job."""
+def _start(launch: Launch, ring: Ring, messages: Connection, answers: Connection) -> "subprocess.Popen[bytes]":
+    """Start the process; its ends of the pipes, and the ring, are inherited by it alone."""
+    ends = [messages.fileno(), answers.fileno()]
+    given = {"path": launch.path, "messages": ends[0], "answers": ends[1], "ring": ring.handle, "producer": os.getpid()}
     if sys.platform == "win32":
-        from .windows_start import apart
+        import _winapi
 
-        with apart():
-            yield
-    else:
-        yield
+        from . import windows_start
+
+        producer = given["producer"] = windows_start.own_handle()
+        environment = {**launch.environment, ENVIRONMENT: json.dumps(given)}
+        try:
+            return windows_start.start(launch.command, environment, [*ends, producer])
+        finally:
+            _winapi.CloseHandle(producer)
+    return subprocess.Popen(  # noqa: S603 - this interpreter
+        launch.command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,  # who reads what the script prints does not wait for its writer
+        env={**launch.environment, ENVIRONMENT: json.dumps(given)},
+        pass_fds=(*ends, int(ring.handle)),
+    )
 
 
 @contextlib.contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    """Let the process be born deaf to Ctrl-C, which reaches the whole foreground group of a terminal."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows: the process ignores it once it runs
+def _signals_withheld() -> Iterator[None]:
+    """Block in this thread, and so in the process it starts, all signals that end a process but for its own faults.
+
+    A terminal that is closed, Ctrl-C and a service that is stopped signal the whole group: the writer stays, and drains
+    the ring. It inherits the mask and keeps it. Windows has no such signals.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    faults = {getattr(signal, name) for name in _FAULTS if hasattr(signal, name)}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - faults)
     try:
         yield
     finally:

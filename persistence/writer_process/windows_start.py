@@ -8,10 +8,10 @@ script is gone, empties the ring and closes the file.
 
 import _winapi
 import ctypes
+import os
+import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from multiprocessing import popen_spawn_win32
+from multiprocessing import connection as pipes
 from typing import Any
 
 assert sys.platform == "win32"  # noqa: S101 - for mypy, which otherwise knows nothing of these modules on Linux
@@ -20,33 +20,42 @@ _DETACHED, _BREAKAWAY = 0x00000008, 0x01000000  # creation flags
 _LAST = 0x100  # the lowest level at which a program may ask to be shut down; others are at 0x280
 
 
-_popen: Any = popen_spawn_win32
+def start(command: tuple[str, ...], environment: dict[str, str], inherited: list[int]) -> "subprocess.Popen[bytes]":
+    """Start a process without a console, outside the script's job if that allows it, with these handles."""
+    for handle in inherited:
+        os.set_handle_inheritable(handle, True)
 
+    def create(flags: int) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(  # noqa: S603 - this interpreter
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            startupinfo=subprocess.STARTUPINFO(lpAttributeList={"handle_list": inherited}),
+            creationflags=flags | subprocess.CREATE_NEW_PROCESS_GROUP,
+        )
 
-class _Calls:
-    """The module `_winapi` as multiprocessing is to see it: it has no way to pass creation flags."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(_winapi, name)
-
-    @staticmethod
-    def CreateProcess(*arguments: Any) -> Any:  # noqa: N802 - its name there
-        *before, flags, environment, folder, start = arguments
-        create: Any = _winapi.CreateProcess
-        try:
-            return create(*before, flags | _DETACHED | _BREAKAWAY, environment, folder, start)
-        except PermissionError:  # the job lets no process leave
-            return create(*before, flags | _DETACHED, environment, folder, start)
-
-
-@contextmanager
-def apart() -> Iterator[None]:
-    """Start processes through multiprocessing without a console and outside the script's job."""
-    _popen._winapi = _Calls()
     try:
-        yield
-    finally:
-        _popen._winapi = _winapi
+        return create(_DETACHED | _BREAKAWAY)
+    except PermissionError:  # the job lets no process leave
+        return create(_DETACHED)
+
+
+def own_handle() -> int:
+    """Return an open handle of this process, by which another sees whether it runs."""
+    return int(_winapi.OpenProcess(_winapi.SYNCHRONIZE, True, os.getpid()))
+
+
+def is_running(handle: int) -> bool:
+    """Tell whether a process runs."""
+    return bool(_winapi.WaitForSingleObject(handle, 0) == _winapi.WAIT_TIMEOUT)
+
+
+def connection(handle: int, *, readable: bool = True, writable: bool = True) -> Any:
+    """Return an end of a pipe that this process inherited."""
+    ends: Any = pipes
+    return ends.PipeConnection(handle, readable=readable, writable=writable)
 
 
 def shut_down_last() -> None:

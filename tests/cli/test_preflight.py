@@ -278,7 +278,7 @@ class TestErrors:
 
     def test_shared_memory_too_small(self, preflight, mocker):
         """Shared memory that is too small, as in a container, is an error with advice."""
-        mocker.patch.object(memory, "shm_free", return_value=1_000_000)
+        mocker.patch.object(memory, "_limits", return_value=[(1_000_000, "/dev/shm")])
         self.check(preflight(), "cannot hold 2 frames of 2048x2048 uint16")
 
     def test_camera_refuses(self, preflight):

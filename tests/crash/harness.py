@@ -16,8 +16,8 @@ from typing import Any, Self
 
 import hdf5plugin  # noqa: F401 - for plain h5py to read what is compressed
 import numpy as np
-from support.paths import SHM, environment
-from support.processes import LIMIT_S, children, command_line, ended, kill
+from support.paths import environment
+from support.processes import LIMIT_S, children, command_line, ended, kill, ring_holders
 from support.waiting import wait_until
 
 _HERE = Path(__file__).parent
@@ -130,7 +130,7 @@ class Producer:
 
     def writers(self) -> list[int]:
         """Return the persistence processes that run; during a take-over there may be one of which no one knows yet."""
-        return [child for child in children(self.pid) if "spawn_main" in command_line(child)]
+        return [child for child in children(self.pid) if "writer_process" in command_line(child)]
 
     def kill_all(self) -> None:
         """Kill it and its persistence processes at once."""
@@ -151,7 +151,7 @@ class Producer:
     def wait_for_nothing_left(self) -> None:
         """Wait until its processes and its ring are gone."""
         wait_until(lambda: ended(self.writer), "the persistence process ends")
-        wait_until(lambda: not any(SHM.glob(f"mmspool-{self.pid}-*")), "the ring is removed")
+        wait_until(lambda: not ring_holders(self.pid), "the ring is gone")
 
     def close(self) -> None:
         """End everything that is left."""

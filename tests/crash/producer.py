@@ -13,7 +13,7 @@ from crash.harness import Phase, Plan, Slot
 from support.frames import stack
 
 from mmspool import Spool, SpoolError
-from mmspool.persistence import block_layout
+from mmspool.persistence import block_layout, options
 
 BATCH_BYTES = 4 << 20
 
@@ -24,6 +24,7 @@ def main(folder: Path, plan: Plan) -> None:
     counters = np.memmap(folder / "counters", np.int64, "r+")
     block_layout._BLOCK_BYTES = plan.block_bytes or block_layout._BLOCK_BYTES
     block_layout._MIN_GROWTH_BYTES = plan.growth_bytes or block_layout._MIN_GROWTH_BYTES
+    options.LEAST_COMPRESSED_BYTES = 0  # small frames make many chunks in little time
     spool: list[Spool] = []
     try:
         result = record(counters, plan, spool)
@@ -48,7 +49,7 @@ def record(counters: np.ndarray, plan: Plan, spools: list[Spool]) -> dict[str, o
         spools.append(spool)
 
         def look() -> None:
-            counters[Slot.WRITER] = spool._feed.writer_pid
+            counters[Slot.WRITER] = spool._client.writer_pid
             stats = spool.stats
             counters[Slot.WRITTEN], counters[Slot.RESTARTS] = stats.frames_written, stats.writer_restarts
             counters[Slot.RING_FRAMES] = stats.ring_frames

@@ -1,56 +1,33 @@
 """What dead runs leave in shared memory, and recordings beside each other."""
 
-import logging
 import os
-import re
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
-import pytest
 from crash.harness import Phase, Producer, Slot
-from pytest_mock import MockerFixture
 from support.frames import check_frames, stack
 from support.paths import SHM
-from support.processes import ended, kill
+from support.processes import ended, kill, ring_holders
 from support.waiting import wait_until
 
 import mmspool
 from mmspool import Spool
 from mmspool.persistence import verify
-from mmspool.persistence.os_file import lock_shared
 
 Start = Callable[..., Producer]
 
 RING_BYTES = 4 << 20
 
 
-def rings(producer: Producer) -> list[Path]:
-    """Return the producer's rings in shared memory."""
-    return list(SHM.glob(f"mmspool-{producer.pid}-*"))
-
-
-@pytest.fixture
-def semaphores() -> Iterator[list[Path]]:
-    """Collect the semaphores of Python's queue, which a run leaves when its resource tracker is killed with it."""
-    found: list[Path] = []
-    yield found
-    for place in found:
-        place.unlink(missing_ok=True)
-
-
-def kill_everything(producer: Producer, semaphores: list[Path]) -> None:
-    """Kill a run and its resource tracker, so that nobody is left to clean up."""
+def kill_everything(producer: Producer) -> None:
+    """Kill a run with all its children, so that nobody is left to clean up."""
     os.kill(producer.pid, signal.SIGSTOP)
-    maps = Path(f"/proc/{producer.pid}/maps").read_text(encoding="ascii")
-    # By their inodes: what is mapped has the name under which the C library made it.
-    inodes = {int(inode) for inode in re.findall(r" (\d+) +/dev/shm/sem\.", maps)}
-    semaphores += [Path(entry.path) for entry in os.scandir(SHM) if entry.inode() in inodes]
-    assert len(semaphores) == 3  # of a Queue
     tasks = Path(f"/proc/{producer.pid}/task").iterdir()
     children = [int(child) for task in tasks for child in (task / "children").read_text(encoding="ascii").split()]
+    assert children == [producer.writer], "recording starts one process, and no other"
     kill(*children, producer.pid)
     wait_until(lambda: all(map(ended, children)), "all are dead")
     producer.process.wait()
@@ -66,20 +43,18 @@ def record_here(path: Path, frames: int = 50) -> None:
         check_frames(recording, frames)
 
 
-def test_the_next_spool_removes_the_ring_of_a_dead_run(
-    start: Start, tmp_path: Path, semaphores: list[Path], caplog: pytest.LogCaptureFixture
-) -> None:
-    """After a SIGKILL of everything, the resource tracker included, the next Spool finds the ring and says so."""
+def test_nothing_is_left_of_a_run_that_was_killed_whole(start: Start) -> None:
+    """After a SIGKILL of everything no process has the ring, and shared memory has no name of this run."""
+    before = set(SHM.iterdir())
     producer = start(1000, stop=100, buffer_bytes=RING_BYTES)
     producer.wait_for_phase(Phase.READY)
+    assert set(SHM.iterdir()) <= before, "a name that somebody could remove"
     producer.order()
     producer.wait_for_phase(Phase.STOPPED)
-    kill_everything(producer, semaphores)
-    (ring,) = rings(producer)
-    with caplog.at_level(logging.WARNING, "mmspool"):
-        record_here(tmp_path / "next.h5")
-    assert not ring.exists()
-    assert str(ring) in caplog.text
+    assert producer.pid in ring_holders(producer.pid)
+    kill_everything(producer)
+    assert not ring_holders(producer.pid)
+    assert set(SHM.iterdir()) <= before
 
 
 def test_the_ring_of_a_live_run_stays(start: Start, tmp_path: Path) -> None:
@@ -92,11 +67,11 @@ def test_the_ring_of_a_live_run_stays(start: Start, tmp_path: Path) -> None:
     producer.order()
     producer.wait_for_phase(Phase.ALL_PUT)
     record_here(tmp_path / "beside.h5")
-    assert rings(producer)
+    assert ring_holders(producer.pid)
     kill(producer.pid)
     producer.process.wait()
     record_here(tmp_path / "after.h5")
-    assert rings(producer)
+    assert ring_holders(producer.pid)
     os.kill(producer.writer, signal.SIGCONT)
     producer.wait_for_nothing_left()
     with mmspool.open(tmp_path / "run.h5") as recording:
@@ -127,24 +102,13 @@ def test_the_ring_stays_while_a_new_persistence_process_starts(start: Start, tmp
     producer.process.wait()
     returned = producer[Slot.RETURNED]
     record_here(tmp_path / "beside.h5")
-    assert rings(producer)
+    assert ring_holders(producer.pid)
     os.kill(new[0], signal.SIGCONT)
     producer.wait_for_nothing_left()
     with mmspool.open(tmp_path / "run.h5") as recording:
         assert recording.state == "interrupted"
         assert returned <= len(recording) <= returned + 1
         check_frames(recording, len(recording))
-
-
-@pytest.mark.parametrize("error", [PermissionError, FileNotFoundError])
-def test_rings_of_other_users_are_left_alone(tmp_path: Path, mocker: MockerFixture, error: type[OSError]) -> None:
-    """A stale ring that cannot be inspected, or disappears, does not prevent a recording."""
-    left = SHM / "mmspool-999999999-left"  # no process has such a number
-    with left.open("wb") as held:
-        lock_shared(held.fileno())  # against recordings beside this test, which would remove it
-        mocker.patch("mmspool.persistence.shared_ring.memory.is_locked", side_effect=error)
-        record_here(tmp_path / "run.h5")
-        left.unlink()
 
 
 def test_a_persistence_process_killed_before_the_first_frame_is_replaced(start: Start, tmp_path: Path) -> None:

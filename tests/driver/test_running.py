@@ -417,7 +417,7 @@ class TestFailures:
         """With a full disk, each frame of the camera is in the file, in its ledger, or named in the error."""
         camera = mock(width=512, height=512)
         recording = start(camera, buffer_bytes=16 << 20)
-        writer = psutil.Process(recording._spool._feed.writer_pid)
+        writer = psutil.Process(recording._spool._client.writer_pid)
         writer.rlimit(psutil.RLIMIT_FSIZE, (70 << 20, -1))
         with pytest.raises(WriterError, match="the disk is full") as caught:
             recording.wait()

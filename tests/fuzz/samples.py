@@ -23,7 +23,10 @@ EXPECTED = stack(0, FRAMES, SHAPE)
 
 def make(folder: Path) -> None:
     """Record all samples into ``folder``."""
-    with patch("mmspool.persistence.block_layout._MIN_GROWTH_BYTES", 1):  # small files, quickly copied
+    with (
+        patch("mmspool.persistence.block_layout._MIN_GROWTH_BYTES", 1),  # small files, quickly copied
+        patch("mmspool.persistence.options.LEAST_COMPRESSED_BYTES", 0),
+    ):
         for name in NAMES:
             _make(folder / f"{name}.h5", name)
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import psutil
 import pytest
 from support.in_process_writer import InProcessWriter
+from support.processes import ring_holders
 
 import mmspool
 from mmspool import RecordingError, Spool
@@ -90,7 +91,7 @@ def make_spool(processes: None, tmp_path: Path) -> Iterator[MakeSpool]:
 
 def writer_pid(spool: Spool) -> int:
     """Return the id of the spool's persistence process."""
-    pid = spool._feed.writer_pid
+    pid = spool._client.writer_pid
     assert pid
     return pid
 
@@ -139,9 +140,9 @@ class Script:
 
     process: "subprocess.Popen[str]"
 
-    def rings(self) -> list[Path]:
-        """Return the shared memory that it made and that is still there."""
-        return list(Path("/dev/shm").glob(f"mmspool-{self.process.pid}-*"))
+    def rings(self) -> list[int]:
+        """Return the processes that still have the shared memory that it made."""
+        return ring_holders(self.process.pid)
 
     def line(self) -> str:
         """Return the next line it prints, an empty string at the end."""
@@ -158,9 +159,7 @@ class Script:
 
     def end(self) -> tuple[str, str]:
         """Wait for its end; return what else it printed, and its errors."""
-        printed, errors = self.process.communicate(timeout=60)
-        lines = errors.splitlines(keepends=True)  # it may tidy up after others that were killed, and says so
-        return printed, "".join(line for line in lines if "left behind by process" not in line)
+        return self.process.communicate(timeout=60)
 
 
 @pytest.fixture
@@ -235,7 +234,6 @@ def make_bench(tmp_path: Path) -> Iterator[Callable[[str | None], InProcessWrite
 
         def make(compression: str | None = None) -> InProcessWriter:
             bench = InProcessWriter(tmp_path / "run.h5", compression)
-            made.callback(bench.ring.unlink)
             made.callback(bench.ring.close)
             return bench
 

@@ -80,7 +80,6 @@ def test_huge_pages(mapped, shared_file):
 def test_a_ring_is_in_them(request):
     """A ring is backed by huge pages as soon as its memory is allocated."""
     ring = Ring.create(3 * HUGE_PAGE)
-    request.addfinalizer(ring.unlink)
     request.addfinalizer(ring.close)
     ring.reserve()
     assert kilobytes_in_huge_pages(ring.counters) == (3 * HUGE_PAGE // 1024 if kernel_has_them() else 0)

@@ -74,7 +74,7 @@ class TestCommand:
 @pytest.mark.parametrize("wanted", [True, False])
 def test_a_spool_asks_unless_told_otherwise(make_spool, frames, mocker, wanted: bool) -> None:
     """It is asked for with the first frame, given back at the end, and left alone where the caller wants that."""
-    ask = mocker.patch("mmspool.persistence.spool.KeepAwake")
+    ask = mocker.patch("mmspool.persistence.writer_process.client.KeepAwake")
     with make_spool(keep_awake=wanted) as spool:
         ask.assert_not_called()
         spool.put(frames(0))

@@ -139,7 +139,7 @@ class TestStats:
         spool, answers = make_spool(), []
         asking, closed = threading.Event(), threading.Event()
         asker = threading.Thread(target=lambda: answers.append(spool.stats))
-        now = spool._feed.stats
+        now = spool._client.stats
 
         def late():
             if threading.current_thread() is asker:
@@ -148,7 +148,7 @@ class TestStats:
             return now()
 
         spool.put(frames(0))
-        mocker.patch.object(spool._feed, "stats", late)
+        mocker.patch.object(spool._client, "stats", late)
         asker.start()
         assert asking.wait(20)
         spool.close()

@@ -1,8 +1,8 @@
 """The ring is the only buffer: as large as asked for and no larger, or refused."""
 
+import contextlib
 import errno
 import os
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,66 +10,44 @@ import psutil
 import pytest
 
 from mmspool import StorageError
-from mmspool.persistence import spool as spools
-from mmspool.persistence.shared_ring import hugepages, memory
-from mmspool.persistence.shared_ring import ring as rings
-from mmspool.persistence.writer_process.client import WriterClient
+from mmspool.persistence.shared_ring import hugepages, memory, shared_memory
 
 
-def mapped_rings():
-    """Return the places of the shared memory that this process has mapped."""
-    places = {each.path for each in psutil.Process().memory_maps() if each.path.startswith("/dev/shm/")}
-    return [Path(place) for place in places if "sem." not in place]
+def ring_sizes():
+    """Return the sizes of the rings that this process has, from the kernel's own account."""
+    sizes = []
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the one that lists them
+            if "/memfd:mmspool" in str(link.readlink()):
+                sizes.append(link.stat().st_size)
+    return sizes
+
+
+def is_mapped():
+    """Return whether a ring is mapped into this process."""
+    return "/memfd:mmspool" in Path("/proc/self/maps").read_text()
 
 
 @pytest.mark.parametrize("buffer_bytes", [300_000, 1 << 20, 5_000_001])
-def test_the_ring_is_never_larger_than_asked_for(make_spool, frames, wait_until, buffer_bytes):
+def test_the_ring_is_never_larger_than_asked_for(make_spool, frames, buffer_bytes):
     """Before, during and after the first frame there is one ring, of at most `buffer_bytes`."""
     with make_spool(buffer_bytes=buffer_bytes) as spool:
-        (ring,) = mapped_rings()
-        before = ring.stat().st_size
+        (before,) = ring_sizes()
         for index in range(200):
             spool.put(frames(index))
-        assert mapped_rings() == [ring]
-        assert ring.stat().st_size == before
+        assert ring_sizes() == [before] == [spool.stats.ring_bytes]
         assert buffer_bytes - 4096 < before <= buffer_bytes
         stats = spool.stats
         assert stats.ring_frames * 24 * 32 * 2 < buffer_bytes
         assert stats.ring_peak <= stats.ring_frames
-    assert not ring.exists()
-    wait_until(lambda: not mapped_rings())
-
-
-def test_the_next_ring_waits_for_the_memory_of_the_one_before(make_spool, frames, mocker):
-    """What a closed spool held is given back behind its caller's back, but before another spool takes memory."""
-    happened, next_begins = [], threading.Event()
-    give_back, new_ring = WriterClient.give_back, rings.Ring.create
-
-    def late(feed):
-        next_begins.wait(20.0)
-        give_back(feed)
-        happened.append("given back")
-
-    def create(size):
-        happened.append("new ring")
-        return new_ring(size)
-
-    mocker.patch.object(WriterClient, "give_back", late)
-    mocker.patch.object(rings.Ring, "create", create)
-    with make_spool("first.h5") as spool:
-        spool.put(frames(0))
-    from_keywords = spools.SpoolOptions.from_keywords
-    mocker.patch.object(
-        spools.SpoolOptions, "from_keywords", lambda **given: next_begins.set() or from_keywords(**given)
-    )
-    with make_spool("second.h5"):
-        assert happened == ["new ring", "given back", "new ring"]
+    assert not ring_sizes()
+    assert not is_mapped(), "the memory is given back when close returns"
 
 
 def test_a_system_that_cannot_map_pages_ahead(make_spool, frames, mocker):
     """Where the kernel does not know how to populate a mapping, every page is looked at instead."""
     mocker.patch.object(hugepages, "_POPULATE_WRITE", 9999)
-    touch = mocker.spy(rings.Ring, "touch")
+    touch = mocker.spy(shared_memory, "touch")
     with make_spool() as spool:
         assert touch.call_count == 1
         spool.put(frames(0))
@@ -78,11 +56,10 @@ def test_a_system_that_cannot_map_pages_ahead(make_spool, frames, mocker):
 
 def test_memory_that_cannot_be_mapped(make_spool, tmp_path, mocker):
     """A ring that cannot be mapped is an error with the reason, and its memory is freed."""
-    before = set(Path("/dev/shm").glob("mmspool-*"))
-    mocker.patch.object(rings, "AlignedMap", side_effect=OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)))
+    mocker.patch.object(shared_memory, "AlignedMap", side_effect=OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)))
     with pytest.raises(StorageError, match=r"cannot make a ring of 1,048,576 bytes.*Cannot allocate memory"):
         make_spool(buffer_bytes=1 << 20)
-    assert set(Path("/dev/shm").glob("mmspool-*")) <= before
+    assert not ring_sizes()
     assert not list(tmp_path.iterdir())
 
 
@@ -112,15 +89,19 @@ def test_too_small_for_anything(make_spool, tmp_path, buffer_bytes):
 def test_larger_than_memory(make_spool, tmp_path):
     """A ring larger than the memory there is, is refused with both figures, and leaves nothing."""
     asked = psutil.virtual_memory().total * 2 // 4096 * 4096
-    with pytest.raises(StorageError, match=rf"a ring of {asked:,} bytes does not fit in memory, of which [\d,]+ bytes"):
+    with pytest.raises(
+        StorageError,
+        match=rf"a ring of {asked:,} bytes does not fit in this computer's memory, which leaves [\d,]+ bytes",
+    ):
         make_spool(buffer_bytes=asked)
     assert not list(tmp_path.iterdir())
 
 
-def test_larger_than_shared_memory(make_spool, tmp_path, mocker):
-    """A ring larger than /dev/shm, as in a container, is refused with both figures, and leaves nothing."""
-    mocker.patch.object(memory, "shm_free", return_value=2_000_000)
-    with pytest.raises(StorageError, match=r"3,997,696 bytes does not fit in /dev/shm, which has 2,000,000 bytes free"):
+@pytest.mark.parametrize("limit", ["this computer's memory", "the memory limit of this process's control group"])
+def test_larger_than_a_limit(make_spool, tmp_path, mocker, limit):
+    """A ring larger than any limit is refused with both figures and the limit's name, and leaves nothing."""
+    mocker.patch.object(memory, "_limits", return_value=[(1 << 40, "another"), (2_000_000, limit)])
+    with pytest.raises(StorageError, match=rf"3,997,696 bytes does not fit in {limit}, which leaves 2,000,000 bytes"):
         make_spool(buffer_bytes=4_000_000)
     assert not list(tmp_path.iterdir())
 
@@ -128,7 +109,7 @@ def test_larger_than_shared_memory(make_spool, tmp_path, mocker):
 def test_shared_memory_that_is_gone_when_it_is_taken(make_spool, tmp_path, mocker):
     """Shared memory that another program takes at the last moment is an error, not a crash at the first frame."""
     mocker.patch.object(os, "posix_fallocate", side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
-    with pytest.raises(StorageError, match=r"no room for a ring of 1,048,576 bytes.*No space left"):
+    with pytest.raises(StorageError, match=r"no shared memory for a ring of 1,048,576 bytes.*No space left"):
         make_spool(buffer_bytes=1 << 20)
     assert not list(tmp_path.iterdir())
 
@@ -140,7 +121,9 @@ def test_shared_memory_that_the_system_refuses(make_spool, tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
     try:
-        with pytest.raises(StorageError, match=r"cannot make a ring of 2,097,152 bytes.*File too large"):
+        with pytest.raises(
+            StorageError, match=r"2,097,152 bytes does not fit in the largest file allowed \(ulimit -f\)"
+        ):
             make_spool(buffer_bytes=2 << 20)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -150,8 +133,8 @@ def test_shared_memory_that_the_system_refuses(make_spool, tmp_path):
 def test_the_default_fits_beside_what_is_there(make_spool, frames):
     """Without a size the ring takes a share of what is free."""
     with make_spool(buffer_bytes=None) as spool:
-        (ring,) = mapped_rings()
-        assert ring.stat().st_size <= min(1 << 30, psutil.virtual_memory().total // 4)
+        (size,) = ring_sizes()
+        assert size <= min(1 << 30, psutil.virtual_memory().total // 4)
         spool.put(frames(0))
     frames.check(spool.path, 1)
 

@@ -186,12 +186,12 @@ class TestCopy:
 
     def test_shared_memory_is_too_small(self, mocker):
         """Shared memory too small for the test, as in a container, is the error that a recording would raise."""
-        mocker.patch.object(memory, "shm_free", return_value=1_000_000)
+        mocker.patch.object(memory, "_limits", return_value=[(1_000_000, "/dev/shm")])
         with pytest.raises(StorageError, match="cannot hold 2 frames of 2048x2048 uint16"):
             measure_copy((2048, 2048), np.dtype("uint16"))
 
     def test_shared_memory_that_is_gone_when_it_is_taken(self, monkeypatch):
         """Shared memory that vanishes during the test is an error, and the ring is removed."""
         monkeypatch.setattr(os, "posix_fallocate", no_room)
-        with pytest.raises(StorageError, match="shared memory has no room for a ring of"):
+        with pytest.raises(StorageError, match="there is no shared memory for a ring of"):
             measure_copy((64, 64), np.dtype("uint16"))

@@ -52,7 +52,7 @@ def bench(request, make_bench, monkeypatch):
     """Return a bench for a compression and so many frames a block, with growths of 100 frames."""
     compression, per_block = request.param
     monkeypatch.setattr(block_layout, "_MIN_GROWTH_BYTES", 1)
-    for name in ("_BLOCK_BYTES", "PACKED_BLOCK_BYTES"):
+    for name in ("_BLOCK_BYTES",):
         monkeypatch.setattr(block_layout, name, per_block * FRAME_BYTES)
     return make_bench(compression)
 
@@ -76,7 +76,7 @@ def test_between_any_two_writes(bench, looks):
     """Growths, commits, blocks that are written again with more frames, and the end."""
     writer = bench.writer()
     record(bench, writer, 260, batch=23)
-    assert writer.finish(interrupted=False, reason="closed")[:3] == (260, 0, "complete")
+    assert bench.finish(writer, interrupted=False, end_reason="closed") == (260, 0, "complete")
     assert len(looks) > 50
     assert looks[-1] == 260
     bench.check(bench.path, 260)
@@ -103,4 +103,4 @@ def test_a_reader_that_stays_open(bench):
         np.testing.assert_array_equal(data[0], noise(0))  # now it has the index, but no other chunk
         record(bench, writer, 90, batch=30)
         np.testing.assert_array_equal(data[:17], stack(0, 17))
-    writer.finish(interrupted=False, reason="closed")
+    writer.finish(interrupted=False, end_reason="closed")

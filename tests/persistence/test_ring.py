@@ -1,5 +1,6 @@
 """The ring and how frames are packed into it, against plain models."""
 
+import os
 from collections import Counter as Multiset
 from itertools import pairwise
 
@@ -8,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from support.paths import SHM
 
 from mmspool import StorageError
 from mmspool.persistence.block_layout import COLUMNS, PAGE, RECORD_BYTES, plan_blocks
@@ -85,7 +85,6 @@ def ring():
     made.lay_out(plan_blocks((8, 8), np.dtype("u2"), made.room, 10))
     yield made
     made.close()
-    made.unlink()
 
 
 class TestMemory:
@@ -98,13 +97,12 @@ class TestMemory:
         ring.reserve()
         try:
             assert ring.room == size // PAGE * PAGE - HEADER_BYTES
-            if SHM.is_dir():
-                status = (SHM / ring.name.lstrip("/")).stat()
+            if isinstance(ring.handle, int):
+                status = os.fstat(ring.handle)
                 assert status.st_size == size // PAGE * PAGE
                 assert status.st_blocks * 512 == status.st_size, "a page without memory, or more memory than asked for"
         finally:
             ring.close()
-            ring.unlink()
 
     @given(
         shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),
@@ -131,7 +129,6 @@ class TestMemory:
         finally:
             block = None
             ring.close()
-            ring.unlink()
 
     @pytest.mark.parametrize("size", [0, -1, 1, HEADER_BYTES, HEADER_BYTES + PAGE])
     def test_too_small(self, size):
@@ -141,27 +138,26 @@ class TestMemory:
 
     def test_who_attaches_sees_the_same(self, ring):
         """Frames, records, counters and losses are seen through another mapping of the same ring."""
-        other = Ring.attach(ring.name)
+        other = Ring.attach(os.dup(ring.handle))
         try:
             other.lay_out(plan_blocks((8, 8), np.dtype("u2"), other.room, 10))
-            ring.blocks[1, 3] = 7
-            ring.write_record(13, (1, 2, 3, 4, 5))
-            ring.counters[RingField.PUT] = 14
             ring.add_loss(3, 2, "core")
-            assert (other.blocks[1, 3] == 7).all()
-            assert other.records[13].tolist() == [1, 2, 3, 4, 5]
+            assert ring.put_frame(13, np.full((8, 8), 7, "u2"), (2, 3, 4, 5)) == (ring.blocks.shape[1] == 14)
+            assert (other.blocks[divmod(13, ring.blocks.shape[1])] == 7).all()
+            assert other.records[13].tolist() == [15, 2, 3, 4, 5]
             assert other.counters[RingField.PUT] == 14
             assert other.losses().tolist() == [[3, 2, STAGES.index("core")]]
             per_block = other.blocks.shape[1]
-            with other.block_bytes(1, 3 * 128, 4 * 128) as pixels:
-                assert bytes(pixels) == bytes(ring.blocks[1, 3])
+            block, place = divmod(13, per_block)
+            with other.block_bytes(block, place * 128, (place + 1) * 128) as pixels:
+                assert bytes(pixels) == bytes(ring.blocks[block, place])
             assert other.blocks.shape[1:] == (per_block, 8, 8)
         finally:
             other.close()
 
     def test_close_is_idempotent(self, ring):
         """Closing a ring twice is harmless."""
-        other = Ring.attach(ring.name)
+        other = Ring.attach(os.dup(ring.handle))
         other.close()
         other.close()
 
@@ -169,6 +165,27 @@ class TestMemory:
         """The default ring is a whole number of pages and at most 1 GiB."""
         assert 0 < default_buffer_bytes() <= 1 << 30
         assert default_buffer_bytes() % PAGE == 0
+
+
+class TestStopRequest:
+    """The order to close the file, which outlives a writer that dies."""
+
+    def test_it_is_seen_through_another_mapping_and_stays(self, ring):
+        """Whoever attaches reads the first request, whole."""
+        other = Ring.attach(os.dup(ring.handle))
+        assert other.stop_request() is None
+        ring.request_stop(interrupted=True, end_reason="Strom weg: µ")
+        ring.request_stop(interrupted=False, end_reason="closed")
+        assert other.stop_request() == (True, "Strom weg: µ")
+        other.close()
+
+    def test_a_reason_of_any_length_stays_in_its_place(self, ring):
+        """The ledger behind it is not touched, and a character that is cut off is left out."""
+        ring.add_loss(0, 7, "core")
+        ring.request_stop(interrupted=False, end_reason="µ" * 10_000)
+        interrupted, reason = ring.stop_request()
+        assert (interrupted, set(reason)) == (False, {"µ"})
+        assert ring.losses().tolist() == [[0, 7, STAGES.index("core")]]
 
 
 class RingMachine(RuleBasedStateMachine):
@@ -183,12 +200,13 @@ class RingMachine(RuleBasedStateMachine):
     def make(self, side, dtype, grow_frames, size):
         """Make the ring and attach to it."""
         self.ring = Ring.create(size)
-        self.other = Ring.attach(self.ring.name)
+        self.other = Ring.attach(os.dup(self.ring.handle))
         self.geometry = plan_blocks((side, side), np.dtype(dtype), self.ring.room, grow_frames)
         self.ring.lay_out(self.geometry)
         self.other.lay_out(self.geometry)
         self.put = self.written = 0
         self.losses = Multiset()
+        self.sequence = []
 
     def frame(self, index):
         """Return frame ``index``, its pixels unlike those of its neighbours."""
@@ -196,8 +214,8 @@ class RingMachine(RuleBasedStateMachine):
         return np.full(g.shape, index % 251, g.dtype)
 
     def record(self, index):
-        """Return the columns of frame ``index``."""
-        return tuple(index * len(COLUMNS) + column for column in range(len(COLUMNS)))
+        """Return the columns of frame ``index``, but for its sequence number."""
+        return tuple(index * len(COLUMNS) + column for column in range(1, len(COLUMNS)))
 
     @rule(count=st.integers(1, 3000))
     def produce(self, count):
@@ -205,10 +223,10 @@ class RingMachine(RuleBasedStateMachine):
         g = self.geometry
         free_from = self.written // g.frames_per_block * g.frames_per_block
         for index in range(self.put, min(self.put + count, free_from + g.frames)):
-            block, place = divmod(index % g.frames, g.frames_per_block)
-            self.ring.blocks[block, place] = self.frame(index)
-            self.ring.write_record(index % g.frames, self.record(index))
-            self.put = self.ring.counters[RingField.PUT] = index + 1
+            last = self.ring.put_frame(index, self.frame(index), self.record(index))
+            self.sequence.append(index + self.ring.counters[RingField.LOST])
+            self.put = self.ring.counters[RingField.PUT]
+            assert (self.put, last) == (index + 1, (index + 1) % g.frames_per_block == 0)
 
     @precondition(lambda self: self.written < self.put)
     @rule(share=st.floats(0, 1))
@@ -225,7 +243,8 @@ class RingMachine(RuleBasedStateMachine):
                 assert bytes(pixels) == expected
             slot = self.written % g.frames
             records = other.records[slot : slot + last - self.written]
-            assert records.tolist() == [list(self.record(index)) for index in range(self.written, last)]
+            expected = [[self.sequence[index], *self.record(index)] for index in range(self.written, last)]
+            assert records.tolist() == expected
             self.written = other.counters[RingField.WRITTEN] = last
 
     @rule(count=st.integers(1, 1000), stage=st.sampled_from(["camera", "core", "ring"]))
@@ -251,7 +270,6 @@ class RingMachine(RuleBasedStateMachine):
         if hasattr(self, "ring"):
             self.other.close()
             self.ring.close()
-            self.ring.unlink()
 
 
 TestRing = RingMachine.TestCase

@@ -92,10 +92,10 @@ def test_no_end_of_deaths(make_spool, frames, wait_until, mocker):
     spool.put(frames(0))
     wait_until(lambda: spool.stats.frames_written == 1)
     killer = mocker.patch(
-        "mmspool.persistence.writer_process.client.WriterProcess", wraps=spool._feed._writer.__class__
+        "mmspool.persistence.writer_process.client.WriterProcess", wraps=spool._client._writer.__class__
     )
-    killer.side_effect = lambda *arguments: born_dead(spool._feed._writer.__class__(*arguments))
-    spool._feed._writer._process.kill()
+    killer.side_effect = lambda *arguments: born_dead(spool._client._writer.__class__(*arguments))
+    spool._client._writer._process.kill()
 
     def failed():
         try:

@@ -14,7 +14,7 @@ from mmspool.persistence.hdf5_file.journal import JournaledFile
 from mmspool.persistence.hdf5_file.nexus_schema import LEDGER
 from mmspool.persistence.hdf5_file.recording_file import RecordingFile
 from mmspool.persistence.shared_ring.ring import RingField
-from mmspool.persistence.writer_process import raw_writer
+from mmspool.persistence.writer_process import raw_blocks
 from mmspool.persistence.writer_process.messages import FileClosed
 from mmspool.persistence.writer_process.outcome import read_outcome
 
@@ -29,21 +29,21 @@ def bench(make_bench):
 def test_blocks_are_counted_together(bench, mocker, share, at_most_s, blocks):
     """A share of the ring is counted at once, or what is under way when it has waited long enough."""
     assert bench.blocks == 8
-    mocker.patch.object(raw_writer, "_RING_SHARE", share)
-    mocker.patch.object(raw_writer, "_COUNT_S", at_most_s)
+    mocker.patch.object(raw_blocks, "_RING_SHARE", share)
+    mocker.patch.object(raw_blocks, "_COUNT_S", at_most_s)
     writer = bench.writer()
-    count = mocker.spy(writer, "_count")
+    count = mocker.spy(writer, "_publish_count")
     writer.write_to(frames := bench.put(bench.frames))
     assert [call.args[0] for call in count.call_args_list] == [
         first + blocks * bench.per_block for first in range(0, frames, blocks * bench.per_block)
     ]
-    assert writer.finish(interrupted=False, reason="closed")[:3] == (frames, 0, "complete")
+    assert bench.finish(writer, interrupted=False, end_reason="closed") == (frames, 0, "complete")
     bench.check(bench.path, frames)
 
 
 def test_what_was_written_before_a_failure_counts(bench, mocker):
     """When a block of several fails, those before it are in the file, and the error is the disk's."""
-    mocker.patch.object(raw_writer, "_RING_SHARE", 1)
+    mocker.patch.object(raw_blocks, "_RING_SHARE", 1)
     writer = bench.writer()
     write, written = DirectFile.write_block, []
 
@@ -59,7 +59,7 @@ def test_what_was_written_before_a_failure_counts(bench, mocker):
     kept = 3 * bench.per_block
     assert bench.ring.counters[RingField.WRITTEN] == kept
     lost = bench.frames - kept
-    assert writer.finish(interrupted=True, reason="it failed")[:3] == (kept, lost, "interrupted")
+    assert bench.finish(writer, interrupted=True, end_reason="it failed") == (kept, lost, "interrupted")
     bench.check(bench.path, kept)
 
 
@@ -68,7 +68,7 @@ def test_the_ring_goes_round(bench):
     writer = bench.writer()
     for count in (5 * bench.per_block + 7, 6 * bench.per_block, 1, 7 * bench.per_block - 8, 11):
         writer.write_to(frames := bench.put(count))
-    assert writer.finish(interrupted=False, reason="closed")[:3] == (frames, 0, "complete")
+    assert bench.finish(writer, interrupted=False, end_reason="closed") == (frames, 0, "complete")
     assert frames > bench.frames
     bench.check(bench.path, frames)
 
@@ -89,7 +89,7 @@ def test_it_grows_by_what_waits_in_the_ring(small_increments, mocker):
     grow = mocker.spy(RecordingFile, "grow")
     writer.write_to(frames := bench.put(bench.frames))
     assert 1 <= grow.call_count <= 2, "each growth holds up the writes"
-    assert writer.finish(interrupted=False, reason="closed")[:3] == (frames, 0, "complete")
+    assert bench.finish(writer, interrupted=False, end_reason="closed") == (frames, 0, "complete")
     bench.check(bench.path, frames)
 
 
@@ -109,7 +109,7 @@ def test_a_disk_without_room_for_all_of_them_takes_some(small_increments, mocker
         writer.write_to(bench.put(bench.frames))
     kept = bench.ring.counters[RingField.WRITTEN]
     assert 3 * bench.per_block <= kept <= 5 * bench.per_block
-    assert writer.finish(interrupted=True, reason="full")[:3] == (kept, bench.frames - kept, "interrupted")
+    assert bench.finish(writer, interrupted=True, end_reason="full") == (kept, bench.frames - kept, "interrupted")
     bench.check(bench.path, kept)
 
 
@@ -134,7 +134,7 @@ def test_a_count_never_goes_back(bench, mocker):
     assert bench.ring.counters[RingField.WRITTEN] == counted
     written = bench.put(1)
     second.write_to(written)
-    assert second.finish(interrupted=False, reason="closed")[:3] == (written, 0, "complete")
+    assert bench.finish(second, interrupted=False, end_reason="closed") == (written, 0, "complete")
     bench.check(bench.path, written)
 
 
@@ -161,14 +161,20 @@ def test_a_file_that_was_ended_is_not_ended_again(make_bench, mocker, compressio
     if torn:
         mocker.patch.object(JournaledFile, "_apply", be_killed)
     with pytest.raises(KeyboardInterrupt) if torn else contextlib.nullcontext():
-        writer.finish(interrupted=False, reason="the end")
+        writer.finish(interrupted=False, end_reason="the end")
     writer.close()
     mocker.stopall()
     bench.ring.counters[RingField.WRITTEN] = bench.ring.counters[RingField.DURABLE] = 0
     bench.ring.counters[RingField.RESTARTS] = 2
     for _ in range(2):
         end = read_outcome(bench.path, bench.ring.counters)
-        assert end == FileClosed(frames, 3, "incomplete", "the end", bench.path.stat().st_size)
+        assert end == FileClosed(
+            frames_written=frames,
+            frames_lost=3,
+            state="incomplete",
+            end_reason="the end",
+            file_bytes=bench.path.stat().st_size,
+        )
         assert bench.ring.counters[RingField.WRITTEN] == bench.ring.counters[RingField.DURABLE] == frames
     bench.check(bench.path, frames)
     with mmspool.open(bench.path) as recording:
@@ -183,13 +189,13 @@ def test_no_frame_is_durable_after_a_sync_that_failed(bench, mocker):
     writer.write_to(bench.put(bench.per_block))
     mocker.patch.object(DirectFile, "sync", side_effect=OSError(errno.EIO, "the disk failed"))
     with pytest.raises(OSError, match="the disk failed"):
-        writer.finish(interrupted=False, reason="closed")
+        writer.finish(interrupted=False, end_reason="closed")
     durable = bench.ring.counters[RingField.DURABLE]
     writer.close()
     mocker.stopall()
     second = bench.writer(resume=True)
     frames = bench.put(bench.per_block)
     second.write_to(frames)
-    assert second.finish(interrupted=False, reason="closed")[:3] == (frames, 0, "complete")
+    assert bench.finish(second, interrupted=False, end_reason="closed") == (frames, 0, "complete")
     with mmspool.open(bench.path) as recording:
         assert recording.file[f"{LEDGER}/frames_durable"][()] == durable < frames

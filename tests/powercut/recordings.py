@@ -13,9 +13,11 @@ SCRIPT = """
 import json, os, signal, sys
 import numpy as np
 from mmspool import Spool
-from mmspool.persistence import block_layout
+from mmspool.persistence import block_layout, options
 from support.frames import frame
 from support.waiting import wait_until
+
+options.LEAST_COMPRESSED_BYTES = 0  # small files, quickly examined
 
 spec = json.loads(sys.argv[1])
 block_layout._MIN_GROWTH_BYTES = 1  # so that a file of a few MB has grown several times
@@ -35,7 +37,7 @@ with Spool(sys.argv[2], buffer_bytes=spec["ring_bytes"], grow_frames=spec["grow_
         elif step == "durable":
             wait_until(lambda: spool.durable == index)
         elif step == "kill":
-            os.kill(spool._feed.writer_pid, signal.SIGKILL)
+            os.kill(spool._client.writer_pid, signal.SIGKILL)
 """
 
 
@@ -147,7 +149,7 @@ SPECS = (
         steps=(("put", 9), ("written", 0), ("put", 9)),
     ),
     Spec(
-        name="packed-take-over",  # blocks of several frames, written in parts, and some by a second writer
+        name="packed-take-over",  # some chunks by a second writer
         shape=(40, 50),
         grow_frames=10,
         compression="universal",

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from support.paths import PROJECT, SHM
+from support.paths import PROJECT
 
 from mmspool import Spool, SpoolResult
 from mmspool.persistence import VerifyReport, verify
@@ -60,16 +60,14 @@ def sampling(spool: Spool) -> Iterator[Samples]:
     samples, ended = Samples(), threading.Event()
 
     def look() -> None:
-        processes = {"user's": psutil.Process(), "writer": psutil.Process(spool._feed.writer_pid)}
+        processes = {"user's": psutil.Process(), "writer": psutil.Process(spool._client.writer_pid)}
         while True:
             for name, process in processes.items():
                 with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
                     samples.add(f"{name} memory", process.memory_full_info().pss / 1e6)
                     samples.add(f"{name} handles", process.num_fds())
                     samples.add(f"{name} threads", process.num_threads())
-            blocks = [place.stat().st_blocks * 512 for place in SHM.glob(f"mmspool-{psutil.Process().pid}-*")]
-            samples.add("shared memory", sum(blocks) / 1e6)
-            samples.add("shared blocks", len(blocks))
+            samples.add("shared memory", spool.stats.ring_bytes / 1e6)
             if ended.wait(_SAMPLE_S):
                 return
 

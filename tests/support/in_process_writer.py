@@ -11,9 +11,8 @@ from mmspool.persistence import verify
 from mmspool.persistence.block_layout import plan_blocks
 from mmspool.persistence.options import SpoolOptions
 from mmspool.persistence.shared_ring.ring import Ring, RingField
-from mmspool.persistence.writer_process.compressed_writer import CompressedWriter
 from mmspool.persistence.writer_process.messages import StartWriting
-from mmspool.persistence.writer_process.raw_writer import RawWriter
+from mmspool.persistence.writer_process.writer import FrameWriter
 from support.frames import SHAPE, noise
 
 
@@ -23,7 +22,7 @@ class InProcessWriter:
     def __init__(self, path: Path, compression: str | None) -> None:
         self.path = path
         self.ring = Ring.create(8 << 20)
-        geometry = plan_blocks(SHAPE, np.dtype("<u2"), self.ring.room, 100, packed=compression is not None)
+        geometry = plan_blocks(SHAPE, np.dtype("<u2"), self.ring.room, 100, compressed=compression is not None)
         self.ring.lay_out(geometry)
         self.per_block, self.blocks, self.frames = geometry.frames_per_block, geometry.blocks, geometry.frames
         self.begin = StartWriting(
@@ -39,18 +38,19 @@ class InProcessWriter:
         """Put so many frames; return how many there are."""
         counters = self.ring.counters
         for index in range(counters[RingField.PUT], counters[RingField.PUT] + count):
-            slot = index % self.frames
-            block, place = divmod(slot, self.per_block)
-            self.ring.blocks[block, place] = noise(index)
-            self.ring.write_record(slot, (index, -1, -1, -1, index))
-            counters[RingField.PUT] = index + 1
+            self.ring.put_frame(index, noise(index), (-1, -1, -1, index))
         return counters[RingField.PUT]
 
-    def writer(self, *, resume: bool = False) -> RawWriter:
+    def writer(self, *, resume: bool = False) -> FrameWriter:
         """Return a new writer."""
-        return (CompressedWriter if self.begin.options.compression else RawWriter)(
-            self.ring, replace(self.begin, resume=resume)
-        )
+        return FrameWriter(self.ring, replace(self.begin, resume=resume))
+
+    def finish(
+        self, writer: FrameWriter, *, interrupted: bool = False, end_reason: str = "closed"
+    ) -> tuple[int, int, str]:
+        """Finish the file; return frames written, frames lost and state."""
+        closed = writer.finish(interrupted=interrupted, end_reason=end_reason)
+        return closed.frames_written, closed.frames_lost, closed.state
 
     def check(self, path: Path, count: int) -> None:
         """Look at a file that holds so many frames."""

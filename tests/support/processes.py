@@ -11,12 +11,11 @@ from typing import IO, Any, NamedTuple, Self
 
 import psutil
 
-from support.paths import SHM, environment
+from support.paths import environment
 from support.waiting import wait_until
 
 LIMIT_S = 120.0
 _PROC = Path("/proc")
-_SWEEP = "left behind by process"
 _COVERAGE = "ignore:Module mmspool was previously imported"  # what coverage says about a script's writer
 
 
@@ -68,9 +67,9 @@ class Python:
         assert self.process.stdout
         return self.process.stdout.readline()
 
-    def rings(self) -> list[Path]:
-        """Return the shared memory that it made and that is still there."""
-        return list(SHM.glob(f"mmspool-{self.pid}-*"))
+    def rings(self) -> list[int]:
+        """Return the processes that still have the shared memory that it made."""
+        return ring_holders(self.pid)
 
     def interrupt(self) -> None:
         """Press Ctrl-C: every process of the foreground group gets SIGINT."""
@@ -81,14 +80,9 @@ class Python:
         self.process.kill()
 
     def end(self, typed: str | None = None, limit_s: float = LIMIT_S) -> Ended:
-        """Type something, wait for the end, and return how it ended.
-
-        Lines about the rings of other processes are left out of its errors: tests that run at the same time kill
-        processes, and whoever starts next removes what these left.
-        """
+        """Type something, wait for the end, and return how it ended."""
         out, err = self.process.communicate(typed, timeout=limit_s)
-        lines = err.splitlines(keepends=True)
-        return Ended(self.process.returncode, out, "".join(line for line in lines if _SWEEP not in line))
+        return Ended(self.process.returncode, out, err)
 
     def close(self) -> None:
         """Kill it if it still runs, and wait until none of its shared memory is left."""
@@ -147,6 +141,16 @@ def ended(pid: int) -> bool:
         return dead and len(list((process / "task").iterdir())) <= 1
     except OSError:
         return True
+
+
+def ring_holders(pid: int) -> list[int]:
+    """Return the processes that still have the shared memory which process ``pid`` made."""
+    holders = []
+    for place in _PROC.glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended
+            if any(f"memfd:mmspool-{pid} " in str(link.readlink()) for link in (place / "fd").iterdir()):
+                holders.append(int(place.name))
+    return holders
 
 
 def other_threads(pid: int) -> list[int]:

@@ -1,0 +1,148 @@
+"""Memory that two processes map: without a name (but on Windows), so that nothing removes it and nothing is left."""
+
+import contextlib
+import importlib
+import mmap
+import os
+import secrets
+import sys
+from multiprocessing.shared_memory import SharedMemory
+from typing import Any, Protocol, cast
+
+from ...errors import StorageError
+from ..block_layout import PAGE
+from .hugepages import AlignedMap
+from .memory import SHM
+
+Handle = int | str
+"""By which a new process attaches: a descriptor that it inherits, or a name."""
+
+
+class SharedBlock(Protocol):
+    """A block of shared memory, mapped into this process."""
+
+    view: memoryview
+    handle: Handle
+
+    def reserve(self) -> None:
+        """Back every page with memory and map it: a page that cannot be had later would be a SIGBUS."""
+
+    def close(self) -> None:
+        """Unmap the block once nothing made from `view` is left; idempotent."""
+
+
+def allocate(size: int) -> SharedBlock:
+    """Create a block of ``size`` bytes.
+
+    Raises
+    ------
+    OSError
+        The system refuses it.
+    """
+    descriptor = _unnamed_file()
+    if descriptor is None:
+        return NamedBlock(SharedMemory(f"mmspool-{os.getpid()}-{secrets.token_hex(4)}", create=True, size=size))
+    try:
+        os.ftruncate(descriptor, size)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return UnnamedBlock(descriptor)
+
+
+def attach(handle: Handle) -> SharedBlock:
+    """Map the block that another process has created."""
+    return UnnamedBlock(handle) if isinstance(handle, int) else NamedBlock(SharedMemory(handle))
+
+
+class UnnamedBlock:
+    """Shared memory that only its descriptors know, mapped where huge pages can be.
+
+    Parameters
+    ----------
+    descriptor
+        The memory; this object closes it.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.handle: Handle = descriptor
+        self._descriptor: int | None = descriptor
+        self._size = os.fstat(descriptor).st_size
+        self._map: AlignedMap | None = None
+        try:
+            if sys.platform == "linux":
+                self._map = AlignedMap(descriptor, self._size)
+                self.view = self._map.view
+            else:
+                self.view = memoryview(mmap.mmap(descriptor, self._size))
+        except OSError:
+            os.close(descriptor)
+            raise
+
+    def reserve(self) -> None:
+        """Back every page with memory, in huge pages where the system gives them, and map it."""
+        if self._descriptor is None:
+            return
+        if self._map is not None:
+            self._map.use_huge_pages()
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(self._descriptor, 0, self._size)
+        except OSError as exc:
+            raise StorageError(
+                f"there is no shared memory for a ring of {self._size:,} bytes ({exc}): give a smaller buffer_bytes"
+            ) from exc
+        if self._map is None or not self._map.populate():
+            touch(self.view)
+
+    def close(self) -> None:
+        """Unmap it once nothing made from `view` is left; idempotent."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = self._map = None
+            with contextlib.suppress(BufferError):  # an array of it, in a traceback perhaps, is still there
+                self.view.release()
+
+
+class NamedBlock:
+    """Shared memory of Windows, which lasts as long as a process has it open.
+
+    Parameters
+    ----------
+    memory
+        The block.
+    """
+
+    def __init__(self, memory: SharedMemory) -> None:
+        self.handle: Handle = memory.name
+        self._memory = memory
+        self.view = cast("memoryview", memory.buf)  # None only after it was closed
+
+    def reserve(self) -> None:
+        """Map every page."""
+        touch(self.view)
+
+    def close(self) -> None:
+        """Unmap it; idempotent."""
+        with contextlib.suppress(BufferError):  # an array of it, in a traceback perhaps, is still there
+            self._memory.close()
+
+
+def touch(view: memoryview) -> None:
+    """Map every page of a view into this process, so that no frame pays for it."""
+    view[::PAGE].tobytes()
+
+
+def _unnamed_file() -> int | None:
+    """Return a descriptor of an empty file in memory that has no name; None on Windows."""
+    with contextlib.suppress(AttributeError, OSError):  # not Linux, or a sandbox refuses it
+        return os.memfd_create(f"mmspool-{os.getpid()}")
+    with contextlib.suppress(AttributeError, OSError):
+        return os.open(SHM, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    with contextlib.suppress(ImportError):
+        posix: Any = importlib.import_module("_posixshmem")  # what `SharedMemory` uses, which needs the name
+        name = f"/mmspool-{os.getpid()}-{secrets.token_hex(4)}"
+        descriptor: int = posix.shm_open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode=0o600)
+        posix.shm_unlink(name)
+        return descriptor
+    return None
