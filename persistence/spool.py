@@ -370,6 +370,7 @@ def _watch(spool: "weakref.ref[Spool]", client: WriterClient, target: OutputPath
                 attending._attend()
                 attending._log_notices()
                 del attending
+    client.reap()
 
 
 def _abandon(client: WriterClient) -> None:

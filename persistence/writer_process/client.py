@@ -254,6 +254,11 @@ class WriterClient:
         if not interrupting:
             self._writer.disown()
 
+    def reap(self) -> None:
+        """Wait for a process that was left to empty the ring, so that it does not stay as a zombie."""
+        while self._writer.is_alive():
+            time.sleep(_ANSWER_S)
+
     def forget(self) -> None:
         """Leave the recording to the process that this one was forked from."""
         self._writer.forget()

@@ -168,10 +168,9 @@ class WriterProcess:
         self._messages.cancel_join_thread()
         self._messages.reader.close()  # first: then its thread ends, although nobody reads
         self._messages.close()
-        self.forget()
 
     def forget(self) -> None:
-        """Expect nothing of the process any more."""
+        """Leave the process to the parent of this fork."""
         if self._process.returncode is None:
             self._process.returncode = 0  # subprocess would complain that nobody waited for it
 
