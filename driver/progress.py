@@ -5,8 +5,9 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -127,7 +128,10 @@ def _clock(seconds: float) -> str:
 
 
 @contextlib.contextmanager
-def _display(console: Console) -> Iterator["_Show"]:
+def _display(console: Console) -> Iterator[Callable[[dict[str, str], float | None], None]]:
+    if console.is_jupyter:
+        yield _NotebookLine()
+        return
     show = _Show(console)
     if not console.is_terminal:
         yield show
@@ -135,6 +139,22 @@ def _display(console: Console) -> Iterator["_Show"]:
     with Live(console=console, auto_refresh=False, transient=True) as live:
         show.live = live
         yield show
+
+
+class _NotebookLine:
+    """One line below a notebook's cell, which is replaced by the next."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def __call__(self, fields: dict[str, str], fraction: float | None) -> None:  # noqa: ARG002 - as `_Show`
+        from IPython.display import display
+
+        line = {"text/plain": "  ".join(f"{name} {value}" for name, value in fields.items())}
+        if self._handle is None:
+            self._handle = display(line, raw=True, display_id=True)
+        else:
+            self._handle.update(line, raw=True)
 
 
 class _Show:

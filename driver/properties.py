@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 
 from ..adapters import CoreAdapter
 from ..errors import PropertyNotFoundError, SettingError
@@ -80,6 +81,11 @@ class Properties(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"<{len(self)} properties of {self._device}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002 - as IPython calls it
+        """Show each property with its present value in a notebook."""
+        width = max(map(len, self), default=0)
+        printer.text("\n".join([repr(self), *(f"  {name:{width}}  {self[name]}" for name in self)]))
 
     def describe(self, name: str) -> Property:
         """Return a property with its allowed values and limits.

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from ..adapters import FramePath
-from ..persistence import Loss, SpoolResult, SpoolStats
+from ..persistence import Loss, SpoolResult, SpoolStats, describe_end
 
 _DIRECT = FramePath("direct")
 
@@ -95,6 +96,16 @@ class RecordResult:
     def complete(self) -> bool:
         """Whether it ended as planned and no frame is missing."""
         return self.state == "complete"
+
+    def __str__(self) -> str:
+        """Return a few lines to read, as notebooks show them."""
+        frames = self.frames_written
+        told = describe_end(self.path, self.state, str(self.end_reason), frames, self.losses, self.file_bytes)
+        rate = frames / self.duration_s if self.duration_s > 0 else 0.0
+        return f"{told}\n{self.duration_s:,.1f} s, {rate:,.0f} frames/s, {self.mb_per_s:,.0f} MB/s"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002 - as IPython calls it
+        printer.text(str(self))
 
 
 def make_result(spooled: SpoolResult, end_reason: EndReason, duration_s: float, stats: RecordStats) -> RecordResult:

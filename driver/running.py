@@ -46,6 +46,12 @@ class RunningRecording:
         self._gate.acquire()
         self._thread = threading.Thread(target=self._run, name="mmspool-acquisition", daemon=True)
 
+    def __repr__(self) -> str:
+        stats = self.stats
+        state = "running" if self.running else "ended"
+        lost = stats.spool.frames_lost
+        return f"<RunningRecording {self._spool.path.name}: {state}, {stats.frames_received:,} frames, {lost:,} lost>"
+
     def begin(self) -> None:
         """Start taking frames."""
         self._taking = True

@@ -11,7 +11,7 @@ from .losses import Loss
 from .options import OnFull, SpoolKeywords, SpoolOptions, refuse_unknown_options
 from .reader import Recording, open
 from .repair import RepairReport, repair
-from .results import SpoolResult, SpoolStats
+from .results import SpoolResult, SpoolStats, describe_end
 from .verify import VerifyReport, verify
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ __all__ = [
     "buffer_bytes_for",
     "check_output_path",
     "compress",
+    "describe_end",
     "open",
     "refuse_unknown_options",
     "repair",

@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .losses import Loss
+
+_SHOWN = 5
+"""Losses that are told one by one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,6 +102,28 @@ class SpoolResult:
     def complete(self) -> bool:
         """Whether it ended as planned and no frame is missing."""
         return self.state == "complete"
+
+    def __str__(self) -> str:
+        """Return a few lines to read, as notebooks show them."""
+        return describe_end(self.path, self.state, self.end_reason, self.frames_written, self.losses, self.file_bytes)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002 - as IPython calls it
+        printer.text(str(self))
+
+
+def describe_end(
+    path: Path, state: str, end_reason: str, frames: int, losses: tuple[Loss, ...], file_bytes: int
+) -> str:
+    """Return a few lines on how a recording ended."""
+    lost = sum(loss.count for loss in losses)
+    lines = [
+        f"{path}: {state} ({end_reason})",
+        f"{frames:,} frames, {lost:,} lost, {file_bytes / 1e6:,.1f} MB",
+        *(f"  {loss.count:,} missing before frame {loss.before_frame:,} ({loss.stage})" for loss in losses[:_SHOWN]),
+    ]
+    if len(losses) > _SHOWN:
+        lines.append(f"  and {len(losses) - _SHOWN:,} more places")
+    return "\n".join(lines)
 
 
 def final_state(*, interrupted: bool, lost: int) -> str:

@@ -98,6 +98,11 @@ class Spool:
         if self._options.shape is not None:
             self._begin(self._options.shape, np.dtype(self._options.dtype))
 
+    def __repr__(self) -> str:
+        stats = self.stats
+        told = f"{self._state.value}, {stats.frames_put:,} frames put, {stats.frames_lost:,} lost"
+        return f"<Spool {self.path.name}: {told}>"
+
     @property
     def shape(self) -> tuple[int, int] | None:
         """``(Y, X)`` of the frames; None before the first one fixed it."""

@@ -14,11 +14,10 @@ HOME = Path(mmspool.__file__).parents[1]
 
 NAMES = """
 Camera CameraBusyError CameraError ConnectError CoreError DetectorInfo EndReason ExportError Faults FrameError Loss
-MDASink MDASpooling MissingPackageError MmspoolError MockCore Property PropertyNotFoundError
-RecordResult RecordStats Recording RecordingError RepairReport RingFullError Roi RunningRecording
-SettingError Spool SpoolClosedError SpoolError
-SpoolResult SpoolStats SteppedClock StorageError VerifyReport WriterError __version__ frame_index frame_metadata open
-repair spool_mda verify
+MDASink MDASpooling MissingPackageError MmspoolError MockCore Property PropertyNotFoundError RecordResult RecordStats
+Recording RecordingError RepairReport RingFullError Roi RunningRecording SettingError Spool SpoolClosedError
+SpoolError SpoolResult SpoolStats SteppedClock StorageError VerifyReport WriterError __version__ frame_index
+frame_metadata open repair spool_mda verify
 """
 
 

@@ -68,6 +68,11 @@ class RunView:
         lengths = zip(self.dims, self.shape, strict=True)
         return {axis: names.get(axis) or range(length) for axis, length in lengths}
 
+    def newest(self, camera: int = 0) -> npt.NDArray[Any] | None:
+        """Return the newest frame of a camera, ``(Y, X)``, which is not to be written to; None before the first."""
+        newest = self._newest[camera]
+        return None if newest is None else newest[1]
+
     def note(self, camera: int, number: int, event: Any, image: npt.NDArray[Any]) -> None:
         """Take down that frame `number` of a camera's file is that of `event`; `image` is kept until the next one."""
         self._newest[camera] = number, image
