@@ -239,7 +239,7 @@ class TestMeasured:
 
     def test_where_direct_io_is_refused(self, preflight, monkeypatch):
         """Where direct I/O is refused, the report says so."""
-        monkeypatch.setattr(direct_file, "_open_direct", lambda _: None)
+        monkeypatch.setattr(direct_file, "open_direct", lambda _: None)
         assert "through the page cache: no direct I/O here" in said(preflight())["disk"]
 
 

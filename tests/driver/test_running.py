@@ -22,10 +22,10 @@ from mmspool import (
     MockCore,
     RingFullError,
     Roi,
-    Spool,
     StorageError,
     WriterError,
 )
+from mmspool.persistence import Spool
 
 
 @pytest.fixture

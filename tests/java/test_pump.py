@@ -348,7 +348,7 @@ class TestFallback:
 
     def test_a_core_that_is_no_object_of_java(self):
         """The simulated core has no bridge, and so no pump."""
-        with Camera.mock(flavour="java", width=16, height=16) as camera:
+        with Camera.mock(backend="java", width=16, height=16) as camera:
             camera.core.start_sequence(2)
             assert camera.core.frame_path == FramePath("java-bridge", "the core is not an object of pyjavaz")
 
