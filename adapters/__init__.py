@@ -4,11 +4,13 @@ from .connect import DemoKeywords, HeadlessKeywords, connect, demo, headless, se
 from .core_adapter import MAX_FRAMES, CoreAdapter, Frame, FramePath, Image, ImageFormat, Roi
 from .java_bridge_adapter import JavaBridgeAdapter
 from .mock import Faults, MockCore, MockKeywords, SteppedClock, frame_index
+from .pco_stamp import STAMP_PIXELS, PcoStamp, read_pco_stamp
 from .pycromanager_adapter import PymmcoreAdapter
 from .tags import frame_metadata, timestamp_source
 
 __all__ = [
     "MAX_FRAMES",
+    "STAMP_PIXELS",
     "CoreAdapter",
     "DemoKeywords",
     "Faults",
@@ -20,6 +22,7 @@ __all__ = [
     "JavaBridgeAdapter",
     "MockCore",
     "MockKeywords",
+    "PcoStamp",
     "PymmcoreAdapter",
     "Roi",
     "SteppedClock",
@@ -28,6 +31,7 @@ __all__ = [
     "frame_index",
     "frame_metadata",
     "headless",
+    "read_pco_stamp",
     "sequence_tester",
     "timestamp_source",
     "wrap",

@@ -12,9 +12,10 @@ MISSING = -1
 """What a counter or time reads as when the frame does not carry it."""
 
 _PVCAM_COUNTER = "PVCAM-FrameNr"
-_PVCAM_START_NS = "PVCAM-FMD-TimestampBofNs"
-# Andor's prefix is the camera's name in old adapters and uninitialised memory in newer ones.
-_ANDOR_COUNTER = "-ImageNumber"
+# Start of the exposure; version 3 of the camera's metadata, as of the Kinetix, is in picoseconds.
+_PVCAM_START = {"PVCAM-FMD-TimestampBofNs": (1, 1), "PVCAM-FMD-TimestampBofPs": (1, 1000)}
+# Andor's prefix is the camera's name in old adapters and uninitialised memory in newer ones. Its other tag,
+# "-ImageNumber", is no counter of the camera: the adapter counts the frames that it has taken.
 _ANDOR_TIME = "-ElapsedTime-ms"
 _SOFTWARE_TIME = "ElapsedTime-ms"
 _NS_PER_MS = 1_000_000
@@ -39,17 +40,17 @@ def read_counters(tags: Mapping[str, Any]) -> Counters:
     Returns
     -------
     Counters
-        ``ImageNumber``; the camera's own counter (``PVCAM-FrameNr``, or a tag that ends in ``-ImageNumber``); and the
-        time stamp in ns from the source that `timestamp_source` names.
+        ``ImageNumber``; the camera's own counter (``PVCAM-FrameNr``); and the time stamp in ns from the source that
+        `timestamp_source` names.
     """
     frame_number, time_ns, source = MISSING, MISSING, "none"
     for key in tags:
-        if key == _PVCAM_COUNTER or key.endswith(_ANDOR_COUNTER):
+        if key == _PVCAM_COUNTER:
             frame_number = _whole(tags[key])
         elif key.endswith(_ANDOR_TIME):
             time_ns, source = _scaled(tags[key], _NS_PER_MS), "camera"
-        elif key == _PVCAM_START_NS:
-            time_ns, source = _scaled(tags[key], 1), "camera"
+        elif key in _PVCAM_START:
+            time_ns, source = _scaled(tags[key], *_PVCAM_START[key]), "camera"
         elif key == _SOFTWARE_TIME and source == "none":
             time_ns = _scaled(tags[key], _NS_PER_MS)
     return Counters(_whole(tags.get("ImageNumber")), frame_number, time_ns)
@@ -85,7 +86,7 @@ def timestamp_source(tags: Mapping[str, Any]) -> Literal["camera", "host", "none
         ``"camera"``: the camera's own clock. ``"host"``: ``ElapsedTime-ms``, which the device adapter or the core takes
         from the computer's clock when the frame arrives, so it has jitter. ``"none"``: there is no time stamp.
     """
-    if any(key == _PVCAM_START_NS or key.endswith(_ANDOR_TIME) for key in tags):
+    if any(key in _PVCAM_START or key.endswith(_ANDOR_TIME) for key in tags):
         return "camera"
     return "host" if _SOFTWARE_TIME in tags else "none"
 
@@ -99,10 +100,12 @@ def _whole(value: object) -> int:
         return _scaled(value, 1)
 
 
-def _scaled(value: object, factor: int) -> int:
+def _scaled(value: object, factor: int, divisor: int = 1) -> int:
     # Andor writes "12.3 [0.0123 seconds]".
     words = str(value).split(None, 1)
     try:
-        return round(float(words[0]) * factor)
+        if words[0].isdecimal():  # exact, where a float has no digits left for ns
+            return int(words[0]) * factor // divisor
+        return round(float(words[0]) * factor / divisor)
     except (IndexError, ValueError, OverflowError):
         return MISSING

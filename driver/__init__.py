@@ -8,6 +8,7 @@ from .process_fn import ProcessFn
 from .properties import Properties, Property
 from .result import EndReason, RecordResult, RecordStats
 from .running import RunningRecording
+from .saved_settings import SettingsReport, load_settings
 
 __all__ = [
     "Camera",
@@ -21,6 +22,8 @@ __all__ = [
     "RecordStats",
     "RecordingKeywords",
     "RunningRecording",
+    "SettingsReport",
     "end_recordings_on_signals",
+    "load_settings",
     "spool_mda",
 ]

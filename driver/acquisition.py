@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..adapters import MAX_FRAMES, CoreAdapter, Frame
+from ..adapters import MAX_FRAMES, CoreAdapter, Frame, Image, PcoStamp
 from ..errors import CoreError, RingFullError, SpoolClosedError, WriterError
 from ..persistence import Spool
 from .frame_counters import GapDetector
@@ -65,13 +65,26 @@ class Acquisition:
         Where the frames go.
     conditions
         When to end.
+    clock_step_ns
+        As for `GapDetector`.
+    read_stamp
+        Reads the camera's counter and time from the pixels; for cameras that write them there.
     """
 
-    def __init__(self, core: CoreAdapter, spool: Spool, conditions: StopConditions) -> None:
+    def __init__(
+        self,
+        core: CoreAdapter,
+        spool: Spool,
+        conditions: StopConditions,
+        *,
+        clock_step_ns: Callable[[int], int] | None = None,
+        read_stamp: Callable[[Image], PcoStamp | None] | None = None,
+    ) -> None:
         self._core = core
         self._spool = spool
         self._conditions = conditions
-        self._watch = GapDetector()
+        self._gaps = GapDetector(clock_step_ns)
+        self._read_stamp = read_stamp
         self._stop = False
         self._stopped_by = ""
         self._failure: BaseException | None = None
@@ -189,7 +202,9 @@ class Acquisition:
         return count
 
     def _put(self, frame: Frame) -> None:
-        for missing in self._watch.missing_before(frame):
+        if self._read_stamp is not None and (stamp := self._read_stamp(frame.pixels)) is not None:
+            frame = frame._replace(camera_frame_number=stamp.frame_number, camera_timestamp_ns=stamp.time_ns)
+        for missing in self._gaps.missing_before(frame):
             self._enter_loss(missing.count, missing.stage)
         self._spool.put(
             frame.pixels,

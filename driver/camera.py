@@ -3,12 +3,21 @@
 import os
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, Unpack
 
 from .. import adapters
-from ..adapters import CoreAdapter, DemoKeywords, HeadlessKeywords, MockCore, MockKeywords
+from ..adapters import (
+    STAMP_PIXELS,
+    CoreAdapter,
+    DemoKeywords,
+    HeadlessKeywords,
+    MockCore,
+    MockKeywords,
+    read_pco_stamp,
+)
 from ..errors import CameraBusyError, CoreError, SettingError, SpoolError
 from ..persistence import Spool, SpoolOptions, buffer_bytes_for, check_output_path, refuse_unknown_options
 from .acquisition import Acquisition, StopConditions
@@ -82,6 +91,9 @@ class Camera(CameraSettings):
             for a trigger.
         core_buffer_mb
             Size of the core's circular buffer; by default it is left as it is.
+        pixel_stamp
+            ``"pco"`` reads the camera's counter and time from the first pixels of each frame, where PCO cameras write
+            them with ``Timestampmode`` "Binary"; the file says that these pixels are no image.
         buffer_bytes
             Size of the ring; by default as for `Spool`, but no more than ``frames`` need.
         options
@@ -125,12 +137,16 @@ class Camera(CameraSettings):
             until=options.get("until"),
             frame_timeout_s=timeout,
         )
-        own = (*_STOP_KEYWORDS, "core_buffer_mb")
+        if options.get("pixel_stamp") not in (None, "pco"):
+            raise ValueError(f"pixel_stamp is 'pco' or None, not {options.get('pixel_stamp')!r}")
+        own = (*_STOP_KEYWORDS, "core_buffer_mb", "pixel_stamp")
         spool_options: dict[str, Any] = {name: value for name, value in options.items() if name not in own}
         SpoolOptions(**spool_options)
         check_output_path(path, overwrite=options.get("overwrite", False))
         self._require_idle("start a recording")
         self._require_recordable()
+        properties = self._read_properties()
+        self._check_start(properties)
         core_buffer_mb = options.get("core_buffer_mb")
         if core_buffer_mb is not None:
             self.core.set_buffer_mb(core_buffer_mb)
@@ -138,15 +154,22 @@ class Camera(CameraSettings):
         if conditions.frames is not None and spool_options.get("buffer_bytes") is None:
             frame_bytes = image.height * image.width * image.dtype.itemsize
             spool_options["buffer_bytes"] = buffer_bytes_for(frame_bytes, conditions.frames)
-        spool = Spool(
-            path,
-            shape=(image.height, image.width),
-            dtype=image.dtype,
-            info=self.detector_info(),
-            **spool_options,
-        )
+        stamped = options.get("pixel_stamp") == "pco"
+        info = self._detector_info(properties)
+        if stamped:
+            not_image = {
+                "pixels_not_image": {"y": 0, "x": 0, "height": 1, "width": STAMP_PIXELS, "content": "PCO stamp"}
+            }
+            info = replace(info, camera={**info.camera, **not_image})
+        spool = Spool(path, shape=(image.height, image.width), dtype=image.dtype, info=info, **spool_options)
         try:
-            acquisition = Acquisition(self.core, spool, conditions)
+            acquisition = Acquisition(
+                self.core,
+                spool,
+                conditions,
+                clock_step_ns=self._clock_step_ns(),
+                read_stamp=read_pco_stamp if stamped else None,
+            )
             acquisition.start()
             recording = RunningRecording(acquisition, spool)
             self._last_recording = weakref.ref(recording)

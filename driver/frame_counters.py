@@ -1,5 +1,7 @@
-"""Finding lost frames in the counters that come with each frame."""
+"""Finding lost frames in the counters and clocks that come with each frame."""
 
+import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..adapters import Frame
@@ -14,9 +16,17 @@ class Gap:
 
 
 class GapDetector:
-    """Compares each frame's counters with those of the frame before it."""
+    """Compares each frame's counters with those of the frame before it.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    clock_step_ns
+        Given a time stamp, the steps in which the camera's clock tells it, ns: then gaps show in the clock of a camera
+        that has no counter and makes frames at equal intervals. None does without the clock.
+    """
+
+    def __init__(self, clock_step_ns: Callable[[int], int] | None = None) -> None:
+        self._clock = None if clock_step_ns is None else _ClockGaps(clock_step_ns)
         self.image_number = -1  # the core counts from 0 in each sequence
         self.camera_frame_number: int | None = None  # a camera's counter may start anywhere
 
@@ -31,7 +41,10 @@ class GapDetector:
         in_core = self._core_step(frame.image_number)
         if in_core:
             missing.append(Gap(in_core, "core"))
-        in_camera = self._camera_step(frame.camera_frame_number) - in_core
+        if frame.camera_frame_number < 0 and self._clock is not None:
+            in_camera = self._clock.missing_before(frame.camera_timestamp_ns) - in_core
+        else:
+            in_camera = self._camera_step(frame.camera_frame_number) - in_core
         if in_camera > 0:
             missing.append(Gap(in_camera, "camera"))
         return missing
@@ -47,3 +60,38 @@ class GapDetector:
             return 0
         before, self.camera_frame_number = self.camera_frame_number, number
         return max(0, number - before - 1) if before is not None else 0
+
+
+_LEARNT_FROM = 16  # intervals
+_REGULAR = 12  # of them have to be about equal, or the camera does not run at equal intervals
+_TOLERANCE = 0.25  # of an interval
+
+
+class _ClockGaps:
+    """Gaps in time stamps at equal intervals, as far as the clock's steps are short enough to tell frames apart."""
+
+    def __init__(self, step_ns: Callable[[int], int]) -> None:
+        self._step_ns = step_ns
+        self._before = -1
+        self._first: list[int] = []
+        self._interval_ns = 0.0
+
+    def missing_before(self, stamp_ns: int) -> int:
+        before, self._before = self._before, stamp_ns
+        if before < 0 or stamp_ns <= before:
+            return 0
+        if len(self._first) < _LEARNT_FROM:
+            self._learn(stamp_ns - before)
+            return 0
+        if not self._interval_ns or self._step_ns(stamp_ns) > _TOLERANCE * self._interval_ns:
+            return 0
+        intervals = (stamp_ns - before) / self._interval_ns
+        whole = round(intervals)
+        return whole - 1 if whole > 1 and abs(intervals - whole) <= _TOLERANCE else 0
+
+    def _learn(self, interval_ns: int) -> None:
+        self._first.append(interval_ns)
+        if len(self._first) == _LEARNT_FROM:
+            median = statistics.median(self._first)
+            if sum(abs(each - median) <= _TOLERANCE * median for each in self._first) >= _REGULAR:
+                self._interval_ns = median

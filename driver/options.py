@@ -1,7 +1,7 @@
 """The options of a recording from a camera, as keywords."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from ..persistence import Compression, OnFull
 
@@ -14,6 +14,7 @@ class RecordingKeywords(TypedDict, total=False):
     until: Callable[[], bool] | None
     frame_timeout_s: float | None
     core_buffer_mb: int | None
+    pixel_stamp: Literal["pco"] | None
     buffer_bytes: int | None
     on_full: OnFull
     timeout_s: float

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from typing import Any
 
 from ..adapters import CoreAdapter
-from ..errors import PropertyNotFoundError, SettingError
+from ..errors import CoreError, PropertyNotFoundError, SettingError
 
 _TOLERANCE = 0.01  # cameras round numbers to what their electronics can do
 
@@ -44,6 +44,7 @@ class Properties(Mapping[str, str]):
         self._device = device
         self._before_set = before_set
         self._names: tuple[str, ...] = ()
+        self._read_only: dict[str, bool] = {}
 
     def __getitem__(self, name: str) -> str:
         """Return the present value; ``PropertyNotFoundError`` with similar names if there is no such property."""
@@ -58,14 +59,19 @@ class Properties(Mapping[str, str]):
         PropertyNotFoundError
             The camera has no such property; it is a ``KeyError`` too.
         SettingError
-            The value is not allowed, or the camera made something else of it.
+            The value is not allowed, the camera refused it, or made something else of it; the message has the value
+            in force.
         CameraBusyError
             A sequence is running.
         """
         described = self.describe(name)
         text = _accepted(described, str(int(value)) if isinstance(value, bool) else str(value))
         self._before_set(name)
-        self._core.set_property(self._device, name, text)
+        try:
+            self._core.set_property(self._device, name, text)
+        except CoreError as exc:
+            now = self._core.get_property(self._device, name)
+            raise SettingError(f"{self._device} refused {name} = {text!r} and has {now!r}: {exc}") from exc
         got = self._core.get_property(self._device, name)
         if not _same(text, got):
             raise SettingError(f"{self._device}.{name} was set to {text!r}, but the camera made it {got!r}")
@@ -104,6 +110,17 @@ class Properties(Mapping[str, str]):
             read_only=self._core.is_read_only(self._device, name),
         )
 
+    def settable(self) -> list[str]:
+        """Return the names of the properties that are not read-only."""
+        for name in self._names or self._read_names():
+            if name not in self._read_only:
+                self._read_only[name] = self._core.is_read_only(self._device, name)
+        return [name for name in self._names if not self._read_only[name]]
+
+    def dump(self) -> dict[str, dict[str, Any]]:
+        """Return all properties with values, allowed values, limits and whether they can be set; JSON can hold it."""
+        return {name: asdict(self.describe(name)) for name in self}
+
     def _read_names(self) -> tuple[str, ...]:
         """Ask the device; over the Java bridge that is a call for each name, so known names are kept."""
         self._names = self._core.property_names(self._device)
@@ -122,7 +139,9 @@ def _accepted(described: Property, value: str) -> str:
         raise SettingError(f"{where} cannot be set: the property is read-only, with the value {described.value!r}")
     number = _number(value)
     if described.allowed and value not in described.allowed:
-        equal = [text for text in described.allowed if number is not None and _number(text) == number]
+        equal = [text for text in described.allowed if text.casefold() == value.casefold()] or [
+            text for text in described.allowed if number is not None and _number(text) == number
+        ]
         if not equal:
             raise SettingError(f"{where} is not allowed: choose one of {', '.join(described.allowed)}")
         return equal[0]

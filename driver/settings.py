@@ -4,13 +4,17 @@ import logging
 import math
 import operator
 import re
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from ..adapters import CoreAdapter, Image, ImageFormat, Roi
 from ..errors import CameraBusyError, CoreError, SettingError
 from ..persistence import DetectorInfo
+from .families import family_of
 from .properties import Properties
+from .saved_settings import SettingsReport, checked_settings, set_properties
+from .vocabulary import Readout, Trigger, Vocabulary
 
 _log = logging.getLogger("mmspool")
 
@@ -37,6 +41,7 @@ class CameraSettings:
         self.label = core.camera_label()
         self.properties = Properties(core, self.label, self._before_set)
         self._sensor_size: tuple[int, int] | None = None
+        self._vocabulary = Vocabulary(self.label, self.properties, family_of(core.device_info(self.label)["library"]))
 
     if not TYPE_CHECKING:  # with it, mypy would take any name
 
@@ -138,6 +143,63 @@ class CameraSettings:
             raise SettingError(f"bit_depth was set to {value}, but {self.label} delivers {self.bit_depth} bits")
 
     @property
+    def family(self) -> str:
+        """Name of the table that translates this camera's properties, such as ``pvcam``; ``generic`` for others."""
+        return self._vocabulary.family.name
+
+    @property
+    def trigger(self) -> Trigger:
+        """What starts an exposure: ``camera.trigger.mode = "edge"``."""
+        return Trigger(self._vocabulary)
+
+    @property
+    def readout(self) -> Readout:
+        """How the sensor is read out: ``camera.readout.speed``."""
+        return Readout(self._vocabulary)
+
+    @property
+    def gain(self) -> str | None:
+        """Gain, sensitivity or dynamic range, in the camera's own words; None where it has none."""
+        return self._vocabulary.text("gain")
+
+    @gain.setter
+    def gain(self, value: str | float) -> None:
+        self._vocabulary.set_text("gain", str(value))
+
+    @property
+    def sensor_temperature_c(self) -> float | None:
+        """Temperature of the sensor, degrees Celsius; None where the camera does not tell it."""
+        return self._vocabulary.number("sensor_temperature_c")
+
+    @property
+    def temperature_setpoint_c(self) -> float | None:
+        """Temperature that the cooling aims at, degrees Celsius; None where the camera has none."""
+        return self._vocabulary.number("temperature_setpoint_c")
+
+    @temperature_setpoint_c.setter
+    def temperature_setpoint_c(self, value: float) -> None:
+        self._vocabulary.set_number("temperature_setpoint_c", value)
+
+    @property
+    def frame_rate_hz(self) -> float | None:
+        """Frames a second, as the camera has it; None where it does not tell it."""
+        return self._vocabulary.number("frame_rate_hz")
+
+    @frame_rate_hz.setter
+    def frame_rate_hz(self, value: float) -> None:
+        self._vocabulary.set_number("frame_rate_hz", value)
+
+    @property
+    def frame_rate_limits_hz(self) -> tuple[float, float] | None:
+        """Least and largest `frame_rate_hz`; None where the camera does not tell them."""
+        return self._vocabulary.limits("frame_rate_hz")
+
+    @property
+    def line_time_us(self) -> float | None:
+        """Time to read one row, us; None where the camera does not tell it."""
+        return self._vocabulary.number("line_time_us")
+
+    @property
     def image_format(self) -> ImageFormat:
         """Height, width, dtype and bit depth of the next frame."""
         return self.core.image_format()
@@ -180,14 +242,81 @@ class CameraSettings:
         self._require_idle("snap an image")
         return self.core.snap()
 
+    def settings(self) -> dict[str, Any]:
+        """Return all settings as plain values, for JSON and `apply_settings`; each recording has them too."""
+        return self._settings(self._read_properties())
+
+    def apply_settings(self, settings: Mapping[str, Any]) -> SettingsReport:
+        """Set the camera as it was when `settings` returned these; with some of them, only those.
+
+        Returns
+        -------
+        SettingsReport
+            What was changed, and what this camera lacks or did not take, with the value in force. Nothing is raised for
+            that, and the rest is set all the same.
+
+        Raises
+        ------
+        SettingError
+            ``settings`` has not the form that `settings` returns.
+        CameraBusyError
+            A sequence is running.
+        """
+        settings = checked_settings(dict(settings))
+        self._require_idle("change the settings")
+        report = set_properties(self.properties, settings.get("properties", {}), self._vocabulary.family.order)
+        changed, refused = list(report.changed), dict(report.refused)
+        for name in ("binning", "roi", "exposure_ms"):
+            if name not in settings:
+                continue
+            value = tuple(settings[name]) if name == "roi" else settings[name]
+            try:
+                before = getattr(self, name)
+                setattr(self, name, value)
+                if getattr(self, name) != before:
+                    changed.append(name)
+            except (CoreError, SettingError) as exc:
+                refused[name] = str(exc)
+        return SettingsReport(changed=tuple(changed), refused=refused)
+
+    def _settings(self, properties: Mapping[str, str]) -> dict[str, Any]:
+        about, roi = self.core.device_info(self.label), self.roi
+        settable = [name for name in self.properties.settable() if name not in ("Exposure", "Binning")]
+        return {
+            "library": about["library"],
+            "device": about["name"],
+            "exposure_ms": self.exposure_ms,
+            "binning": _binning(properties["Binning"]) if "Binning" in properties else 1,
+            "roi": [roi.x, roi.y, roi.width, roi.height],
+            "properties": {name: properties[name] for name in settable if name in properties},
+        }
+
+    def _read_properties(self) -> dict[str, str]:
+        return {name: self._read(name) for name in self.properties}
+
+    def _check_start(self, properties: Mapping[str, str]) -> None:
+        """Refuse settings with which this family's frames would be recorded wrong, and log what to know of others."""
+        family = self._vocabulary.family
+        family.check_start(properties)
+        for warning in family.warnings(properties):
+            _log.warning("%s: %s", self.label, warning)
+
+    def _clock_step_ns(self) -> Callable[[int], int] | None:
+        """Return the steps of the camera's clock if lost frames show in it: in frames at equal intervals."""
+        step = self._vocabulary.family.clock_step_ns
+        return step if step is not None and self.trigger.mode == "internal" else None
+
     def detector_info(self) -> DetectorInfo:
         """Return what is known of the camera, for the file."""
+        return self._detector_info(self._read_properties())
+
+    def _detector_info(self, properties: Mapping[str, str]) -> DetectorInfo:
         about, roi, size = self.core.device_info(self.label), self.roi, self.pixel_size_um
-        properties = {name: self._read(name) for name in self.properties}
+        settings = self._settings(properties)
         return DetectorInfo(
             description=f"{about['description']} ({about['library']}/{about['name']})",
             serial_number=properties.get("CameraID", ""),
-            count_time_s=self.exposure_ms / 1e3,
+            count_time_s=settings["exposure_ms"] / 1e3,
             sample_pixel_um=(size, size) if size else None,
             bit_depth=self.bit_depth,
             gain=properties.get("Gain", ""),
@@ -197,9 +326,12 @@ class CameraSettings:
                 "label": self.label,
                 "core": self.core.version(),
                 "backend": self.core.backend,
-                "binning": self.binning,
+                "binning": settings["binning"],
+                "family": self.family,
+                "losses_before_core": self._vocabulary.family.losses_seen,
                 "roi": {"x": roi.x, "y": roi.y, "width": roi.width, "height": roi.height},
-                "properties": properties,
+                "properties": dict(properties),
+                "settings": settings,
             },
         )
 

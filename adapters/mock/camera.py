@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core_adapter import Image
+from .families import MockFamily
 from .properties import PropertySpec, PropertyTable, RefusedError
 
 READ_NOISE_E = 1.6
@@ -76,9 +77,20 @@ class MockSensor:
         Time to read one row in the fast scan mode, us.
     roi_step
         Regions are rounded down to multiples of this many pixels.
+    family
+        Whose properties and refusals it has; None for its own.
     """
 
-    def __init__(self, *, width: int, height: int, seed: int, line_time_us: float, roi_step: int) -> None:
+    def __init__(
+        self,
+        *,
+        width: int,
+        height: int,
+        seed: int,
+        line_time_us: float,
+        roi_step: int,
+        family: MockFamily | None = None,
+    ) -> None:
         self._width = width
         self._height = height
         self._seed = seed
@@ -87,25 +99,27 @@ class MockSensor:
         self._pool_key: object = None
         self._pool: list[Image] = []
         self._lines = 0
-        self.properties = PropertyTable(
-            {
-                "Binning": PropertySpec("1", allowed=("1", "2", "4"), fixed_in_sequence=True),
-                "BitDepth": PropertySpec("16", allowed=("12", "16", "8"), fixed_in_sequence=True),
-                "CCDTemperature": PropertySpec("-10.0000", kind=float, limits=(-100.0, 10.0)),
-                "CCDTemperature RO": PropertySpec("-10.0000", kind=float, read_only=True),
-                "CameraID": PropertySpec("V1.0", read_only=True),
-                "CameraName": PropertySpec("Simulated sCMOS", read_only=True),
-                "Description": PropertySpec("Simulated sCMOS camera", read_only=True),
-                "Exposure": PropertySpec("10.0000", kind=float, limits=(0.0, 10_000.0)),
-                "MaximumExposureMs": PropertySpec("10000.0000", kind=float, read_only=True, pre_init=True),
-                "Name": PropertySpec("MockCamera", read_only=True),
-                "Offset": PropertySpec("100", kind=int, limits=(0.0, 200.0)),
-                "PixelType": PropertySpec("16bit", allowed=("16bit", "8bit"), fixed_in_sequence=True),
-                "ReadoutTime": PropertySpec("0.0000", kind=float, read_only=True),
-                "ScanMode": PropertySpec("2", allowed=tuple(_SCAN_MODES), fixed_in_sequence=True),
-                "TriggerMode": PropertySpec("Internal", allowed=("External", "Internal"), fixed_in_sequence=True),
-            }
-        )
+        self._family = family
+        specs = {
+            "Binning": PropertySpec("1", allowed=("1", "2", "4"), fixed_in_sequence=True),
+            "BitDepth": PropertySpec("16", allowed=("12", "16", "8"), fixed_in_sequence=True),
+            "CCDTemperature": PropertySpec("-10.0000", kind=float, limits=(-100.0, 10.0)),
+            "CCDTemperature RO": PropertySpec("-10.0000", kind=float, read_only=True),
+            "CameraID": PropertySpec("V1.0", read_only=True),
+            "CameraName": PropertySpec("Simulated sCMOS", read_only=True),
+            "Description": PropertySpec("Simulated sCMOS camera", read_only=True),
+            "Exposure": PropertySpec("10.0000", kind=float, limits=(0.0, 10_000.0)),
+            "MaximumExposureMs": PropertySpec("10000.0000", kind=float, read_only=True, pre_init=True),
+            "Name": PropertySpec("MockCamera", read_only=True),
+            "Offset": PropertySpec("100", kind=int, limits=(0.0, 200.0)),
+            "PixelType": PropertySpec("16bit", allowed=("16bit", "8bit"), fixed_in_sequence=True),
+            "ReadoutTime": PropertySpec("0.0000", kind=float, read_only=True),
+            "ScanMode": PropertySpec("2", allowed=tuple(_SCAN_MODES), fixed_in_sequence=True),
+            "TriggerMode": PropertySpec("Internal", allowed=("External", "Internal"), fixed_in_sequence=True),
+        }
+        if family is not None:
+            specs = {name: spec for name, spec in specs.items() if name not in family.without} | dict(family.properties)
+        self.properties = PropertyTable(specs)
         self.format = Format(0, 0, width, height, 1, 2, 16)
         self._set_exposure_ms(10.0)
 
@@ -138,8 +152,13 @@ class MockSensor:
     def set_property(self, name: str, value: str, *, running: bool) -> None:
         """Set a property, with what it changes in others."""
         old = self.format.binning
+        if self._family is not None and (name, value) in self._family.refused:
+            raise RefusedError(f'Cannot set property "{name}" to "{value}": not supported by this camera')
         self.properties.set(name, value, running=running)
         new = self.properties.get(name)
+        if self._family is not None:
+            for other, allowed in self._family.dependent.get(name, {}).get(new, {}).items():
+                self.properties.restrict(other, allowed)
         if name == "Exposure":
             self._set_exposure_ms(float(new))
         elif name == "ScanMode":
@@ -191,7 +210,10 @@ class MockSensor:
 
     @property
     def _line_s(self) -> float:
-        return self._line_time_us * 1e-6 * _SCAN_MODES[self.properties.get("ScanMode")]
+        return self._line_time_us * 1e-6 * _SCAN_MODES[self._value("ScanMode", "2")]
+
+    def _value(self, name: str, default: str) -> str:
+        return self.properties.get(name) if name in self.properties else default
 
     def _set_exposure_ms(self, value: float) -> None:
         self._lines = max(1, round(value / 1e3 / self._line_s))
@@ -216,7 +238,7 @@ class MockSensor:
         self.properties.publish("PixelType", "8bit" if bytes_per_pixel == 1 else "16bit")
 
     def _noise_pool(self) -> list[Image]:
-        key = (self.format, self._lines, self.properties.get("Offset"), self.properties.get("ScanMode"))
+        key = (self.format, self._lines, self._value("Offset", "100"), self._value("ScanMode", "2"))
         if key != self._pool_key:
             self._pool = self._make_pool()
             self._pool_key = key
@@ -240,6 +262,6 @@ class MockSensor:
         for number in range(min(_NOISE_FRAMES, noise.size)):
             # Rolled, the same field is as good as an independent one at every pixel, and much cheaper.
             rolled = np.roll(noise, number * noise.size // _NOISE_FRAMES).reshape(electrons.shape)
-            counts = (electrons + sigma * rolled) * per_electron + float(self.properties.get("Offset"))
+            counts = (electrons + sigma * rolled) * per_electron + float(self._value("Offset", "100"))
             pool.append(np.clip(np.rint(counts), 0, white).astype(form.dtype))
         return pool

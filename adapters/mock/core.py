@@ -11,6 +11,7 @@ from .backends import EMPTY, TOO_SMALL, Backend, JavaBackend, PythonBackend, cor
 from .calls import BOOL, FLOAT, INT, TEXT, VALUE, core_call, core_methods
 from .camera import MockSensor
 from .clock import Clock, RealClock
+from .families import FAMILIES
 from .faults import Faults
 from .properties import PropertySpec, RefusedError
 from .sequence import Entry, MockSequence
@@ -33,6 +34,7 @@ class MockKeywords(TypedDict, total=False):
     roi_step: int
     pixel_size_um: float
     label: str
+    family: str | None
 
 
 class MockCore:
@@ -65,6 +67,9 @@ class MockCore:
         Sample pixel size, um.
     label
         The camera's device label.
+    family
+        Whose camera to look like: its properties, tags and refusals. "andor_sdk3", "hamamatsu", "pco", "pvcam" or
+        "tucam"; None for a camera of its own kind.
 
     Attributes
     ----------
@@ -92,6 +97,7 @@ class MockCore:
         roi_step: int = 1,
         pixel_size_um: float = 0.1625,
         label: str = "Camera",
+        family: str | None = None,
     ) -> None:
         if backend not in ("python", "java"):
             raise ValueError(f"backend is {backend!r}; expected 'python' or 'java'")
@@ -115,7 +121,17 @@ class MockCore:
         self._camera_counter = camera_counter
         self._pixel_size_um = pixel_size_um
         self._label = label
-        self.sensor = MockSensor(width=width, height=height, seed=seed, line_time_us=line_time_us, roi_step=roi_step)
+        if family is not None and family not in FAMILIES:
+            raise ValueError(f"family is {family!r}; expected one of {', '.join(FAMILIES)}, or None")
+        self._family = None if family is None else FAMILIES[family]
+        self.sensor = MockSensor(
+            width=width,
+            height=height,
+            seed=seed,
+            line_time_us=line_time_us,
+            roi_step=roi_step,
+            family=self._family,
+        )
         self.sequence = MockSequence(self.faults, self.sensor.format)
         self._buffer_mb = 250
         self._snaps = 0
@@ -143,12 +159,12 @@ class MockCore:
     @core_call(TEXT)
     def get_device_library(self, label: str) -> str:
         self._device(label)
-        return "MockCamera"
+        return "MockCamera" if self._family is None else self._family.library
 
     @core_call(TEXT)
     def get_device_name(self, label: str) -> str:
         self._device(label)
-        return "MockSCMOS"
+        return "MockSCMOS" if self._family is None else self._family.device
 
     @core_call(TEXT)
     def get_device_description(self, label: str) -> str:
@@ -412,6 +428,8 @@ class MockCore:
 
     def _tagged(self, entry: Entry) -> Any:
         tags = core_tags(entry, self._label, camera_counter=self._camera_counter)
+        if self._family is not None:
+            tags |= self._family.tags(entry, dict(self.sensor.properties.items()))
         if self.backend == "java":
             tags = java_tags(
                 tags,

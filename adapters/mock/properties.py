@@ -1,6 +1,6 @@
 """The property table of the simulated camera, with the refusals of MMCore 12."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 class RefusedError(Exception):
@@ -66,6 +66,12 @@ class PropertyTable:
         if forbidden or (spec.limits and not spec.limits[0] <= float(text) <= spec.limits[1]):
             raise RefusedError(f'Cannot set property "{name}" to "{value}"')
         self._values[name] = text
+
+    def restrict(self, name: str, allowed: tuple[str, ...]) -> None:
+        """Give a property another list of values, as the device does; a value that is not in it becomes the first."""
+        self._specs[name] = replace(self._specs[name], allowed=allowed)
+        if self._values[name] not in allowed:
+            self._values[name] = allowed[0]
 
     def publish(self, name: str, value: str) -> None:
         """Write a property as the device itself does."""

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import click
 
 from ..adapters import Roi
-from ..driver import Camera
+from ..driver import Camera, load_settings
+from .output import err
 
 _REPEATS = "FastImage"
 
@@ -69,6 +70,12 @@ _CHOICE = (
 )
 
 _SETTINGS = (
+    click.option(
+        "--settings",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Set the camera as it was: JSON of camera.settings(), or a recording.",
+    ),
     click.option("--exposure", type=float, metavar="MS", help="Exposure, ms."),
     click.option("--roi", type=_roi, metavar="X,Y,WIDTH,HEIGHT", help="Region to read out, pixels."),
     click.option("--binning", type=int, help="Binning, such as 2."),
@@ -103,6 +110,7 @@ class CameraRequest:
     mock: bool
     connect: int | None
     headless: tuple[Path, Path] | None
+    settings: Path | None
     exposure: float | None
     roi: Roi | None
     binning: int | None
@@ -125,11 +133,15 @@ class CameraRequest:
     @property
     def has_settings(self) -> bool:
         """Whether anything is to be set, which needs a camera."""
-        settings = (self.exposure, self.roi, self.binning, self.pixel_type, self.core_buffer_mb)
+        settings = (self.settings, self.exposure, self.roi, self.binning, self.pixel_type, self.core_buffer_mb)
         return bool(self.properties) or any(setting is not None for setting in settings)
 
     def configure(self, camera: Camera) -> None:
         """Set what was asked for, in the order in which settings change each other."""
+        if self.settings is not None:
+            report = camera.apply_settings(load_settings(self.settings))
+            for why in report.refused.values():
+                err.print(f"not as in {self.settings}: {why}")
         for name, value in self.properties:
             camera.properties[name] = value
         if self.binning is not None:

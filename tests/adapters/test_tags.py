@@ -38,13 +38,20 @@ def test_pvcam_counts_frames_itself():
     assert timestamp_source(tags) == "camera"
 
 
+def test_picoseconds():
+    """The Kinetix tells its time in picoseconds: every nanosecond of it is kept, however long it runs."""
+    tags = DEMO | {"PVCAM-FMD-TimestampBofPs": "86400123456789012"}
+    assert frame_metadata(tags)["camera_timestamp"] == 86_400_123_456_789
+    assert timestamp_source(tags) == "camera"
+
+
 @pytest.mark.parametrize("prefix", ["Andor sCMOS Camera", "\x00\xff\x7f", ""])
 @pytest.mark.parametrize("host_first", [True, False])
 def test_andor_tags_are_found_by_their_ending(prefix, host_first):
-    """Andor's counter and clock are found whatever stands before them, in any order of tags."""
+    """Andor's clock is found whatever stands before its tag; its counter is not the camera's, and is not taken."""
     andor = {f"{prefix}-ImageNumber": "3", f"{prefix}-ElapsedTime-ms": "12.3 [0.0123 seconds]"}
     tags = DEMO | andor if host_first else andor | DEMO
-    assert frame_metadata(tags) == {"image_number": 7, "camera_frame_number": 3, "camera_timestamp": 12_300_000}
+    assert frame_metadata(tags) == {"image_number": 7, "camera_frame_number": -1, "camera_timestamp": 12_300_000}
     assert timestamp_source(tags) == "camera"
 
 

@@ -74,7 +74,7 @@ class TestWriting:
         ("name", "value", "message"),
         [
             ("CameraID", "V2", "CameraID = 'V2' cannot be set: the property is read-only, with the value 'V1.0'"),
-            ("TriggerMode", "external", "'external' is not allowed: choose one of External, Internal"),
+            ("TriggerMode", "extern", "'extern' is not allowed: choose one of External, Internal"),
             ("Binning", 2.01, "Binning = '2.01' is not allowed: choose one of 1, 2, 4"),
             ("Offset", 201, "Offset = '201' is out of range: it must be a number from 0 to 200"),
             ("Offset", "much", "Offset = 'much' is out of range: it must be a number from 0 to 200"),
@@ -95,11 +95,12 @@ class TestWriting:
         with pytest.raises(SettingError, match=r"Camera.TriggerMode was set to 'External', but the camera made it 'In"):
             camera.properties["TriggerMode"] = "External"
 
-    def test_refusal_by_the_core_is_a_core_error(self, camera, mocker):
-        """What the core says is passed on."""
+    def test_refusal_by_the_core(self, camera, mocker):
+        """A value that the core refuses is a SettingError with the core's reason and the value in force."""
         mocker.patch.object(camera.core, "set_property", side_effect=CoreError("core.set_property failed: broken"))
-        with pytest.raises(CoreError, match="broken"):
+        with pytest.raises(SettingError, match=r"refused Offset = '1' and has '100': .*broken") as caught:
             camera.properties["Offset"] = 1
+        assert isinstance(caught.value.__cause__, CoreError)
 
     def test_new_value_may_change_the_sensor(self, camera, raw):
         """Setting a property makes the next question for the sensor's size ask the camera again."""

@@ -1,0 +1,109 @@
+"""What a table of a camera family consists of: the words of mmspool's vocabulary, and the properties behind them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from ...errors import SettingError
+
+Assignments = tuple[tuple[str, str], ...]
+"""Property names and the values to set, in this order; a value is a pattern such as ``Internal*``, in any case."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """A setting of a few words, each of which stands for values of one or more properties.
+
+    Parameters
+    ----------
+    words
+        For each word of the vocabulary the properties that make it. A property that a camera does not have is left
+        out, but not the first one.
+    """
+
+    words: Mapping[str, Assignments]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnWords:
+    """A setting whose values are the camera's own texts.
+
+    Parameters
+    ----------
+    properties
+        Names that the property may have; the first one that the camera has counts.
+    """
+
+    properties: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Number:
+    """A number with a unit.
+
+    Parameters
+    ----------
+    properties
+        Names that the property may have; the first one that the camera has counts.
+    per_unit
+        What the property's value is multiplied with to get the vocabulary's unit, such as 1e6 from seconds to us.
+    inverse
+        Whether the property has a time where the vocabulary has a rate: value = per_unit / property.
+    """
+
+    properties: tuple[str, ...]
+    per_unit: float = 1.0
+    inverse: bool = False
+
+
+Feature = Choice | OwnWords | Number
+
+Values = Mapping[str, str]
+"""The present values of a camera's properties, by name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Family:
+    """The cameras of one device adapter.
+
+    Parameters
+    ----------
+    name
+        Short, such as ``pvcam``.
+    library
+        Micro-Manager's name of the device adapter's library; a pattern, in any case.
+    features
+        The settings by their names in the vocabulary, such as ``trigger.mode``.
+    order
+        Properties that change what others allow, in the order in which to set them.
+    losses_seen
+        What can be known of frames that were lost before the core saw them; stored with each recording.
+    clock_step_ns
+        Given a time stamp in ns, the steps of the camera's clock there, ns; for a camera whose frames carry its time,
+        but no counter.
+    check_start
+        Given the present values, refuses what would be recorded wrong (`SettingError`).
+    warnings
+        Given the present values, what a user should know before a recording starts.
+    """
+
+    name: str
+    library: str
+    features: Mapping[str, Feature]
+    order: tuple[str, ...] = ()
+    losses_seen: str = "losses before the core cannot be seen: the frames carry no counter of the camera"
+    clock_step_ns: Callable[[int], int] | None = None
+    check_start: Callable[[Values], None] = field(default=lambda _values: None)
+    warnings: Callable[[Values], list[str]] = field(default=lambda _values: [])
+
+
+def matching(pattern: str, values: tuple[str, ...]) -> list[str]:
+    """Return the values that a pattern stands for, in any case; an equal one alone if there is one."""
+    wanted = pattern.casefold()
+    equal = [value for value in values if value.casefold() == wanted]
+    return equal or [value for value in values if fnmatchcase(value.casefold(), wanted)]
+
+
+def refuse(name: str, value: str, why: str) -> None:
+    """Raise the `SettingError` of a property that has to be set otherwise before a recording."""
+    raise SettingError(f"{name} is {value!r}, {why}")

@@ -1,0 +1,50 @@
+"""Teledyne Photometrics Prime, Kinetix and Retiga: the adapter PVCAM."""
+
+from .family import Choice, Family, Number, OwnWords, Values, refuse
+
+
+def _check_start(values: Values) -> None:
+    if values.get("DiskStreamingEnabled", "No") == "Yes":
+        refuse(
+            "DiskStreamingEnabled",
+            "Yes",
+            "with which the camera's driver hands on only some of its frames: set it to No",
+        )
+
+
+def _warnings(values: Values) -> list[str]:
+    if values.get("CircularBufferEnabled", "ON").upper() == "OFF":
+        return ["CircularBufferEnabled is OFF: frames that are lost before the core cannot be seen"]
+    if values.get("MetadataEnabled", "Yes") != "Yes":
+        return ["MetadataEnabled is No: time stamps are those of the computer; with Yes they are the camera's"]
+    return []
+
+
+PVCAM = Family(
+    name="pvcam",
+    library="PVCAM",
+    features={
+        "trigger.mode": Choice(
+            words={
+                "internal": (("TriggerMode", "Internal*"),),
+                "software": (("TriggerMode", "Software*Edge*"),),
+                "edge": (("TriggerMode", "Edge*"),),
+                "level": (("TriggerMode", "Level*"),),
+                "start": (("TriggerMode", "Trigger?first*"),),
+            }
+        ),
+        "readout.port": OwnWords(properties=("Port",)),
+        "readout.speed": OwnWords(properties=("ReadoutRate",)),
+        "readout.shutter": OwnWords(properties=("ExposeOutMode",)),
+        "readout.direction": OwnWords(properties=("ScanDirection",)),
+        "gain": OwnWords(properties=("Gain",)),
+        "sensor_temperature_c": Number(properties=("CCDTemperature",)),
+        "temperature_setpoint_c": Number(properties=("CCDTemperatureSetPoint",)),
+        "frame_rate_hz": Number(properties=("ActualInterval-ms",), per_unit=1e3, inverse=True),
+        "line_time_us": Number(properties=("ScanLineTime",), per_unit=1e-3),
+    },
+    order=("Port", "ReadoutRate", "Gain", "TriggerMode"),  # each has its own list of the next one's values
+    losses_seen="PVCAM-FrameNr counts the frames of the driver: a gap is a loss before the core",
+    check_start=_check_start,
+    warnings=_warnings,
+)

@@ -1,0 +1,100 @@
+"""A camera's settings as plain values: taken from a camera, kept in JSON or a recording, and set again."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import CoreError, RecordingError, SettingError
+from ..persistence import Recording
+from .properties import Properties
+
+_PASSES = 3  # a property may allow its value only after another one was set
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SettingsReport:
+    """What a camera made of settings that were set again.
+
+    Attributes
+    ----------
+    changed
+        Names that have another value now: the one asked for.
+    refused
+        Names and why: what the camera lacks, or did not take again, with the value in force.
+    """
+
+    changed: tuple[str, ...]
+    refused: Mapping[str, str]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the camera has all settings as they were."""
+        return not self.refused
+
+
+def load_settings(path: Path) -> dict[str, Any]:
+    """Read settings from a JSON file, as ``camera.settings()`` returns them, or from a recording.
+
+    Raises
+    ------
+    SettingError
+        The file is neither, or a recording without a camera's settings.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as exc:
+        raise SettingError(f"{path} cannot be read: {exc.strerror}") from exc
+    except UnicodeDecodeError:
+        return _from_recording(path)
+    try:
+        settings = json.loads(text)
+    except json.JSONDecodeError as exc:
+        raise SettingError(
+            f"{path} is neither JSON ({exc}) nor a recording: expected what camera.settings() has"
+        ) from exc
+    return checked_settings(settings)
+
+
+def checked_settings(settings: Any) -> dict[str, Any]:
+    """Return settings if they are what ``camera.settings()`` returns; SettingError otherwise."""
+    known = {"library", "device", "exposure_ms", "binning", "roi", "properties"}
+    if not isinstance(settings, dict) or not isinstance(settings.get("properties", {}), dict):
+        raise SettingError(f"settings are a dict with a dict of properties, not {type(settings).__name__}")
+    unknown = settings.keys() - known
+    if unknown:
+        raise SettingError(f"settings have {', '.join(sorted(unknown))}: expected {', '.join(sorted(known))}")
+    return settings
+
+
+def set_properties(properties: Properties, values: Mapping[str, str], order: tuple[str, ...]) -> SettingsReport:
+    """Set properties to values they had, those first that decide what others allow."""
+    names = [*(name for name in order if name in values), *sorted(values.keys() - set(order))]
+    changed: list[str] = []
+    refused: dict[str, str] = {}
+    for _ in range(_PASSES):
+        refused = {}
+        before = len(changed)
+        for name in names:
+            try:
+                if properties[name] != values[name]:
+                    properties[name] = values[name]
+                    changed.append(name)
+            except (CoreError, SettingError) as exc:
+                refused[name] = str(exc)
+        if not refused or len(changed) == before:
+            break
+    return SettingsReport(changed=tuple(dict.fromkeys(changed)), refused=refused)
+
+
+def _from_recording(path: Path) -> dict[str, Any]:
+    try:
+        with Recording(path) as recording:
+            detector = recording.metadata["detector"]
+    except RecordingError as exc:
+        raise SettingError(f"{path} has no settings: {exc}") from exc
+    settings = detector.get("camera", {}).get("settings")
+    if settings is None:
+        raise SettingError(f"{path} has no settings of a camera: its frames came from elsewhere")
+    return checked_settings(settings)
