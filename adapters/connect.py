@@ -13,6 +13,7 @@ from .camel_case_core import CamelCaseCore, has_camel_case
 from .core_adapter import CoreAdapter
 from .java_bridge_adapter import JavaBridgeAdapter
 from .java_bridge_guard import ServerWatch, guard, watch_over
+from .java_process import HOST, JavaProcess
 from .mock import MockCore
 from .pycromanager_adapter import PymmcoreAdapter
 
@@ -36,9 +37,9 @@ class HeadlessKeywords(TypedDict, total=False):
     buffer_mb: int
     port: int
     timeout_s: float
+    frame_pump: bool
 
 
-_HOST = "127.0.0.1"
 _WRAP_TIMEOUT_S = 5.0
 
 _CAMERA = "Camera"
@@ -125,6 +126,7 @@ def headless(
     buffer_mb: int = 1024,
     port: int = DEFAULT_PORT,
     timeout_s: float = 5.0,
+    frame_pump: bool = True,
 ) -> CoreAdapter:
     """Start Micro-Manager's core without its windows.
 
@@ -135,16 +137,18 @@ def headless(
     config
         Hardware configuration file; a relative path is looked up in `mm_dir`, then in the working directory.
     backend
-        "python": the core runs in this process (fast). "java": in a Java process of its own.
+        "python": the core runs in this process (fast). "java": in a Java process of its own, which ends with this one.
     buffer_mb
         Size of the core's circular buffer, MB of 2**20 bytes.
     port, timeout_s
-        Where the Java process listens, and how long to wait for its answer, s.
+        Where the Java process listens, and how long to wait for its answer once it has started, s.
+    frame_pump
+        As for `connect`.
 
     Raises
     ------
     ConnectError
-        The folder, the file or Java is missing, or a device cannot be loaded; the message says which.
+        The folder, the file or Java is missing, a device cannot be loaded or the port is taken; the message says which.
     """
     folder = Path(mm_dir).expanduser()
     if not folder.is_dir():
@@ -160,7 +164,7 @@ def headless(
         advice = "the adapters' device interface has to be that of the installed pymmcore, and the hardware switched on"
         return _start_python(str(folder), str(file), buffer_mb, _nothing_to_load, advice)
     if backend == "java":
-        return _start_java(str(folder), str(file), buffer_mb, port, timeout_s)
+        return _start_java(str(folder), str(file), buffer_mb, port, timeout_s, frame_pump=frame_pump)
     raise ConnectError(f"backend is {backend!r}; expected 'python' or 'java'")
 
 
@@ -196,14 +200,14 @@ def _remote_core(port: int, timeout_s: float) -> Any:
         "give port= if it listens elsewhere"
     )
     try:
-        socket.create_connection((_HOST, port), timeout=timeout_s).close()
+        socket.create_connection((HOST, port), timeout=timeout_s).close()
     except (OSError, OverflowError) as exc:
         raise ConnectError(f"no Micro-Manager answers on port {port} ({exc}): {advice}") from exc
     with _imports():
         from mmpycorex.core import ZMQRemoteMMCoreJ
         from pyjavaz.bridge import Bridge
     # Before the bridge: without a server, the bridge's thread would die with a traceback.
-    watch = ServerWatch(_HOST, port)
+    watch = ServerWatch(HOST, port)
     if not watch.start(timeout_s):
         raise ConnectError(f"port {port} is open, but what listens there is not Micro-Manager's server: {advice}")
     limit_ms = round(timeout_s * 1000)
@@ -310,25 +314,13 @@ def _start_python(
     return PymmcoreAdapter(core, release)
 
 
-def _start_java(folder: str, config: str, buffer_mb: int, port: int, timeout_s: float) -> CoreAdapter:
-    with _imports():
-        from mmpycorex import launcher
+def _start_java(
+    folder: str, config: str, buffer_mb: int, port: int, timeout_s: float, *, frame_pump: bool
+) -> CoreAdapter:
+    process = JavaProcess(folder, config, buffer_mb=buffer_mb, port=port)
     try:
-        launcher.create_core_instance(
-            folder, config_file=config, python_backend=False, buffer_size_mb=buffer_mb, port=port
-        )
-    except Exception as exc:
-        raise ConnectError(
-            f"cannot start Micro-Manager's Java process from {folder}: {exc}; a Java 11 is needed: on Windows it comes "
-            "with Micro-Manager, elsewhere it has to be on the PATH"
-        ) from exc
-
-    def release() -> None:
-        launcher.terminate_java_instances(port=port)
-
-    try:
-        core = _remote_core(port, timeout_s)
-    except ConnectError:
-        release()
+        process.wait_until_listening(timeout_s)
+        return JavaBridgeAdapter(_remote_core(port, timeout_s), process.close, frame_pump=frame_pump)
+    except BaseException:
+        process.close()
         raise
-    return JavaBridgeAdapter(core, release)

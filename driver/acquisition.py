@@ -133,9 +133,12 @@ class Acquisition:
     def stop(self, by: str = "") -> None:
         """Ask the loop to stop the camera, take what it made and return; from any thread or signal handler.
 
-        ``by`` is the name of the signal that asked for it, if one did; the first one counts.
+        ``by`` is the name of the signal that asked for it, if one did; the first one counts. Asked again, it gives up a
+        core in another process that has not answered a call for some seconds.
         """
-        if not self._stop:
+        if self._stop:
+            self._core.abandon_stuck_call()
+        else:
             self._stopped_by = by
         self._stop = True  # an Event has a lock, on which a signal handler that interrupted it would wait for ever
 

@@ -60,9 +60,9 @@ class Camera(CameraSettings):
         return cls(adapters.demo(**options))
 
     @classmethod
-    def connect(cls, port: int = 4827, *, timeout_s: float = 5.0) -> Self:
-        """Use the camera of a running Micro-Manager, whose server option must be ticked."""
-        return cls(adapters.connect(port, timeout_s=timeout_s))
+    def connect(cls, port: int = 4827, *, timeout_s: float = 5.0, frame_pump: bool = True) -> Self:
+        """Use the camera of a running Micro-Manager, whose server option must be ticked; see `mmspool.adapters.connect`."""
+        return cls(adapters.connect(port, timeout_s=timeout_s, frame_pump=frame_pump))
 
     @classmethod
     def headless(cls, mm_dir: str | Path, config: str | Path, **options: Unpack[HeadlessKeywords]) -> Self:
@@ -117,6 +117,7 @@ class Camera(CameraSettings):
             Ctrl-C while it started; the recording was stopped and its file closed.
         """
         with StopOnInterrupt() as interrupt:
+            interrupt.watch(lambda _signal: self.core.abandon_stuck_call())
             recording = self._start(Path(path), options)
             interrupt.watch(recording.stop_on_signal)
             if interrupt.asked:
@@ -262,6 +263,24 @@ class Camera(CameraSettings):
                 else:
                     assert result is not None  # noqa: S101 - wait without a limit has a result or raises
                     return result
+
+    def stop_sequence(self) -> None:
+        """Stop the camera, whoever started it: a client that was killed leaves its sequence running.
+
+        A recording of this camera ends as by `RunningRecording.stop`, and this waits for its end. Of another client's
+        sequence, frames that it has not taken yet stay in the core until the next start. Harmless when nothing runs.
+
+        Raises
+        ------
+        CoreError
+            The camera refuses to stop.
+        """
+        recording = self._last_recording()
+        if recording is not None and recording.taking:
+            recording.stop()
+            recording.join()
+        else:
+            self.core.stop_sequence()
 
     def close(self) -> None:
         """Let go of the core, and stop it if this camera started it; idempotent. A running recording is ended first."""

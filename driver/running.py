@@ -79,7 +79,10 @@ class RunningRecording:
         return self._acquisition.stats
 
     def stop(self) -> None:
-        """Ask for the end and return at once; what the camera has made until then is recorded. Idempotent."""
+        """Ask for the end and return at once; what the camera has made until then is recorded.
+
+        Asked again, it also gives up a Micro-Manager that has not answered a call for some seconds.
+        """
         self._acquisition.stop()
 
     def stop_on_signal(self, name: str) -> None:

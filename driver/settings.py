@@ -356,7 +356,7 @@ class CameraSettings:
         if self.core.is_sequence_running():
             raise CameraBusyError(
                 f"cannot {action} of {self.label} while a sequence is running, because that would end it: "
-                "stop the sequence first"
+                "stop the sequence first, with stop_sequence() or on the command line with --stop-running"
             )
 
 

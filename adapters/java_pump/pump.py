@@ -224,6 +224,7 @@ class FramePump:
             "HIGH": high,
             "LOW": low,
             "CLIENT_LIMIT_NS": int(_CLIENT_LIMIT_S * 1e9),
+            "SILENCE_NS": int(3 * _BEAT_S * 1e9),
         }
         constants = [f"int {name} = {value};" for name, value in numbers.items()]
         # A literal of the lowest long is none: it would be the negative of a number that is too large.

@@ -71,6 +71,12 @@ _CHOICE = (
 
 _SETTINGS = (
     click.option(
+        "--stop-running",
+        is_flag=True,
+        help="First stop the camera if it is running, such as after a program that was killed. It also ends a "
+        "recording of another program.",
+    ),
+    click.option(
         "--settings",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         metavar="FILE",
@@ -110,6 +116,7 @@ class CameraRequest:
     mock: bool
     connect: int | None
     headless: tuple[Path, Path] | None
+    stop_running: bool
     settings: Path | None
     exposure: float | None
     roi: Roi | None
@@ -138,6 +145,8 @@ class CameraRequest:
 
     def configure(self, camera: Camera) -> None:
         """Set what was asked for, in the order in which settings change each other."""
+        if self.stop_running:
+            camera.stop_sequence()
         if self.settings is not None:
             report = camera.apply_settings(load_settings(self.settings))
             for why in report.refused.values():

@@ -131,7 +131,7 @@ def _announce(camera: Camera, frames: int | None, seconds: float | None) -> None
 
 def _summarise(result: RecordResult, file: Path, compression: Compression | None) -> None:
     wanted = f" of {result.frames_requested:,}" if result.frames_requested else ""
-    spool = result.stats.spool
+    spool, path = result.stats.spool, result.stats.frame_path
     verdict = Text("complete", "green") if result.complete else Text(f"{result.state}: {result.end_reason}", "red")
     rows: list[tuple[str, str | Text]] = [
         ("recording", verdict),
@@ -145,6 +145,7 @@ def _summarise(result: RecordResult, file: Path, compression: Compression | None
             f"ring at most {spool.ring_peak:,} of {spool.ring_frames:,} frames; "
             f"core at most {result.stats.core_peak:,} of {result.stats.core_capacity:,}",
         ),
+        *((("frames came", f"over the ZMQ bridge: {path.reason}"),) if path.way == "java-bridge" else ()),
         *((("compression", text),) if (text := _compression_text(spool)) else ()),
         ("file", f"{result.path}  {result.file_bytes / 1e6:,.1f} MB"),
         *(("look at it" if first else "", line) for first, line in _look_lines(file)),

@@ -184,49 +184,6 @@ class TestHeadless:
             headless(tmp_path, "x.cfg", backend="perl")
 
 
-class TestHeadlessJava:
-    """A core in a Java process, which these tests do not have."""
-
-    @pytest.fixture
-    def launcher(self, mocker):
-        """Replace the launcher of Java processes."""
-        import mmpycorex.launcher
-
-        mocker.patch.object(mmpycorex.launcher, "create_core_instance")
-        mocker.patch.object(mmpycorex.launcher, "terminate_java_instances")
-        return mmpycorex.launcher
-
-    @pytest.fixture
-    def config(self, tmp_path):
-        """Make a configuration file."""
-        (tmp_path / "x.cfg").touch()
-        return tmp_path / "x.cfg"
-
-    def test_closing_ends_the_process(self, launcher, config, mocker):
-        """The adapter owns the process it started."""
-        core = MockCore("java", width=16, height=16)
-        mocker.patch.object(connect_module, "_remote_core", return_value=core)
-        adapter = headless(config.parent, "x.cfg", backend="java", port=4999)
-        assert isinstance(adapter, JavaBridgeAdapter)
-        assert launcher.create_core_instance.call_args.kwargs["port"] == 4999
-        launcher.terminate_java_instances.assert_not_called()
-        adapter.close()
-        launcher.terminate_java_instances.assert_called_once_with(port=4999)
-
-    def test_a_process_that_does_not_answer_is_ended(self, launcher, config, mocker):
-        """A Java process that does not answer is terminated."""
-        mocker.patch.object(connect_module, "_remote_core", side_effect=ConnectError("silence"))
-        with pytest.raises(ConnectError, match="silence"):
-            headless(config.parent, "x.cfg", backend="java", port=4999)
-        launcher.terminate_java_instances.assert_called_once_with(port=4999)
-
-    def test_a_process_that_does_not_start_says_why(self, launcher, config):
-        """Without Java, the error of `headless` names Java."""
-        launcher.create_core_instance.side_effect = FileNotFoundError("java")
-        with pytest.raises(ConnectError, match="Java 11 is needed"):
-            headless(config.parent, "x.cfg", backend="java")
-
-
 class TestConnect:
     """A Micro-Manager that does not run; test_java_bridge.py is about one that does."""
 

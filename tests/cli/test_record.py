@@ -11,7 +11,7 @@ from mmspool import Camera, Faults, frame_index
 
 OPTIONS = """
     --demo --mock --connect --headless --frames --seconds --exposure --roi --binning --pixel-type --property
-    --overwrite --compression --buffer-mb --core-buffer-mb --frame-timeout --quiet
+    --overwrite --compression --buffer-mb --core-buffer-mb --frame-timeout --quiet --stop-running
 """
 
 
@@ -214,6 +214,34 @@ class TestErrors:
         result = run("record", tmp_path / "run.h5", "--headless", tmp_path / "mm", "my.cfg")
         assert result.exit_code == 1
         assert f"{tmp_path / 'mm'} is not a folder" in result.stderr
+
+
+class TestRunningCamera:
+    """A camera that runs already, such as after a program that was killed."""
+
+    @pytest.fixture
+    def running(self, mocked, monkeypatch):
+        """Let the simulated camera run when the command opens it."""
+        make = Camera.mock
+
+        def start():
+            camera = make()
+            camera.core.start_sequence(10**6)
+            return camera
+
+        monkeypatch.setattr(Camera, "mock", start)
+
+    def test_it_is_left_alone(self, record, running, tmp_path):
+        """The message names the option that stops it, and no file is made."""
+        result = record("-n", 5)
+        assert result.exit_code == 1
+        assert "--stop-running" in result.stderr
+        assert not (tmp_path / "run.h5").exists()
+
+    def test_it_is_stopped_when_asked(self, record, running, tmp_path):
+        """Then the recording is whole, settings included, which a running camera refuses."""
+        assert record("-n", 5, "--stop-running", "--binning", 2).exit_code == 0
+        assert frames_of(tmp_path / "run.h5") == list(range(5))
 
 
 class TestUsage:

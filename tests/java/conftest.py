@@ -73,8 +73,13 @@ class JavaServer:
         return [line for line in text.splitlines() if "-pump-" in line]
 
 
+@pytest.fixture
 def free_port() -> int:
     """Return a port on which nothing listens."""
+    return _free_port()
+
+
+def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
@@ -97,13 +102,19 @@ def stub_jar(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def jars(stub_jar: Path) -> list[Path]:
+    """Return what the class path of Micro-Manager has, as far as the tests need it."""
+    return [stub_jar, _JSON, SHELLS[FLAVOUR.split()[1]]]
+
+
+@pytest.fixture(scope="session")
 def start_server(stub_jar: Path) -> Callable[..., JavaServer]:
     """Return a function that starts a server; see JavaServer for what ends it."""
 
     def start(flavour: str = FLAVOUR, *options: str, shell: bool = True) -> JavaServer:
         java, version = flavour.split()
         jars = [stub_jar, _JSON, *([SHELLS[version]] if shell else [])]
-        port = free_port()
+        port = _free_port()
         command = [JAVAS[java], *_QUICK, *options, "-cp", os.pathsep.join(map(str, jars))]
         command += ["org.micromanager.remote.HeadlessLauncher", str(port), "", "64", ""]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

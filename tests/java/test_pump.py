@@ -152,7 +152,7 @@ class TestRecording:
         with Camera(adapter) as camera:
             for name in ("a.h5", "b.h5"):
                 result = camera.record(tmp_path / name, frames=500)
-                assert (result.complete, result.frames) == (True, 500)
+                assert (result.complete, result.frames_written) == (True, 500)
                 assert result.stats.frame_path == FramePath("java-pump")
                 with mmspool.open(result.path) as recording:
                     assert [frame_index(frame) for frame in recording[:]] == list(range(500))
@@ -172,11 +172,11 @@ class TestRecording:
 
             monkeypatch.setattr(adapter, "start_sequence", start_and_wait)
             result = camera.record(tmp_path / "a.h5", frames=100_000)
-            assert result.end is EndReason.OVERFLOW
-            assert 4 <= result.frames < 100_000
-            assert result.frames + result.frames_lost == 100_000
+            assert result.end_reason is EndReason.OVERFLOW
+            assert 4 <= result.frames_written < 100_000
+            assert result.frames_written + result.frames_lost == 100_000
             with mmspool.open(result.path) as recording:
-                assert [frame_index(frame) for frame in recording[:]] == list(range(result.frames))
+                assert [frame_index(frame) for frame in recording[:]] == list(range(result.frames_written))
             monkeypatch.undo()
             adapter.set_exposure_ms(2.0)
             assert camera.record(tmp_path / "b.h5", frames=50).complete
@@ -186,14 +186,14 @@ class TestRecording:
         adapter._core.script("camera", 20)
         with Camera(adapter) as camera:
             result = camera.record(tmp_path / "a.h5", frames=50)
-        assert (result.end, result.frames, result.frames_lost) == (EndReason.CAMERA_STOPPED, 20, 30)
+        assert (result.end_reason, result.frames_written, result.frames_lost) == (EndReason.CAMERA_STOPPED, 20, 30)
 
     def test_a_frame_that_the_core_lost_is_counted(self, adapter, tmp_path):
         """A jump of the core's counter is a loss, as over the bridge."""
         adapter._core.script("skip", 20)
         with Camera(adapter) as camera:
             result = camera.record(tmp_path / "a.h5", frames=50)
-        assert (result.frames, result.frames_lost) == (49, 1)
+        assert (result.frames_written, result.frames_lost) == (49, 1)
 
     @pytest.mark.parametrize(("fault", "reason"), [("pop", "the frame cannot be read"), ("heap", "Java heap space")])
     def test_a_pop_that_fails_in_java_is_an_error(self, adapter, tmp_path, fault, reason):
@@ -222,7 +222,7 @@ class TestRecording:
             wait_until(lambda: recording.stats.frames_received > 50)
             recording.stop()
             result = recording.wait()
-            assert result.end is EndReason.STOPPED
+            assert result.end_reason is EndReason.STOPPED
             assert result.frames_lost == 0
             assert not camera.core.remaining()
 

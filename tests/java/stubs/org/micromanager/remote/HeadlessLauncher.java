@@ -6,8 +6,8 @@ import org.micromanager.pyjavaz.ZMQServer;
 
 /**
  * Starts a core with a server as Micro-Manager's launcher does, which says STARTED before its server listens and does
- * not mind a port that is taken. Arguments: port, configuration, buffer MB, log. Property {@code stub.delay_ms}: how long
- * after STARTED the server binds its port.
+ * not mind a port that is taken. Arguments: port, configuration, buffer MB, log. Properties: {@code stub.delay_ms}, how
+ * long after STARTED the server binds its port; {@code stub.words}, how much it says then.
  */
 public class HeadlessLauncher {
   public static void main(String[] arguments) throws Exception {
@@ -23,6 +23,10 @@ public class HeadlessLauncher {
       return;
     }
     System.out.println("LISTENING");
+    for (int i = 0; i < Integer.getInteger("stub.words", 0); i++) {
+      System.out.println("a driver has something to say");
+    }
+    System.out.flush();
   }
 
   private static void stay() {
