@@ -178,6 +178,7 @@ class TestRecording:
             with mmspool.open(result.path) as recording:
                 assert [frame_index(frame) for frame in recording[:]] == list(range(result.frames_written))
             monkeypatch.undo()
+            adapter.set_buffer_mb(64)
             adapter.set_exposure_ms(2.0)
             assert camera.record(tmp_path / "b.h5", frames=50).complete
 
