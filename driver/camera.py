@@ -61,7 +61,7 @@ class Camera(CameraSettings):
 
     @classmethod
     def connect(cls, port: int = 4827, *, timeout_s: float = 5.0, frame_pump: bool = True) -> Self:
-        """Use the camera of a running Micro-Manager, whose server option must be ticked; see `mmspool.adapters.connect`."""
+        """Use the camera of a running Micro-Manager, its server on; see `mmspool.adapters.connect` for the options."""
         return cls(adapters.connect(port, timeout_s=timeout_s, frame_pump=frame_pump))
 
     @classmethod

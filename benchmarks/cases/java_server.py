@@ -102,8 +102,8 @@ def recorded(setting: Setting) -> Record:
         setting.ready()
         result = camera.record(setting.folder / "run.h5", frames=count)
     return {
-        "frames lost": count - result.frames,
-        "frames/s": result.frames / result.duration_s,
+        "frames lost": count - result.frames_written,
+        "frames/s": result.frames_written / result.duration_s,
         "core buffer": result.stats.core_peak / result.stats.core_capacity * 100,
     }
 

@@ -54,16 +54,22 @@ class TestSeveralClients:
     """Clients that share a server."""
 
     @WAYS
-    def test_the_loser_of_a_start_leaves_the_winner_s_camera_alone(self, serve, tmp_path, monkeypatch, frame_pump):
+    def test_the_loser_of_a_start_leaves_the_winner_s_camera_alone(
+        self, serve, tmp_path, monkeypatch, wait_until, frame_pump
+    ):
         """Of two that start at once, one gets an error, and the other one all its frames."""
         port = serve().port
         with Camera(small(port)) as winner, Camera(connect(port, frame_pump=frame_pump)) as loser:
-            recording = winner.start_recording(tmp_path / "a.h5", frames=1000)
+            recording = winner.start_recording(tmp_path / "a.h5")
             monkeypatch.setattr(loser, "_require_idle", lambda _what: None)  # both have looked before either started
             with pytest.raises(CoreError, match="sequence"):
                 loser.record(tmp_path / "b.h5", frames=10)
-            assert recording.wait(LIMIT_S).complete
-        assert indices(tmp_path / "a.h5") == list(range(1000))
+            seen = recording.stats.frames_received
+            wait_until(lambda: recording.stats.frames_received > seen)
+            recording.stop()
+            result = recording.wait(LIMIT_S)
+        assert (result.end_reason, result.frames_lost) == (EndReason.STOPPED, 0)
+        assert indices(tmp_path / "a.h5") == list(range(result.frames_written))
         assert not (tmp_path / "b.h5").exists()
 
     def test_a_start_waits_for_nobody_who_still_takes_frames(self, serve):
@@ -82,6 +88,25 @@ class TestSeveralClients:
                     numbers.append(frame.image_number)
             assert numbers == list(range(2000))
             second.start_sequence(5)
+
+    def test_a_slow_pump_takes_no_frame_of_the_next_sequence(self, serve, monkeypatch):
+        """Once a sequence has ended, its pump leaves alone what another client starts before the pump has ended."""
+        edit = "put(WAITING, --waiting);"
+        script = pump.FramePump._script
+        monkeypatch.setattr(
+            pump.FramePump,
+            "_script",
+            lambda self: script(self).replace(edit, edit + "if (waiting == 0 && !running) { Thread.sleep(500L); }"),
+        )
+        port = serve().port
+        with closing(small(port)) as first, closing(connect(port, frame_pump=False)) as second:
+            for adapter in (first, second):
+                adapter.start_sequence(20)
+                numbers = []
+                while adapter.is_sequence_running() or adapter.remaining():
+                    if (frame := adapter.pop()) is not None:
+                        numbers.append(frame.image_number)
+                assert numbers == list(range(20))
 
     def test_a_sequence_that_another_client_stops_is_told(self, serve, tmp_path, wait_until):
         """A public call ends whatever runs; the recording that it ended has all frames until then."""
@@ -176,7 +201,7 @@ class TestKilledClient:
         server = serve()
         self.kill(start_script, server, tmp_path / "a.h5", limit_s=300.0)
         with Camera(connect(server.port)) as camera:
-            with pytest.raises(CameraBusyError, match=r"stop it first, with stop_sequence\(\)"):
+            with pytest.raises(CameraBusyError, match=r"stop the sequence first, with stop_sequence\(\)"):
                 camera.record(tmp_path / "b.h5", frames=50)
             camera.stop_sequence()
             assert camera.record(tmp_path / "b.h5", frames=50).complete
