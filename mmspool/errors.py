@@ -11,6 +11,8 @@
     │   └── WriterError             the persistence process failed; its cause is ``__cause__``
     ├── RecordingError              a file cannot be read as an mmspool recording
     ├── ExportError                 a recording cannot be written in another format
+    │   └── SelectionError          the part asked for is not in the recording (also a ``ValueError``)
+    ├── ClusterError                no dask scheduler answers (also a ``ConnectionError``)
     ├── MissingPackageError         an optional package is not installed (also an ``ImportError``)
     └── CameraError                 controlling a camera
         ├── CoreError               the Micro-Manager core refused or failed; its own error is ``__cause__``
@@ -25,6 +27,7 @@ A message says what happened, the value, what was expected and what to do.
 __all__ = [
     "CameraBusyError",
     "CameraError",
+    "ClusterError",
     "ConnectError",
     "CoreError",
     "ExportError",
@@ -34,6 +37,7 @@ __all__ = [
     "PropertyNotFoundError",
     "RecordingError",
     "RingFullError",
+    "SelectionError",
     "SettingError",
     "SpoolClosedError",
     "SpoolError",
@@ -83,6 +87,14 @@ class RecordingError(MmspoolError):
 
 class ExportError(MmspoolError):
     """A recording cannot be written in another format; nothing is left at the target."""
+
+
+class SelectionError(ExportError, ValueError):
+    """The part of a recording that was asked for is not in it, or makes no sense; nothing was written."""
+
+
+class ClusterError(MmspoolError, ConnectionError):
+    """No dask scheduler answers at the address; nothing was computed."""
 
 
 class MissingPackageError(MmspoolError, ImportError):

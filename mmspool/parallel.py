@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy.typing as npt
 
+from .errors import ClusterError
 from .packages import require
 from .persistence import Recording
 from .selection import Projector, Window
@@ -39,7 +40,7 @@ def map_in_order(
     ------
     MissingPackageError
         ``scheduler`` is given, and distributed is not installed.
-    ConnectionError
+    ClusterError
         No scheduler answers there.
     """
     if scheduler is None:
@@ -103,7 +104,7 @@ def _on_cluster(function: Callable[[Task], Result], tasks: Iterable[Task], sched
     try:
         client = distributed.Client(scheduler, timeout="10s", set_as_default=False)
     except (OSError, TimeoutError) as exc:
-        raise ConnectionError(f"no dask scheduler answers at {scheduler}: start one with 'dask scheduler'") from exc
+        raise ClusterError(f"no dask scheduler answers at {scheduler}: start one with 'dask scheduler'") from exc
     with client:
         waiting = iter(tasks)
         ahead = _AHEAD * max(1, sum(client.nthreads().values()))

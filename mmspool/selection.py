@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .adapters import Roi
+from .errors import SelectionError
 from .persistence import Recording
 
 Projection = Literal["max", "min", "mean", "sum", "std"]
@@ -47,7 +48,7 @@ class Selection:
 
     Raises
     ------
-    ValueError
+    SelectionError
         A parameter is out of its range.
     """
 
@@ -60,35 +61,35 @@ class Selection:
 
     def __post_init__(self) -> None:
         if self.bin < 1:
-            raise ValueError(f"bin is {self.bin}, but must be 1 or more")
+            raise SelectionError(f"bin is {self.bin}, but must be 1 or more")
         if self.group < 0 or (self.group and self.projection is None):
-            raise ValueError(f"group is {self.group}: it must be 0 or more, and needs a projection")
+            raise SelectionError(f"group is {self.group}: it must be 0 or more, and needs a projection")
         if self.bin_method not in get_args(BinMethod):
-            raise ValueError(f"bin_method is {self.bin_method!r}, but must be one of {get_args(BinMethod)}")
+            raise SelectionError(f"bin_method is {self.bin_method!r}, but must be one of {get_args(BinMethod)}")
         if self.projection is not None and self.projection not in get_args(Projection):
-            raise ValueError(f"projection is {self.projection!r}, but must be one of {get_args(Projection)}")
+            raise SelectionError(f"projection is {self.projection!r}, but must be one of {get_args(Projection)}")
         if self.frames.step is not None and self.frames.step < 1:
-            raise ValueError(f"frames has the step {self.frames.step}, but must go forward")
+            raise SelectionError(f"frames has the step {self.frames.step}, but must go forward")
 
     def resolve(self, recording: Recording) -> "Window":
         """Apply the selection to a recording.
 
         Raises
         ------
-        ValueError
+        SelectionError
             Nothing of the recording is selected, or the region lies outside of its frames.
         """
         total, height, width = recording.shape
         frames = range(*self.frames.indices(total))
         if not frames:
-            raise ValueError(f"no frame is selected: the recording has {total:,} frames")
+            raise SelectionError(f"no frame is selected: the recording has {total:,} frames")
         crop = self.crop or Roi(0, 0, width, height)
         if crop.x < 0 or crop.y < 0 or crop.x + crop.width > width or crop.y + crop.height > height:
-            raise ValueError(
+            raise SelectionError(
                 f"the region {crop.x},{crop.y},{crop.width},{crop.height} is not within the frames of {width}x{height}"
             )
         if min(crop.width, crop.height) < self.bin:
-            raise ValueError(f"bin is {self.bin}, but the region is only {crop.width}x{crop.height}")
+            raise SelectionError(f"bin is {self.bin}, but the region is only {crop.width}x{crop.height}")
         return Window(self, frames, crop, recording.dtype)
 
 

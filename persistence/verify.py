@@ -1,9 +1,11 @@
 """Checking a recording against everything it says about itself."""
 
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,7 @@ from .reader import Recording
 
 _OUTLIER = 10.0  # times the median distance of two frames
 _SHOWN = 5
+_PART_BYTES = 64 << 20  # of pixels that are checked by one call
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +67,16 @@ class _Findings:
     notes: list[str] = field(default_factory=list)
 
 
-def verify(path: str | os.PathLike[str], *, progress: Callable[[int, int], None] | None = None) -> VerifyReport:
+MapInOrder = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+"""Calls a function with each of some tasks and yields the results in their order: `map`, or one on other processes."""
+
+
+def verify(
+    path: str | os.PathLike[str],
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    map_in_order: MapInOrder = map,
+) -> VerifyReport:
     """Check structure, counts, counters, losses, time stamps and every frame's checksum.
 
     Parameters
@@ -73,6 +85,9 @@ def verify(path: str | os.PathLike[str], *, progress: Callable[[int, int], None]
         The file.
     progress
         Called with frames checked and frames in all.
+    map_in_order
+        Computes the checksums of parts of the file: by default one after the other in this process. Function and tasks
+        can be pickled.
 
     Raises
     ------
@@ -86,7 +101,9 @@ def verify(path: str | os.PathLike[str], *, progress: Callable[[int, int], None]
             frames = recording.frame_table()
             _check_counters(recording, frames, found)
             _check_times(frames["start_time"], found)
-            checked = _check_pixels(recording, frames["checksum"], found, progress or (lambda _done, _all: None))
+            checked = _check_pixels(
+                recording, frames["checksum"], found, progress or (lambda _done, _all: None), map_in_order
+            )
         except DAMAGE as exc:
             raise RecordingError(f"{recording.path} is damaged: {exc}") from exc
         return VerifyReport(
@@ -146,20 +163,27 @@ def _check_times(times: npt.NDArray[np.float64], found: _Findings) -> None:
 
 
 def _check_pixels(
-    recording: Recording, checksums: npt.NDArray[np.uint64], found: _Findings, progress: Callable[[int, int], None]
+    recording: Recording,
+    checksums: npt.NDArray[np.uint64],
+    found: _Findings,
+    progress: Callable[[int, int], None],
+    map_in_order: MapInOrder,
 ) -> int:
-    """Compute every checksum again, a chunk at a time."""
+    """Compute every checksum again, some chunks at a time."""
     algorithm = text_attribute(recording.file[COLUMN_PATHS["checksum"]], "algorithm")
     if algorithm not in (checksum.ALGORITHM, checksum.NO_CHECKSUMS):
         raise ValueError(f"its checksums are not {checksum.ALGORITHM}")
-    total, step = len(recording), recording.file[DATA].chunks[0]
+    total, chunks = len(recording), recording.chunks
+    chunk_bytes = math.prod(chunks) * recording.dtype.itemsize
+    step = chunks[0] * max(1, _PART_BYTES // chunk_bytes)
+    path = recording.path.absolute()
     wrong, checked = np.zeros(total, bool), 0
-    for first in range(0, total, step):
-        for index, frame in enumerate(recording[first : first + step], first):
-            if checksums[index]:
-                checked += 1
-                wrong[index] = checksum.of_frame(frame) != checksums[index]
-        progress(min(total, first + step), total)
+    parts = [(path, first, min(total, first + step)) for first in range(0, total, step)]
+    for (_, first, stop), computed in zip(parts, map_in_order(_checksums_of, parts), strict=True):
+        known = checksums[first:stop] != 0
+        checked += int(known.sum())
+        wrong[first:stop] = known & (computed != checksums[first:stop])
+        progress(stop, total)
     _note_places(found.damage, wrong, "pixels are not what was recorded (checksum)")
     if checked < total:
         unchecked = found.notes if algorithm == checksum.NO_CHECKSUMS else found.damage
@@ -167,6 +191,21 @@ def _check_pixels(
     same = (checksums[1:] == checksums[:-1]) & (checksums[1:] != 0)
     _note_places(found.notes, same, "identical to the frame before", first=1)
     return checked
+
+
+def _checksums_of(part: tuple[Path, int, int]) -> npt.NDArray[np.uint64]:
+    """Return the checksums of the frames from the first to the one before the last number."""
+    path, first, stop = part
+    with Recording(path) as recording:
+        step = recording.chunks[0]
+        return np.array(
+            [
+                checksum.of_frame(frame)
+                for start in range(first, stop, step)
+                for frame in recording[start : min(stop, start + step)]
+            ],
+            np.uint64,
+        )
 
 
 def _note_places(notes: list[str], where: npt.NDArray[np.bool_], what: str, first: int = 0) -> None:

@@ -17,7 +17,7 @@ Camera CameraBusyError CameraError ConnectError CoreError DetectorInfo EndReason
 MDASink MDASpooling MissingPackageError MmspoolError MockCore Property PropertyNotFoundError RecordResult RecordStats
 Recording RecordingError RepairReport RingFullError Roi RunningRecording SettingError Spool SpoolClosedError
 SpoolError SpoolResult SpoolStats SteppedClock StorageError VerifyReport WriterError __version__ frame_index
-frame_metadata open repair spool_mda verify
+frame_metadata open repair spool_mda verify ClusterError SelectionError
 """
 
 

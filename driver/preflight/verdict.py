@@ -143,7 +143,7 @@ class Verdict:
 
 
 def judge(load: FrameLoad, figures: Measurements) -> Verdict:
-    """ProgressCallback whether frames can be recorded, from what was measured.
+    """Say whether frames can be recorded, from what was measured.
 
     Raises
     ------

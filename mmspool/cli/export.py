@@ -34,7 +34,7 @@ def export(
     as_json: bool,
     **selection: Any,
 ) -> None:
-    r"""Write the recording FILE, or a part of it, to TARGET in another format.
+    """Write the recording FILE, or a part of it, to TARGET in another format.
 
     \b
     TARGET's ending chooses the format:
@@ -54,7 +54,7 @@ def export(
       mmspool export run.h5 trace.csv --crop 100,100,16,16
 
     Exit codes: 0 written, 1 error (nothing is left at TARGET), 2 wrong usage, 130 stopped by Ctrl-C.
-    """
+    """  # noqa: D301 - click reads the control character
     with errors_as_messages(), bar("exporting") as progress:
         result = export_file(
             file,

@@ -4,17 +4,18 @@ import json
 import math
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.progress import Progress
 from rich.text import Text
 
+from ..parallel import map_in_order
 from ..persistence import Loss, Recording, VerifyReport
 from ..persistence import repair as repair_file
 from ..persistence import verify as verify_file
-from .output import EXIT_INCOMPLETE, err, errors_as_messages, losses_text, out, print_rows
+from .output import EXIT_INCOMPLETE, bar, errors_as_messages, losses_text, out, print_rows
 
 
 @click.command()
@@ -41,15 +42,15 @@ def info(file: Path, *, as_json: bool) -> None:
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--scheduler", metavar="ADDRESS", help="Compute the checksums on a dask cluster: tcp://HOST:8786.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def verify(file: Path, *, as_json: bool) -> None:
+def verify(file: Path, *, scheduler: str | None, as_json: bool) -> None:
     """Check FILE: structure, counts, counters, losses, time stamps, and every frame's checksum.
 
     Exit codes: 0 intact and complete, 1 damaged or unreadable, 2 wrong usage, 3 intact, but frames are missing.
     """
-    with errors_as_messages(), Progress(console=err, transient=True) as bar:
-        task = bar.add_task("verifying", total=None)
-        report = verify_file(file, progress=lambda done, total: bar.update(task, completed=done, total=total))
+    with errors_as_messages(), bar("verifying") as progress:
+        report = verify_file(file, progress=progress, map_in_order=partial(map_in_order, scheduler=scheduler))
     if as_json:
         click.echo(json.dumps(asdict(report) | {"path": str(report.path), "intact": report.intact}, indent=2))
     else:
@@ -64,11 +65,18 @@ def verify(file: Path, *, as_json: bool) -> None:
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
-def repair(file: Path, *, dry_run: bool) -> None:
-    """Make FILE exact after a crash: trim it to its whole frames, set counts and state. Pixels are never changed."""
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def repair(file: Path, *, dry_run: bool, as_json: bool) -> None:
+    """Make FILE exact after a crash: trim it to its whole frames, set counts and state. Pixels are never changed.
+
+    Exit codes: 0 repaired, or nothing to do; 1 it cannot be repaired, or is still recorded; 2 wrong usage.
+    """
     with errors_as_messages():
         report = repair_file(file, dry_run=dry_run)
+    if as_json:
+        click.echo(json.dumps(asdict(report) | {"path": str(report.path), "dry_run": dry_run}, indent=2))
+        return
     if not report.needed:
         out.print(f"{report.path}: nothing to repair, it was closed ({report.state}), {report.frames_whole:,} frames")
         return

@@ -71,7 +71,7 @@ def preflight(
     as_json: bool,
     **camera_asked: Any,
 ) -> None:
-    """ProgressCallback whether a camera can be recorded to the folder DIR, for how long, and with which buffers.
+    """Say whether a camera can be recorded to the folder DIR, for how long, and with which buffers.
 
     Runs the camera for some seconds without recording it, and writes to DIR for --seconds, at most a quarter of its
     free space. Nothing is left there.

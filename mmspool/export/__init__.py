@@ -127,8 +127,10 @@ def export(
         The format's package is not installed.
     RecordingError
         The recording cannot be read.
-    ValueError
-        The selection makes no sense.
+    SelectionError
+        The selection makes no sense (also a `ValueError`).
+    ClusterError
+        No dask scheduler answers at ``scheduler``.
     """
     path = Path(target)
     chosen = format or format_of(path)
