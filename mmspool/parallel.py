@@ -19,6 +19,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 MAX_THREADS = 8
+CONNECT_TIMEOUT = "10s"
 _AHEAD = 2  # tasks handed out for each worker: one to work on, one to go on with
 
 
@@ -102,7 +103,7 @@ def _on_threads(function: Callable[[Task], Result], tasks: Iterable[Task]) -> It
 def _on_cluster(function: Callable[[Task], Result], tasks: Iterable[Task], scheduler: str) -> Iterator[Result]:
     distributed = require("distributed", "work on a dask cluster", install="distributed")
     try:
-        client = distributed.Client(scheduler, timeout="10s", set_as_default=False)
+        client = distributed.Client(scheduler, timeout=CONNECT_TIMEOUT, set_as_default=False)
     except (OSError, TimeoutError) as exc:
         raise ClusterError(f"no dask scheduler answers at {scheduler}: start one with 'dask scheduler'") from exc
     with client:

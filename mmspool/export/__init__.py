@@ -20,7 +20,7 @@ import numpy as np
 
 from ..adapters import Roi
 from ..calibration import Calibration
-from ..errors import ExportError
+from ..errors import ExportError, MmspoolError
 from ..parallel import project
 from ..persistence import Recording
 from ..selection import BinMethod, ProgressCallback, Projection, Selection
@@ -189,9 +189,9 @@ def _replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             partial.replace(path)
+        except MmspoolError:
+            raise
         except OSError as exc:
-            if isinstance(exc, ExportError):
-                raise
             raise ExportError(f"{path} cannot be written: {exc}") from exc
     finally:
         shutil.rmtree(folder, ignore_errors=True)
