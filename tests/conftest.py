@@ -14,7 +14,9 @@ from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support.paths import SHM, TESTS
+from hypothesis.database import DirectoryBasedExampleDatabase
+from support.depth import DEEP
+from support.paths import PROJECT, SHM, TESTS
 from support.processes import children, command_line
 from support.waiting import wait_until as _wait_until
 
@@ -30,10 +32,15 @@ PROCESS = {"acquisitions", "benchmarks", "examples", "field", "java", "look", "m
 _OPEN_FILES = Path("/proc/self/fd")
 
 settings.register_profile(
-    "ci", deadline=None, derandomize=True, database=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+    "ci",
+    deadline=None,
+    max_examples=50,
+    print_blob=True,  # @reproduce_failure(...) repeats a failure of another machine
+    database=DirectoryBasedExampleDatabase(PROJECT / ".hypothesis" / "examples"),  # the next run begins with failures
+    suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("deep", parent=settings.get_profile("ci"), derandomize=False, max_examples=1000)
-settings.load_profile("ci")  # pytest --hypothesis-profile=deep looks further
+settings.register_profile("deep", parent=settings.get_profile("ci"), max_examples=1000)
+settings.load_profile("deep" if DEEP else "ci")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in its background
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from crash.kill_matrix import LEDGER, kill_at_step
+from support.depth import SEED, deep
 from support.frames import frame
 from support.paths import TESTS
 from support.processes import run_python
@@ -41,7 +42,7 @@ def test_the_journal_is_found_behind_any_metadata(tmp_path: Path) -> None:
 
 def test_no_promise_is_broken_by_kills(strace: str, tmp_path: Path) -> None:
     """Persistence processes, producers, both at once and repairs are killed; nothing is lost but rings that died."""
-    options = ["--kills", "100", "--jobs", "3", "--folder", tmp_path]
-    done = run_python(TESTS / "torture.py", "kill-matrix", *options, limit_s=1800)
+    options = ["--kills", deep(100, 1000), "--seed", SEED, "--jobs", "3", "--folder", tmp_path]
+    done = run_python(TESTS / "torture.py", "kill-matrix", *options, limit_s=deep(1800, 18_000))
     assert done.code == 0, done.out + done.err
     assert ", 0 with a broken promise" in done.out

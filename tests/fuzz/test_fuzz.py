@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from fuzz.mutants import fuzz
 from fuzz.samples import make
+from support.depth import SEED, deep
 
 import mmspool
 from mmspool import RecordingError
@@ -18,14 +19,13 @@ from mmspool.cli import main
 from mmspool.persistence import repair, verify
 from mmspool.persistence.hdf5_file.nexus_schema import COLUMN_PATHS, COUNTERS, DATA, LEDGER
 
-MUTANTS = 2000
-SEED = 1
+MUTANTS = deep(2000, 50_000)
 
 
 def test_mutants() -> None:
     """Damaged recordings are answered for rightly or refused, whatever the damage."""
     outcome = fuzz(MUTANTS, SEED)
-    assert not outcome.failures, "\n".join(outcome.failures[:10])
+    assert not outcome.failures, "\n".join([f"seed {SEED}", *outcome.failures[:10]])
     assert outcome.mutants == MUTANTS
     assert min(outcome.exits[name] for name in ("info 0", "info 1", "verify 1", "repair 0", "repair 1")) > MUTANTS // 20
 

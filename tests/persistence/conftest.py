@@ -1,75 +1,76 @@
 """What the tests of the persistence layer share: numbered frames, small spools, scripts in processes of their own."""
 
 import contextlib
-import os
-import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 import numpy.typing as npt
 import psutil
 import pytest
+from support.frames import SHAPE, check_frames, frame, stack
 from support.in_process_writer import InProcessWriter
-from support.processes import ring_holders
+from support.processes import Python
 
 import mmspool
 from mmspool import RecordingError, Spool
 
-Frame = npt.NDArray[Any]
-
 LEDGER = "entry/instrument/detector/ledger"
 SMALL_RING = 1 << 20
 
-_COVERAGE = "ignore:Module mmspool was previously imported"  # what coverage says about a script's writer
-_PLACES = [str(Path(mmspool.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
-_ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(_PLACES)}
+SINKS = {"test_lifecycle", "test_full_ring", "test_writer_killed", "test_producer_dies"}
+"""Modules whose spools are made twice: one stores raw, one compresses."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of a sink over both of them."""
+    if metafunc.module.__name__.rpartition(".")[2] in SINKS and "frames" in metafunc.fixturenames:
+        metafunc.parametrize("frames", [None, "universal"], ids=["raw", "compressed"], indirect=True, scope="session")
 
 
 class Frames:
-    """Frames whose pixels tell which one they are."""
+    """Numbered frames that are stored in one way; compressed ones are large enough to be compressed."""
 
-    shape = (24, 32)
+    def __init__(self, compression: str | None) -> None:
+        self.compression = compression
+        self.shape = SHAPE if compression is None else (160, 160)
 
-    def __call__(self, index: int, shape: tuple[int, int] = shape, dtype: npt.DTypeLike = "<u2") -> Frame:
-        """Make frame ``index``: a gradient that starts at its number, whose first pixel is the number itself."""
-        size = shape[0] * shape[1]
-        return (np.arange(index, index + size, dtype=np.int64) & 0xFFFF).astype(dtype).reshape(shape)
+    def __call__(
+        self, index: int, shape: tuple[int, int] | None = None, dtype: npt.DTypeLike = "<u2"
+    ) -> npt.NDArray[Any]:
+        """Return frame ``index``; its first pixel is the number itself."""
+        return frame(index, shape or self.shape, dtype)
 
-    def stack(self, count: int, shape: tuple[int, int] = shape, dtype: npt.DTypeLike = "<u2") -> Frame:
-        """Make frames 0 to ``count`` ``(T, Y, X)``."""
-        return np.stack([self(index, shape, dtype) for index in range(count)])
+    def stack(self, count: int, shape: tuple[int, int] | None = None, dtype: npt.DTypeLike = "<u2") -> npt.NDArray[Any]:
+        """Return frames 0 to ``count`` ``(T, Y, X)``."""
+        return stack(0, count, shape or self.shape, dtype)
 
     def check(self, path: Path, count: int) -> None:
         """Read a recording with h5py alone: it must hold frames 0 to ``count``, each in its place."""
         with h5py.File(path, "r") as file:
-            data = file["data"]
-            assert data.shape[0] == count
-            for index in range(count):
-                np.testing.assert_array_equal(data[index], self(index, data.shape[1:], data.dtype))
+            assert file["data"].shape[0] == count
+            check_frames(file["data"], count)
 
 
 @pytest.fixture(scope="session")
-def frames() -> Frames:
+def frames(request: pytest.FixtureRequest) -> Frames:
     """Return the maker of numbered frames."""
-    return Frames()
+    return Frames(getattr(request, "param", None))
 
 
 class MakeSpool:
     """Makes spools with small rings, and remembers them until the test is over."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **options: Any) -> None:
         self._folder = folder
+        self._options = {"buffer_bytes": SMALL_RING, **options}
         self._made: list[Spool] = []
 
     def __call__(self, name: str = "run.h5", /, **options: Any) -> Spool:
         """Make a spool to a file of that name."""
-        spool = Spool(self._folder / name, **{"buffer_bytes": SMALL_RING, **options})
+        spool = Spool(self._folder / name, **{**self._options, **options})
         self._made.append(spool)
         return spool
 
@@ -82,9 +83,10 @@ class MakeSpool:
 
 
 @pytest.fixture
-def make_spool(processes: None, tmp_path: Path) -> Iterator[MakeSpool]:
+def make_spool(processes: None, tmp_path: Path, frames: Frames) -> Iterator[MakeSpool]:
     """Return what makes spools with a small ring; what a failed test leaves open is closed afterwards."""
-    make = MakeSpool(tmp_path)
+    stored = {"compression": frames.compression, "buffer_bytes": 4 * SMALL_RING} if frames.compression else {}
+    make = MakeSpool(tmp_path, **stored)
     yield make
     make.forget()
 
@@ -134,69 +136,30 @@ def writer_of() -> type[Writer]:
     return Writer
 
 
-@dataclass
-class Script:
-    """A user's script that runs in a process of its own, in its own process group."""
-
-    process: "subprocess.Popen[str]"
-
-    def rings(self) -> list[int]:
-        """Return the processes that still have the shared memory that it made."""
-        return ring_holders(self.process.pid)
-
-    def line(self) -> str:
-        """Return the next line it prints, an empty string at the end."""
-        assert self.process.stdout
-        return self.process.stdout.readline()
-
-    def kill(self) -> None:
-        """Kill the script, not what it started."""
-        self.process.kill()
-
-    def interrupt(self) -> None:
-        """Press Ctrl-C: every process of the foreground group gets it."""
-        os.killpg(self.process.pid, signal.SIGINT)
-
-    def end(self) -> tuple[str, str]:
-        """Wait for its end; return what else it printed, and its errors."""
-        return self.process.communicate(timeout=60)
-
-
 @pytest.fixture
-def start_script(
-    processes: None, tmp_path: Path, wait_until: Callable[[Callable[[], bool]], None]
-) -> Iterator[Callable[..., Script]]:
+def start_script(processes: None, tmp_path: Path, frames: Frames) -> Iterator[Callable[..., Python]]:
     """Return a function that starts Python source as a script file, as ``-c`` or through standard input.
 
-    Whatever becomes of the script, none of its shared memory may be left.
+    The source finds `Spool`, which stores as `frames` says, and ``frame(index)``. Whatever becomes of the script, none
+    of its shared memory may be left.
     """
-    started: list[Script] = []
+    given = {"compression": frames.compression} if frames.compression else {}
+    preamble = f"""
+from functools import partial
+from support.frames import frame
+from mmspool import Spool
+frame, Spool = partial(frame, shape={frames.shape}), partial(Spool, **{given})
+"""
+    with contextlib.ExitStack() as started:
 
-    def start(source: str, *, way: str = "file") -> Script:
-        place = tmp_path / "script.py"
-        place.write_text(source, encoding="utf-8")
-        arguments = {"file": [str(place)], "option": ["-c", source], "input": ["-"]}[way]
-        with place.open() if way == "input" else contextlib.nullcontext() as given:
-            process = subprocess.Popen(
-                [sys.executable, "-W", _COVERAGE, *arguments],
-                stdin=given or subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                cwd=tmp_path,
-                env=_ENVIRONMENT,
-                start_new_session=True,
-            )
-        started.append(Script(process))
-        return started[-1]
+        def start(source: str, *, way: str = "file") -> Python:
+            place = tmp_path / "script.py"
+            place.write_text(preamble + source, encoding="utf-8")
+            arguments = {"file": [place], "option": ["-c", preamble + source], "input": ["-"]}[way]
+            with place.open() if way == "input" else contextlib.nullcontext() as typed:
+                return started.enter_context(Python(*arguments, cwd=tmp_path, stdin=typed or subprocess.PIPE))
 
-    yield start
-    for script in started:
-        if script.process.poll() is None:
-            script.kill()
-        if script.process.stdout and not script.process.stdout.closed:
-            script.end()
-        wait_until(lambda: not script.rings())  # noqa: B023 - it is called at once
+        yield start
 
 
 @pytest.fixture(scope="session")

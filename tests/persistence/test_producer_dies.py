@@ -6,15 +6,6 @@ import pytest
 
 import mmspool
 
-MAKE = """
-import os
-import numpy as np
-from mmspool import Spool
-
-def frame(index):
-    return (np.arange(index, index + 24 * 32, dtype=np.int64) & 0xFFFF).astype("<u2").reshape(24, 32)
-"""
-
 
 def gone(pid):
     """Tell whether a process is gone."""
@@ -38,7 +29,7 @@ def check_interrupted(path, frames, reason, count=None):
 @pytest.mark.parametrize("buffer_bytes", [300_000, 8 << 20])
 def test_killed(start_script, frames, tmp_path, wait_until, state_of, buffer_bytes):
     """After SIGKILL every frame whose `put` had returned is in the file, and the writer ends."""
-    script = start_script(f"""{MAKE}
+    script = start_script(f"""
 spool = Spool("run.h5", buffer_bytes={buffer_bytes})
 print(spool._client.writer_pid, flush=True)
 index = 0
@@ -51,7 +42,7 @@ while True:
     while int(script.line()) < 300:
         pass
     script.kill()
-    printed, _ = script.end()
+    printed = script.end().out
     last = int((printed.rpartition("\n")[0] or "300").rpartition("\n")[2])
     wait_until(lambda: state_of(tmp_path / "run.h5") == "interrupted")
     wait_until(lambda: gone(writer_pid))
@@ -62,7 +53,7 @@ while True:
 
 def test_killed_before_the_first_frame(start_script, tmp_path, wait_until):
     """A script that is killed before its first frame leaves no writer behind."""
-    script = start_script(f"""{MAKE}
+    script = start_script("""
 spool = Spool("run.h5", buffer_bytes=1 << 20)
 print(spool._client.writer_pid, flush=True)
 input()
@@ -75,8 +66,8 @@ input()
 
 def test_killed_while_the_writer_is_behind(start_script, frames, tmp_path, wait_until, state_of):
     """A full ring is written out after its producer's death."""
-    script = start_script(f"""{MAKE}
-spool = Spool("run.h5", buffer_bytes=1 << 20, shape=(24, 32), dtype="<u2")
+    script = start_script(f"""
+spool = Spool("run.h5", buffer_bytes=1 << 20, shape={frames.shape}, dtype="<u2")
 print(spool._client.writer_pid, flush=True)
 input()
 for index in range(spool.stats.ring_frames):
@@ -102,33 +93,33 @@ input()
 
 def test_never_closed(start_script, frames, tmp_path):
     """A script that forgets to close has its file closed at its end, without a word on its error output."""
-    script = start_script(f"""{MAKE}
+    script = start_script("""
 spool = Spool("run.h5", buffer_bytes=1 << 20)
 for index in range(40):
     spool.put(frame(index))
 """)
-    _, errors = script.end()
-    assert (script.process.returncode, errors) == (0, "")
+    code, _, errors = script.end()
+    assert (code, errors) == (0, "")
     check_interrupted(tmp_path / "run.h5", frames, "the script ended without closing", 40)
 
 
 def test_never_closed_and_never_used(start_script, tmp_path):
     """A spool that was only made leaves nothing."""
-    script = start_script(f"{MAKE}\nspool = Spool('run.h5', buffer_bytes=1 << 20)")
-    _, errors = script.end()
-    assert (script.process.returncode, errors) == (0, "")
+    script = start_script("spool = Spool('run.h5', buffer_bytes=1 << 20)")
+    code, _, errors = script.end()
+    assert (code, errors) == (0, "")
     assert not (tmp_path / "run.h5").exists()
 
 
 def test_an_exception_in_the_script(start_script, frames, tmp_path):
     """An uncaught exception outside a ``with`` block ends the script with that traceback only."""
-    script = start_script(f"""{MAKE}
+    script = start_script("""
 spool = Spool("run.h5", buffer_bytes=1 << 20)
 spool.put(frame(0))
 raise LookupError("lost the sample")
 """)
-    _, errors = script.end()
-    assert script.process.returncode == 1
+    code, _, errors = script.end()
+    assert code == 1
     assert errors.count("Traceback") == 1
     assert errors.endswith("LookupError: lost the sample\n")
     check_interrupted(tmp_path / "run.h5", frames, "the script ended without closing", 1)
@@ -177,7 +168,7 @@ def test_a_reason_that_does_not_fit(make_spool, frames):
 
 def test_ctrl_c(start_script, frames, tmp_path, wait_until):
     """Ctrl-C reaches every process of the terminal; the script gets its exception, the writer finishes the file."""
-    script = start_script(f"""{MAKE}
+    script = start_script("""
 with Spool("run.h5", buffer_bytes=1 << 20) as spool:
     for index in range(10**9):
         spool.put(frame(index))
@@ -186,7 +177,7 @@ with Spool("run.h5", buffer_bytes=1 << 20) as spool:
 """)
     writer_pid = int(script.line())
     script.interrupt()
-    _, errors = script.end()
+    errors = script.end().err
     assert errors.count("Traceback") == 1
     assert errors.endswith("KeyboardInterrupt\n")
     assert gone(writer_pid)
@@ -197,7 +188,7 @@ with Spool("run.h5", buffer_bytes=1 << 20) as spool:
 def test_a_script_without_a_guard_runs_once(start_script, frames, tmp_path, way):
     """The writer does not import the script, so without a main guard it runs once all the same, however given."""
     script = start_script(
-        f"""{MAKE}
+        """
 with open("runs.txt", "a") as runs:
     runs.write("run ")
 with Spool("run.h5", buffer_bytes=1 << 20) as spool:
@@ -208,8 +199,8 @@ print(__name__, __main__.__spec__, getattr(__main__, "__file__", None))
 """,
         way=way,
     )
-    printed, errors = script.end()
-    assert (script.process.returncode, errors) == (0, "")
+    code, printed, errors = script.end()
+    assert (code, errors) == (0, "")
     assert (tmp_path / "runs.txt").read_text() == "run "
     assert printed.split()[:2] == ["__main__", "None"]
     assert printed.split()[2].endswith("script.py") == (way == "file")
@@ -218,8 +209,8 @@ print(__name__, __main__.__spec__, getattr(__main__, "__file__", None))
 
 def test_a_forked_child_does_not_touch_the_recording(start_script, frames, tmp_path):
     """A child of `os.fork` that ends, or tries to put, leaves its parent's recording alone."""
-    script = start_script(f"""{MAKE}
-import sys
+    script = start_script("""
+import os, sys
 from mmspool import SpoolClosedError
 spool = Spool("run.h5", buffer_bytes=1 << 20)
 spool.put(frame(0))
@@ -234,8 +225,8 @@ for index in range(1, 30):
     spool.put(frame(index))
 print(spool.close().state)
 """)
-    printed, _ = script.end()  # multiprocessing itself complains in the child
-    assert script.process.returncode == 0
+    code, printed, _ = script.end()  # multiprocessing itself complains in the child
+    assert code == 0
     assert "forked" in printed
     assert printed.endswith("complete\n")
     frames.check(tmp_path / "run.h5", 30)

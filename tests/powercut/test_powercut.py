@@ -9,11 +9,11 @@ from powercut.disk_model import PAGE, STRATEGIES, Disk
 from powercut.power_cuts import cut, cut_repairs
 from powercut.recordings import SPECS, Spec, record
 from powercut.traced_run import Op, run_traced
+from support.depth import SEED, deep
 from support.strace import StraceMissingError, need_strace
 
-IMAGES = 160
-REPAIRED, REPAIR_IMAGES = 3, 20
-SEED = 1
+IMAGES = deep(160, 2000)
+REPAIRED, REPAIR_IMAGES = 3, deep(20, 200)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=[spec.name for spec in SPECS])
@@ -28,7 +28,7 @@ def test_power_cut(spec: Spec, tmp_path: Path) -> None:
     images, of_repairs = int(IMAGES * spec.share), int(REPAIR_IMAGES * spec.share)
     outcome = cut(spec, log, path, images, SEED)
     outcome.add(cut_repairs(spec, log, path, REPAIRED, of_repairs, SEED))
-    assert not outcome.failures, "\n".join(outcome.failures)
+    assert not outcome.failures, "\n".join([f"seed {SEED}", *outcome.failures])
     assert outcome.images >= images + of_repairs - REPAIRED
     assert outcome.repaired > outcome.refused
 

@@ -238,7 +238,7 @@ class SpoolMachine(RuleBasedStateMachine):
         assert not repair(model.path).needed
 
 
-def run(count: int, *, derandomize: bool) -> None:
+def run(count: int) -> None:
     """Try ``count`` sequences.
 
     Raises
@@ -251,9 +251,8 @@ def run(count: int, *, derandomize: bool) -> None:
         settings=settings(
             max_examples=count,
             stateful_step_count=25,
-            derandomize=derandomize,
-            database=None,
             deadline=None,
+            print_blob=True,
             phases=(Phase.explicit, Phase.generate),  # shortening a sequence of processes takes too long
             report_multiple_bugs=False,
             suppress_health_check=list(HealthCheck),
@@ -265,5 +264,5 @@ def main(arguments: list[str] | None = None) -> int:
     """Run as `torture.py` does."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=300)
-    run(parser.parse_args(arguments).count, derandomize=False)
+    run(parser.parse_args(arguments).count)
     return 0
