@@ -85,6 +85,11 @@ class KeepAwake:
         return True
 
 
+def can_keep_awake() -> bool:
+    """Return whether this system can be asked not to go to sleep."""
+    return sys.platform == "win32" or _command(Path()) is not None
+
+
 def _command(path: Path) -> list[str] | None:
     """Return the command that keeps the system awake until its input ends or this process does; None without one."""
     if sys.platform == "darwin" and shutil.which("caffeinate"):

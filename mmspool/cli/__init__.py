@@ -5,12 +5,12 @@ from pathlib import Path
 import click
 
 from .._version import __version__
-from . import compress, defaults, export, files, preflight, record, report, view, watch
+from . import compress, defaults, doctor, export, files, preflight, record, report, view, watch
 from .log_file import log_to
 from .output import accept_any_text
 
 _SECTIONS = {
-    "Record": (preflight.preflight, record.record),
+    "Record": (preflight.preflight, record.record, doctor.doctor),
     "Look": (files.info, view.view, watch.watch, report.report),
     "Check and restore": (files.verify, files.repair),
     "Share and keep": (export.export, compress.compress),
