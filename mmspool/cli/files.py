@@ -17,12 +17,18 @@ from ..persistence import repair as repair_file
 from ..persistence import verify as verify_file
 from .output import EXIT_INCOMPLETE, bar, errors_as_messages, losses_text, out, print_rows
 
+_SHORT = 16  # entries of a table that is shown without being asked for
+
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--all", "show_all", is_flag=True, help="Show every property of the camera too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def info(file: Path, *, as_json: bool) -> None:
-    """Tell what FILE holds: frames, how the recording ended, what is missing, what the camera was set to."""
+def info(file: Path, *, show_all: bool, as_json: bool) -> None:
+    """Show what FILE holds: frames, how the recording ended, what is missing, what the camera was set to.
+
+    Exit codes: 0 shown, 1 FILE cannot be read, 2 wrong usage.
+    """
     with errors_as_messages(), Recording(file) as recording:
         facts = _facts(recording)
     if as_json:
@@ -30,13 +36,17 @@ def info(file: Path, *, as_json: bool) -> None:
         return
     rows: list[tuple[str, str | Text]] = []
     for name, value in facts.items():
-        if isinstance(value, dict):
-            value = "  ".join(f"{key}={inner}" for key, inner in value.items()) or "-"
-        elif name == "shape":
+        if not show_all:
+            value = _short(name, value)
+        if isinstance(value, dict) and value:
+            rows.append((name.replace("_", " "), ""))
+            rows += [(f"  {key}", _in_a_line(inner)) for key, inner in value.items()]
+            continue
+        if name == "shape":
             value = " x ".join(map(str, value)) + " (T, Y, X)"
         elif name == "losses":
             value = losses_text([Loss(**loss) for loss in value]) or "-"
-        rows.append((name.replace("_", " "), str(value)))
+        rows.append((name.replace("_", " "), _in_a_line(value)))
     print_rows(rows)
 
 
@@ -87,6 +97,21 @@ def repair(file: Path, *, dry_run: bool, as_json: bool) -> None:
     if report.journal_records:
         text += f"; {report.journal_records} changes of structure written again"
     out.print(text)
+
+
+def _short(name: str, value: Any) -> Any:
+    """Return a count in place of the camera's properties, wherever they are."""
+    if not isinstance(value, dict):
+        return value
+    if name == "properties" or len(value) > _SHORT:
+        return f"{len(value):,}: shown by --all" if value else value
+    return {key: _short(key, inner) for key, inner in value.items()}
+
+
+def _in_a_line(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_in_a_line(inner)}" for key, inner in value.items()) or "-"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _verdict(report: VerifyReport) -> str:

@@ -1,6 +1,7 @@
 """``mmspool info``."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -23,7 +24,8 @@ class TestText:
         """Frames, state, losses, rate, camera and properties, each on its line."""
         result = run("info", recorded)
         assert result.exit_code == 0, result.output
-        said = {line[:16].strip(): line[16:] for line in result.stdout.splitlines()}
+        said = dict(re.split(r" {2,}", line.strip() + "  ", maxsplit=1) for line in result.stdout.splitlines())
+        said = {name: value.strip() for name, value in said.items()}
         assert said["file"] == str(recorded)
         assert said["state"] == "incomplete"
         assert said["end reason"] == "completed"
@@ -33,8 +35,12 @@ class TestText:
         assert said["frames lost"] == "3"
         assert said["losses"] == "3 before frame 5 (core)"
         assert float(said["mean rate fps"]) > 0
-        assert "label=Camera" in said["camera"]
-        assert "PixelType=16bit" in said["properties"]
+        assert said["label"] == "Camera"
+        assert said["roi"] == "x 0, y 0, width 96, height 64"
+        assert said["properties"].endswith(": shown by --all")
+        assert "PixelType" not in said
+        assert re.search(r"^  PixelType +16bit$", run("info", recorded, "--all").stdout, re.MULTILINE)
+        assert max(map(len, result.stdout.splitlines())) < 120 + len(str(recorded))
         assert said["metadata"] == "-"
 
     @pytest.mark.usefixtures("processes")
@@ -46,7 +52,7 @@ class TestText:
         said = {line[:16].strip(): line[16:] for line in result.stdout.splitlines()}
         assert (said["detector"], said["properties"], said["losses"]) == ("-", "-", "-")
         assert said["mean rate fps"] == "None"
-        assert said["metadata"] == "power [mW]=5"
+        assert re.search(r"^  power \[mW\] +5$", result.stdout, re.MULTILINE)
 
 
 class TestJson:

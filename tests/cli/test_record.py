@@ -90,7 +90,7 @@ class TestComplete:
         assert "Cam[/x] :smile:" in result.stderr
         result = run("info", folder / "[a].h5")
         assert str(folder / "[a].h5") in result.stdout
-        assert "label=Cam[/x] :smile:" in result.stdout
+        assert "Cam[/x] :smile:" in result.stdout
 
     @pytest.mark.usefixtures("processes")
     def test_demo(self, run, tmp_path):
