@@ -37,7 +37,6 @@ _open_spools: "weakref.WeakSet[Spool]" = weakref.WeakSet()
 class _State(Enum):
     OPEN = "open"
     STARTING = "starting"
-    PUTTING = "putting"
     CLOSING = "closing"
     ENDING = "ending"
     FORKED = "forked"
@@ -76,6 +75,7 @@ class Spool:
         self.path = Path(path).absolute()
         self._lock = threading.RLock()
         self._state = _State.OPEN
+        self._in_call = False
         self._shape: tuple[int, int] | None = None
         self._dtype: np.dtype[Any] | None = None
         self._error: WriterError | None = None
@@ -148,28 +148,15 @@ class Spool:
             The spool was closed before.
         """
         with self._lock:
-            if self._state is not _State.OPEN:
-                raise self._not_open()
-            self._state = _State.PUTTING
+            if self._in_call:
+                raise self._interrupted()
+            self._in_call = True  # before the look at the state, which a signal handler may change at any moment
             try:
-                frame = image if type(image) is np.ndarray else as_frame(image)
-                if frame.shape != self._shape or frame.dtype != self._dtype:
-                    self._first_frame(frame)
-                now_ns = time.time_ns()
-                values = metadata_values(metadata, now_ns)
-                return self._client.put(frame, values, now_ns)
-            except WriterError as exc:
-                self._fail(exc)
-                raise
-            except Exception:
-                if self._result is None:
-                    raise
-                raise self._not_open() from None  # what this call needed is gone: a signal handler closed the spool
+                return self._put(image, metadata)
             finally:
-                if self._state is _State.PUTTING:
-                    self._state = _State.OPEN
-                elif self._result is not None:
-                    self._client.release()  # the rest of it
+                self._in_call = False
+                if self._result is not None:
+                    self._client.release()  # what the handler left to the call it had interrupted
 
     def record_loss(self, count: int, stage: str) -> None:
         """Enter ``count`` frames into the ledger that were lost before the next frame.
@@ -185,6 +172,8 @@ class Spool:
         if count < 1 or stage not in STAGES:
             raise ValueError(f"record_loss takes a count of at least 1 and a stage of {STAGES}, not {count}, {stage!r}")
         with self._lock:
+            if self._in_call:
+                raise self._interrupted()
             if self._state is not _State.OPEN:
                 raise self._not_open()
             self._client.add_loss(count, stage)
@@ -230,12 +219,11 @@ class Spool:
             with self._lock:
                 if self._result is not None:
                     return self._result
-                interrupting = self._state is _State.PUTTING
-                if self._state in (_State.STARTING, _State.CLOSING) or (interrupting and self._client.exchanging):
+                if self._state in (_State.STARTING, _State.CLOSING) or (self._in_call and self._client.exchanging):
                     raise self._interrupted()
-                if not interrupting and self._state not in (_State.OPEN, _State.ENDING):
+                if self._state not in (_State.OPEN, _State.ENDING):
                     raise self._not_open()
-                return self._end(interrupted=interrupted, end_reason=end_reason, interrupting=interrupting)
+                return self._end(interrupted=interrupted, end_reason=end_reason, interrupting=self._in_call)
         finally:
             self._log_notices()
 
@@ -256,7 +244,7 @@ class Spool:
 
     def _begin(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
         """Fix shape and dtype and create the file; a failure closes the spool, with nothing recorded."""
-        before, self._state = self._state, _State.STARTING
+        self._state = _State.STARTING
         start_ns = time.time_ns()
         try:
             layout = self._client.plan(shape, dtype)
@@ -268,7 +256,25 @@ class Spool:
         except BaseException:
             self._release(_State.CLOSED, kill=True, remove=True)
             raise
-        self._shape, self._dtype, self._state = shape, dtype, before
+        self._shape, self._dtype, self._state = shape, dtype, _State.OPEN
+
+    def _put(self, image: npt.ArrayLike, metadata: Mapping[str, Any] | None) -> bool:
+        if self._state is not _State.OPEN:
+            raise self._not_open()
+        try:
+            frame = image if type(image) is np.ndarray else as_frame(image)
+            if frame.shape != self._shape or frame.dtype != self._dtype:
+                self._first_frame(frame)
+            now_ns = time.time_ns()
+            values = metadata_values(metadata, now_ns)
+            return self._client.put(frame, values, now_ns)
+        except WriterError as exc:
+            self._fail(exc)
+            raise
+        except Exception:
+            if self._result is None:
+                raise
+            raise self._not_open() from None  # what this call needed is gone: a signal handler closed the spool
 
     def _first_frame(self, frame: npt.NDArray[Any]) -> None:
         """Let the first frame fix shape and dtype; refuse any later frame that has others."""
@@ -317,6 +323,8 @@ class Spool:
     def _fail(self, error: WriterError) -> None:
         """Let go of everything after the persistence process failed; ``error`` is what later calls raise."""
         self._error = error
+        if self._state is _State.CLOSED:  # at the first frame: nothing was recorded
+            return
         self._client.count_rest_as_lost()
         self._release(_State.FAILED, kill=False, remove=False)
 
@@ -331,7 +339,7 @@ class Spool:
             return self._error
         if self._state is _State.FORKED:
             return SpoolClosedError(f"the spool to {self.path} belongs to the process that this one was forked from")
-        if self._state in (_State.STARTING, _State.PUTTING, _State.CLOSING):
+        if self._state in (_State.STARTING, _State.CLOSING):
             return self._interrupted()
         return SpoolClosedError(f"the spool to {self.path} is closed: nothing more can be put into it")
 
@@ -358,7 +366,7 @@ class Spool:
     def _disown(self) -> None:
         """After a fork the parent goes on recording; the child must not touch its ring, its process or its file."""
         self._state = _State.FORKED
-        self._lock = threading.RLock()
+        self._lock, self._in_call = threading.RLock(), False
         self._client.forget()
         self._target.forget()
 

@@ -24,7 +24,7 @@ _LEAST_DEFAULT_BYTES = 64 << 20  # below that blocks of small frames would shrin
 _LEAST_FRAMES = 4  # what a ring holds by default however large a frame is, as long as half the memory is enough
 _SMALL_BYTES = 256 << 20  # a default ring below that is worth a warning
 _PROCESS_BYTES = 64 << 20  # what the writer process itself needs of a control group's memory
-_CGROUPS = Path("/sys/fs/cgroup")
+_CGROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 SHM = Path("/dev/shm")  # noqa: S108 - the place of POSIX shared memory on Linux
 
 
@@ -98,7 +98,7 @@ def _limits() -> Iterator[tuple[int, str]]:
 def _cgroups_free() -> Iterator[int]:
     """Yield what each memory limit of this process's control groups leaves, versions 1 and 2."""
     try:
-        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+        lines = _OWN_GROUPS.read_text(encoding="utf-8").splitlines()
     except OSError:  # not Linux, or /proc is not mounted
         return
     for line in lines:

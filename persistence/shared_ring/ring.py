@@ -8,8 +8,8 @@ ring, so whoever attaches knows what is left to do.
 Memory model: one process writes each counter, as one aligned store of 64 bits, which no reader sees half done. What a
 counter announces has to be seen before it, and the handshake of a failing writer (the producer stores ``claimed`` and
 loads ``failed``, the writer stores ``failed`` and loads ``claimed``) has to see one of the two stores. ``fence`` orders
-both, on every processor: it releases and acquires a lock, two atomic operations that no load or store passes, also on
-ARM, where plain stores may be seen in any order.
+both, on every processor: it takes a lock twice, and between the first release and the second acquisition, both atomic
+operations, no load or store passes, also on ARM, where plain stores may be seen in any order.
 """
 
 import struct
@@ -81,8 +81,7 @@ class Ring:
         self.counters = self._buffer[:PAGE].cast("q")
         self._losses = np.frombuffer(self._buffer, np.int64, MAX_LOSSES * LOSS_FIELDS, PAGE).reshape(-1, LOSS_FIELDS)
         self._frames = self._per_block = 0
-        self._fence = threading.Lock()
-        self._fence.acquire()
+        self._fence = threading.RLock()  # a signal handler may interrupt a fence, and need one
 
     @classmethod
     def create(cls, size_bytes: int) -> "Ring":
@@ -178,8 +177,10 @@ class Ring:
 
     def fence(self) -> None:
         """Order what this process did in the ring before against what it does after."""
-        self._fence.release()
-        self._fence.acquire()
+        with self._fence:
+            pass
+        with self._fence:
+            pass
 
     def block_bytes(self, slot: int, start: int, stop: int) -> memoryview:
         """Return bytes ``start`` to ``stop`` of the block in slot ``slot``, not copied."""

@@ -54,6 +54,13 @@ class _MessageQueue(Queue):  # type: ignore[type-arg]  # it has none at run time
     def reader(self) -> Connection:
         return self._reader  # type: ignore[attr-defined, no-any-return]
 
+    def discard(self) -> None:
+        """Close both ends, and end the thread that feeds them if there is one."""
+        self._reader.close()  # type: ignore[attr-defined]  # first: then the thread ends although nobody reads
+        self.close()
+        self.join_thread()
+        self._writer.close()  # type: ignore[attr-defined]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
@@ -110,7 +117,7 @@ class WriterProcess:
     def __init__(self, launch: Launch, ring: Ring) -> None:
         with contextlib.ExitStack() as undo:
             self._messages = _MessageQueue()
-            undo.callback(self._messages.close)
+            undo.callback(self._messages.discard)
             self._answers, answers = multiprocessing.Pipe(duplex=False)
             undo.callback(self._answers.close)
             with contextlib.closing(answers), _signals_withheld():
@@ -165,9 +172,7 @@ class WriterProcess:
     def disown(self) -> None:
         """Free what leads to the process, and leave it alone; idempotent."""
         self._answers.close()
-        self._messages.cancel_join_thread()
-        self._messages.reader.close()  # first: then its thread ends, although nobody reads
-        self._messages.close()
+        self._messages.discard()
 
     def forget(self) -> None:
         """Leave the process to the parent of this fork."""
