@@ -40,7 +40,7 @@ class Disk:
             if not ends:
                 self._covered[id(op)] = set(self._complete)
             else:
-                self._order_for_readers(self._covered.pop(id(op)))
+                self._settle(self._covered.pop(id(op)))
         elif ends:
             self._complete.add(id(op))
         elif op.kind == "write":
@@ -110,7 +110,7 @@ class Disk:
         """The size that programs see."""
         return self._sizes[-1][1] if self._sizes else self._size
 
-    def _order_for_readers(self, covered: set[int]) -> None:
+    def _settle(self, covered: set[int]) -> None:
         """Have on the device what was complete when the sync began."""
         known = [index for index, (op, _) in enumerate(self._sizes) if id(op) in covered]
         if known:

@@ -79,8 +79,13 @@ def _parse(path: Path, folder: str) -> dict[str, Log]:
         for line in lines:
             thread, text = _LINE.match(line).groups()
             pid = int(thread)
-            if text.startswith("+++"):  # whatever it was in, nobody knows how far it came
-                running.pop(pid, None)
+            if text.startswith("+++"):
+                # How far a write came is unknown, and another process makes it again. A change of size is seen by that
+                # process, which then does not repeat it: it is complete, and the next sync makes it durable.
+                name, op = running.pop(pid, ("", None))
+                if op is not None and op.kind == "size":
+                    op.done = True
+                    logs[name].events.append((op, True))
             elif _RESUMED.match(text):
                 if pid in running:
                     name, op = running.pop(pid)
