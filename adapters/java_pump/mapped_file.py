@@ -146,18 +146,25 @@ class MappedFile:
         return self._map[offset : offset + size].decode("utf-8", "replace")
 
     def remove_name(self) -> None:
-        """Delete the file's name; what is mapped stays. Not possible on Windows while Java maps it."""
+        """Delete the file's name; what is mapped stays. Not possible on Windows while somebody maps it."""
         with contextlib.suppress(OSError):
             self.path.unlink()
 
+    def close(self) -> None:
+        """Unmap and delete the file; idempotent. While an array of it is in use, its memory stays."""
+        self.header.release()
+        with contextlib.suppress(BufferError):
+            self._map.close()
+        self.remove_name()
+
 
 def remove_leftovers() -> None:
-    """Delete files of processes that died between making one and having it mapped, and on Windows while it was."""
+    """Delete files of processes that died before Java had mapped them; on Windows, all that nobody maps."""
     for folder in _folders():
         for path in folder.glob(f"{_PREFIX}*{_KIND}*"):
             pid = path.name.removeprefix(_PREFIX).partition("-")[0]
-            if pid.isdigit() and not psutil.pid_exists(int(pid)):
-                with contextlib.suppress(OSError):  # another user's, or removed meanwhile
+            if pid.isdigit() and (os.name == "nt" or not psutil.pid_exists(int(pid))):
+                with contextlib.suppress(OSError):  # another user's, removed meanwhile, or on Windows in use
                     path.unlink()
 
 

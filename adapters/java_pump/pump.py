@@ -66,10 +66,12 @@ class FramePump:
             self._interpreter.set("PATH", os.fspath(self._file.path))
             self._interpreter.eval(self._script())
             self._run("open();")
-        except Exception as exc:
+        except BaseException as exc:
+            self._file.close()
+            if not isinstance(exc, Exception):
+                raise
             raise CoreError(_first_line(exc)) from exc
-        finally:
-            self._file.remove_name()
+        self._file.remove_name()
         self._header = self._file.header
         self._taken = 0
         self._dead = False
@@ -86,10 +88,10 @@ class FramePump:
         """
         self._last_beat = (-1, time.monotonic())
         self._header[Place.RUNNING] = 1  # until the pump has looked for itself
-        beating = threading.Thread(
+        self._beating = threading.Thread(
             target=_beat, args=(self._file, self._stop_beating), name="mmspool-pump-beat", daemon=True
         )
-        beating.start()
+        self._beating.start()
         weakref.finalize(self, self._stop_beating.set)
         try:
             self._run(f"launch({frames});")
@@ -155,13 +157,14 @@ class FramePump:
         return self._file.array(_DTYPES[component_bytes], count, offset + RECORD_BYTES), tags
 
     def close(self) -> None:
-        """End the pump and let go of the file; frames that were not taken are dropped. Idempotent."""
+        """End the pump and let go of the file; frames that were not taken are dropped. The last call of all."""
         self._header[Place.STOP] = 1
-        self._stop_beating.set()
         limit = time.monotonic() + _CLOSING_S
         while self._header[Place.STATE] == State.PUMPING and time.monotonic() < limit and not self._bridge_failure():
             time.sleep(0.001)
-        self._file.remove_name()
+        self._stop_beating.set()
+        self._beating.join()
+        self._file.close()
 
     @property
     def _unread(self) -> int:

@@ -254,6 +254,25 @@ class TestMemory:
             taken(adapter)
             wait_until(lambda: not server.maps())
 
+    def test_its_folder_may_have_any_name(self, adapter, tmp_path, monkeypatch):
+        """Quotes, backslashes, blanks and what pyjavaz takes for a mark of binary data do no harm."""
+        folder = tmp_path / """a "b" c'd \\ e@f"""
+        folder.mkdir()
+        monkeypatch.setattr(mapped_file, "_folders", lambda: (folder,))
+        adapter.start_sequence(5)
+        assert adapter.frame_path.way == "java-pump"
+        assert len(taken(adapter)) == 5
+        assert list(folder.iterdir()) == []
+
+    def test_a_frame_in_use_stays_readable(self, adapter):
+        """Pixels that somebody still holds are valid after the adapter has let go of the file."""
+        adapter.start_sequence(5)
+        while (frame := adapter.pop()) is None:
+            assert adapter.is_sequence_running() or adapter.remaining()
+        adapter.close()
+        gc.collect()
+        np.testing.assert_array_equal(frame.pixels.reshape(-1), picture(0, frame.pixels.size, 96, np.uint16))
+
     def test_another_file_in_its_place_is_not_used(self, adapter, monkeypatch):
         """Java looks for the key: a path may lead elsewhere in a container."""
         monkeypatch.setattr(mapped_file.MappedFile, "key_numbers", (1, 2))
@@ -281,7 +300,7 @@ class TestMemory:
         assert file.path.parent == tmp_path
         assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
         assert file.path.stat().st_size == file.layout.size
-        file.remove_name()
+        file.close()
         monkeypatch.setattr(mapped_file, "_folders", lambda: (missing,))
         with pytest.raises(OSError, match=r"no room for .*missing"):
             mapped_file.MappedFile(mapped_file.Layout.for_frames(10_000))
