@@ -2,6 +2,7 @@
 
 from .camera import Camera
 from .interrupts import end_recordings_on_signals
+from .live import LiveFrame
 from .mda import MDASink, MDASpooling, spool_mda
 from .options import RecordingKeywords
 from .process_fn import ProcessFn
@@ -9,10 +10,12 @@ from .properties import Properties, Property
 from .result import EndReason, RecordResult, RecordStats
 from .running import RunningRecording
 from .saved_settings import SettingsReport, load_settings
+from .time_lapse import TimeLapseResult
 
 __all__ = [
     "Camera",
     "EndReason",
+    "LiveFrame",
     "MDASink",
     "MDASpooling",
     "ProcessFn",
@@ -23,6 +26,7 @@ __all__ = [
     "RecordingKeywords",
     "RunningRecording",
     "SettingsReport",
+    "TimeLapseResult",
     "end_recordings_on_signals",
     "load_settings",
     "spool_mda",

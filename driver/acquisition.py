@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from ..adapters import MAX_FRAMES, CoreAdapter, Frame, Image, PcoStamp
 from ..errors import CoreError, RingFullError, SpoolClosedError, WriterError
 from ..persistence import Spool
 from .frame_counters import GapDetector
+from .live import LiveFrame
 from .result import EndReason, RecordStats
 
 _IDLE_S = 0.0005  # the core has no event for a new frame; at 1,000 frames/s this polls twice a frame
@@ -69,6 +71,8 @@ class Acquisition:
         As for `GapDetector`.
     read_stamp
         Reads the camera's counter and time from the pixels; for cameras that write them there.
+    pre_trigger_frames
+        Hold this many newest frames in memory and store none, until `save`; None stores all.
     """
 
     def __init__(
@@ -79,12 +83,17 @@ class Acquisition:
         *,
         clock_step_ns: Callable[[int], int] | None = None,
         read_stamp: Callable[[Image], PcoStamp | None] | None = None,
+        pre_trigger_frames: int | None = None,
     ) -> None:
         self._core = core
         self._spool = spool
         self._conditions = conditions
         self._gaps = GapDetector(clock_step_ns)
         self._read_stamp = read_stamp
+        self._held: deque[Frame] | None = None if pre_trigger_frames is None else deque(maxlen=pre_trigger_frames)
+        self._runs_on = self._held is not None  # though it has the frames it was asked for
+        self._save = False
+        self._newest: LiveFrame | None = None
         self._stop = False
         self._stopped_by = ""
         self._failure: BaseException | None = None
@@ -127,7 +136,8 @@ class Acquisition:
 
     def start(self) -> None:
         """Start the camera: a finite count and stop-on-overflow, since any other way loses frames silently."""
-        self._core.start_sequence(self._conditions.frames or MAX_FRAMES)
+        frames = None if self._runs_on else self._conditions.frames
+        self._core.start_sequence(frames or MAX_FRAMES)
         self._started = self._last_frame = time.monotonic()
 
     def stop(self, by: str = "") -> None:
@@ -141,6 +151,15 @@ class Acquisition:
         else:
             self._stopped_by = by
         self._stop = True  # an Event has a lock, on which a signal handler that interrupted it would wait for ever
+
+    def save(self) -> None:
+        """Store the frames that are held and all that follow; from any thread or signal handler."""
+        self._save = True
+
+    @property
+    def newest(self) -> LiveFrame | None:
+        """The frame that was stored last; None before the first one."""
+        return self._newest
 
     def run(self) -> EndReason:
         """Take frames until the end, and enter what is missing into the spool's ledger.
@@ -171,6 +190,8 @@ class Acquisition:
             running = self._core.is_sequence_running()  # before remaining: the other order loses the last frame
             self._waiting = self._core.remaining()
             self._core_peak = max(self._core_peak, self._waiting)
+            if self._save and self._held is not None:
+                self._put_held(self._held)
             got = self._take(min(self._waiting, _BATCH))
             if not running and not self._waiting:
                 return end
@@ -197,14 +218,28 @@ class Acquisition:
         for taken in range(count):
             self._in_transit = 1
             frame = self._core.pop()
-            if frame is not None:
+            if frame is not None and self._held is None:
                 self._put(frame)
+            elif frame is not None and self._held is not None:
+                self._held.append(frame)
+                self._last_frame = time.monotonic()
             self._in_transit = 0
             if frame is None:  # the core may promise one more than it has
                 return taken
         return count
 
+    def _put_held(self, held: deque[Frame]) -> None:
+        """Store what was held; what was let go before is no loss, and the time counts from here."""
+        self._held = None
+        self._started = time.monotonic()
+        if held:
+            self._gaps.begin_with(held[0])
+        for frame in held:
+            self._put(frame)
+
     def _put(self, frame: Frame) -> None:
+        if self._runs_on and self._received == self._conditions.frames:
+            return
         if self._read_stamp is not None and (stamp := self._read_stamp(frame.pixels)) is not None:
             frame = frame._replace(camera_frame_number=stamp.frame_number, camera_timestamp_ns=stamp.time_ns)
         for missing in self._gaps.missing_before(frame):
@@ -217,6 +252,7 @@ class Acquisition:
                 "camera_timestamp": frame.camera_timestamp_ns,
             },
         )
+        self._newest = LiveFrame(self._received, frame.pixels)
         self._received += 1
         self._last_frame = time.monotonic()
 
@@ -225,7 +261,9 @@ class Acquisition:
         quiet_s = now - self._last_frame
         if self._stop:
             return EndReason.STOPPED
-        if conditions.seconds is not None and now - self._started >= conditions.seconds:
+        if conditions.seconds is not None and now - self._started >= conditions.seconds and self._held is None:
+            return EndReason.COMPLETED
+        if self._runs_on and self._received == conditions.frames:
             return EndReason.COMPLETED
         if conditions.frames is not None and self._received >= conditions.frames and quiet_s > _GRACE_S:
             return EndReason.COMPLETED  # some cameras run on until they are stopped
@@ -274,6 +312,8 @@ class Acquisition:
 
     def _enter_shortage(self, stage: str, known: int) -> None:
         """Enter the frames that were asked for and never came; without a number, those ``known`` to be lost."""
+        if self._held is not None:  # none was to be stored yet
+            return
         short = known if self._conditions.frames is None else self._conditions.frames - self._received - self._lost
         if short > 0:
             self._enter_loss(short, stage)

@@ -1,5 +1,6 @@
 """`Camera`: a microscope's camera, controlled and recorded."""
 
+import logging
 import os
 import weakref
 from collections.abc import Callable
@@ -14,21 +15,42 @@ from ..adapters import (
     CoreAdapter,
     DemoKeywords,
     HeadlessKeywords,
+    Image,
     MockCore,
     MockKeywords,
     read_pco_stamp,
 )
 from ..errors import CameraBusyError, CoreError, SettingError, SpoolError
-from ..persistence import Spool, SpoolOptions, buffer_bytes_for, check_output_path, refuse_unknown_options
+from ..persistence import (
+    Spool,
+    SpoolKeywords,
+    SpoolOptions,
+    buffer_bytes_for,
+    check_output_path,
+    refuse_unknown_options,
+)
 from .acquisition import Acquisition, StopConditions
 from .interrupts import StopOnInterrupt
 from .options import RecordingKeywords
 from .result import RecordResult, RecordStats
 from .running import RunningRecording, report_progress
 from .settings import CameraSettings
+from .time_lapse import TimeLapseResult, check_plan, run_time_lapse
+
+_log = logging.getLogger("mmspool")
 
 _FRAME_TIMEOUT_S = 10.0
-_STOP_KEYWORDS = ("frames", "seconds", "until", "frame_timeout_s")
+# Of a recording's options; the others are those of its spool.
+_OWN_KEYWORDS = (
+    "frames",
+    "seconds",
+    "until",
+    "frame_timeout_s",
+    "core_buffer_mb",
+    "pixel_stamp",
+    "pre_trigger_frames",
+    "on_frame",
+)
 
 
 class Camera(CameraSettings):
@@ -91,6 +113,13 @@ class Camera(CameraSettings):
             for a trigger.
         core_buffer_mb
             Size of the core's circular buffer; by default it is left as it is.
+        pre_trigger_frames
+            Hold this many newest frames in memory, store none, and go on so until `RunningRecording.save` is called:
+            then these and all that follow are stored. ``frames`` and ``seconds`` count from then on, the held frames
+            included.
+        on_frame
+            Called with the newest `LiveFrame`, from a thread of its own, which never slows saving: what it is too slow
+            for is left out.
         pixel_stamp
             ``"pco"`` reads the camera's counter and time from the first pixels of each frame, where PCO cameras write
             them with ``Timestampmode`` "Binary"; the file says that these pixels are no image.
@@ -140,8 +169,10 @@ class Camera(CameraSettings):
         )
         if options.get("pixel_stamp") not in (None, "pco"):
             raise ValueError(f"pixel_stamp is 'pco' or None, not {options.get('pixel_stamp')!r}")
-        own = (*_STOP_KEYWORDS, "core_buffer_mb", "pixel_stamp")
-        spool_options: dict[str, Any] = {name: value for name, value in options.items() if name not in own}
+        held = options.get("pre_trigger_frames")
+        if held is not None and not (hasattr(held, "__index__") and held >= 1):
+            raise ValueError(f"pre_trigger_frames is a whole number, 1 or more, not {held!r}")
+        spool_options: dict[str, Any] = {name: value for name, value in options.items() if name not in _OWN_KEYWORDS}
         SpoolOptions(**spool_options)
         check_output_path(path, overwrite=options.get("overwrite", False))
         self._require_idle("start a recording")
@@ -170,9 +201,10 @@ class Camera(CameraSettings):
                 conditions,
                 clock_step_ns=self._clock_step_ns(),
                 read_stamp=read_pco_stamp if stamped else None,
+                pre_trigger_frames=held,
             )
             acquisition.start()
-            recording = RunningRecording(acquisition, spool)
+            recording = RunningRecording(acquisition, spool, options.get("on_frame"))
             self._last_recording = weakref.ref(recording)
             recording.begin()
         except BaseException as exc:
@@ -281,6 +313,62 @@ class Camera(CameraSettings):
             recording.join()
         else:
             self.core.stop_sequence()
+
+    def record_time_lapse(
+        self, path: str | os.PathLike[str], *, frames: int, interval_s: float, **options: Unpack[SpoolKeywords]
+    ) -> TimeLapseResult:
+        """Record single exposures at exact intervals, each started by this computer.
+
+        Parameters
+        ----------
+        path
+            The HDF5 file to make.
+        frames
+            How many places there are.
+        interval_s
+            From one start to the next, seconds; times are counted from the first, so that lateness does not add up.
+        options
+            As for `Spool`, without ``shape``, ``dtype`` and ``info``, which are the camera's.
+
+        Returns
+        -------
+        TimeLapseResult
+            How it ended, and how late the exposures started.
+
+        Raises
+        ------
+        CameraBusyError
+            A sequence is running.
+        CoreError
+            The camera failed; the frames until then are in the file.
+        SpoolError
+            The file could not be made or written.
+        """
+        check_plan(frames, interval_s)
+        check_output_path(path, overwrite=options.get("overwrite", False))
+        self._require_idle("start a time lapse")
+        self._require_recordable()
+        image = self.image_format
+        spool_options: dict[str, Any] = dict(options)
+        spool_options |= {"shape": (image.height, image.width), "dtype": image.dtype, "info": self.detector_info()}
+        return run_time_lapse(self.core, Spool(path, **spool_options), frames=frames, interval_s=interval_s)
+
+    def snap(self) -> Image:
+        """Expose once and return the frame, ``(Y, X)``, owned by the caller; while it records, its newest frame.
+
+        Raises
+        ------
+        CameraBusyError
+            A sequence of somebody else is running, or a recording that has no frame yet.
+        CoreError
+            The camera failed.
+        """
+        recording = self._last_recording()
+        newest = recording.latest() if recording is not None and recording.taking else None
+        if newest is None:
+            return super().snap()
+        _log.info("%s records: snap returns its newest frame, number %d", self.label, newest.number)
+        return newest.pixels.copy()
 
     def close(self) -> None:
         """Let go of the core, and stop it if this camera started it; idempotent. A running recording is ended first."""

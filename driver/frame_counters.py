@@ -30,6 +30,10 @@ class GapDetector:
         self.image_number = -1  # the core counts from 0 in each sequence
         self.camera_frame_number: int | None = None  # a camera's counter may start anywhere
 
+    def begin_with(self, frame: Frame) -> None:
+        """Take a frame for the first one, whatever its number: those before it were not wanted."""
+        self.image_number = frame.image_number - 1
+
     def missing_before(self, frame: Frame) -> list[Gap]:
         """Return what was lost between the frame before and this one.
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypedDict
 
 from ..persistence import Compression, OnFull
+from .live import LiveFrame
 
 
 class RecordingKeywords(TypedDict, total=False):
@@ -14,6 +15,8 @@ class RecordingKeywords(TypedDict, total=False):
     until: Callable[[], bool] | None
     frame_timeout_s: float | None
     core_buffer_mb: int | None
+    pre_trigger_frames: int | None
+    on_frame: Callable[[LiveFrame], object] | None
     pixel_stamp: Literal["pco"] | None
     buffer_bytes: int | None
     on_full: OnFull

@@ -1,16 +1,18 @@
 """A recording that runs in the background of a script."""
 
+import asyncio
 import atexit
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
 
 from ..errors import CameraBusyError
 from ..persistence import Spool
 from .acquisition import Acquisition
+from .live import LOOK_S, FrameCalls, LiveFrame
 from .result import EndReason, RecordResult, RecordStats, make_result
 
 _log = logging.getLogger("mmspool")
@@ -31,14 +33,19 @@ class RunningRecording:
         The sequence, started.
     spool
         Where its frames go.
+    on_frame
+        Called with the newest frame; see `FrameCalls`.
     """
 
-    def __init__(self, acquisition: Acquisition, spool: Spool) -> None:
+    def __init__(
+        self, acquisition: Acquisition, spool: Spool, on_frame: Callable[[LiveFrame], object] | None = None
+    ) -> None:
         self._acquisition = acquisition
         self._spool = spool
         self._result: RecordResult | None = None
         self._error: BaseException | None = None
         self._taking = False
+        self._on_frame = on_frame
         # Neither an Event nor Thread.join: a signal handler may wait here too while it interrupts such a wait, and a
         # join that Ctrl-C interrupts takes the thread for dead (Python 3.11).
         self._ended = False
@@ -62,6 +69,8 @@ class RunningRecording:
             self._taking = False
             atexit.unregister(self._stop_at_exit)
             raise
+        if self._on_frame is not None:
+            FrameCalls(self._on_frame, self.latest, lambda: self._ended)
 
     @property
     def running(self) -> bool:
@@ -88,6 +97,35 @@ class RunningRecording:
     def stop_on_signal(self, name: str) -> None:
         """Stop as `stop` does; the file names the signal (empty for Ctrl-C)."""
         self._acquisition.stop(name)
+
+    def save(self) -> None:
+        """Store the frames held by ``pre_trigger_frames`` and all that follow; returns at once. Idempotent."""
+        self._acquisition.save()
+
+    def latest(self) -> LiveFrame | None:
+        """Return the frame that was stored last, without a copy; None before the first one.
+
+        It is taken in this process, and neither the camera nor saving waits for it.
+        """
+        newest = self._acquisition.newest
+        if newest is None:
+            return None
+        pixels = newest.pixels.view()
+        pixels.flags.writeable = False
+        return newest._replace(pixels=pixels)
+
+    async def frames(self) -> AsyncIterator[LiveFrame]:
+        """Iterate over the newest frames until the recording ends; what the loop is too slow for is left out."""
+        seen = -1
+        while True:
+            running = self.running  # before the look: the last frame is given too
+            frame = self.latest()
+            if frame is not None and frame.number != seen:
+                seen = frame.number
+                yield frame
+            elif not running:
+                return
+            await asyncio.sleep(LOOK_S)
 
     def join(self, timeout_s: float | None = None) -> bool:
         """Wait for the end without asking how it was; False if it has not ended in ``timeout_s`` seconds."""

@@ -339,7 +339,7 @@ class TestRunning:
         drained, put, other = [], Spool.put, tmp_path / "other.h5"
 
         def refused(self, *args):
-            for change in (lambda: camera.record(other, frames=1), camera.clear_roi, camera.snap):
+            for change in (lambda: camera.record(other, frames=1), camera.clear_roi, camera.sensor_size):
                 with pytest.raises(CameraBusyError, match="while a recording takes its frames from the core"):
                     change()
             drained.append(camera.core.is_sequence_running())
