@@ -1,15 +1,21 @@
 """A window with a recording in it, by ndv; it can follow a recording that is still written."""
 
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from .errors import RecordingError
 from .packages import require
 from .persistence import Recording
 
 _PURPOSE = "a viewer"
 _INSTALL = "ndv[pyqt,vispy]"
 _REFRESH_MS = 200
+_WAIT_S = 60.0  # for a recording to begin: a camera may take its time
 _DIMS = ("t", "y", "x")
 
 
@@ -65,7 +71,7 @@ class RecordingViewer:
             self._ndv.call_later(_REFRESH_MS, self._schedule)
 
 
-def view(path: str | os.PathLike[str], *, follow: bool = False) -> None:
+def view(path: str | os.PathLike[str], *, follow: bool = False, wait_s: float = 0.0) -> None:
     """Show a recording in a window and return when it is closed.
 
     Parameters
@@ -74,6 +80,8 @@ def view(path: str | os.PathLike[str], *, follow: bool = False) -> None:
         The recording.
     follow
         Show the newest frame while it is recorded.
+    wait_s
+        How long to wait for the recording to begin, if it is not there yet.
 
     Raises
     ------
@@ -82,8 +90,45 @@ def view(path: str | os.PathLike[str], *, follow: bool = False) -> None:
     RecordingError
         The recording cannot be read.
     """
-    with Recording(path) as recording:
+    with _open(path, time.monotonic() + wait_s) as recording:
         RecordingViewer(recording, follow=follow).run()
+
+
+def start_viewer(path: str | os.PathLike[str]) -> None:
+    """Start a process that follows a recording, also one that has not begun, and shows it until its window is closed.
+
+    Raises
+    ------
+    MissingPackageError
+        ndv is not installed.
+    """
+    require("ndv", _PURPOSE, install=_INSTALL)
+    command = [
+        sys.executable,
+        "-m",
+        "mmspool",
+        "view",
+        str(Path(path).absolute()),
+        "--follow",
+        "--wait",
+        f"{_WAIT_S:g}",
+    ]
+    # In a session of its own: Ctrl-C ends the recording, and the window stays.
+    subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603 - our own command
+
+
+def _open(path: str | os.PathLike[str], limit_s: float) -> Recording:
+    """Open a recording that has at least one frame, or what is there when the time is up."""
+    while True:
+        try:
+            recording = Recording(path)
+            if len(recording) or recording.state != "recording" or time.monotonic() >= limit_s:
+                return recording
+            recording.close()
+        except RecordingError:
+            if time.monotonic() >= limit_s:
+                raise
+        time.sleep(_REFRESH_MS / 1000)
 
 
 def _wrapper_class(ndv: Any) -> Any:

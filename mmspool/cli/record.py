@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ..driver import Camera, EndReason, RecordResult, end_recordings_on_signals
 from ..persistence import Compression, SpoolOptions, SpoolStats, check_output_path
+from ..view import start_viewer
 from .camera_options import WAYS, CameraRequest, camera_options
 from .output import (
     EXIT_CTRL_C,
@@ -46,6 +47,7 @@ from .output import (
     help="End when no frame came for this long; inf waits without limit for a trigger. [10 s and ten exposures]",
 )
 @click.option("--allow-sleep", is_flag=True, help="Let the computer go to sleep while it records.")
+@click.option("--view", is_flag=True, help="Show the newest frame in a window meanwhile (needs the package ndv).")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary: look at the exit code.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; progress stays on the error output.")
 def record(
@@ -58,6 +60,7 @@ def record(
     buffer_mb: int | None,
     frame_timeout: float | None,
     allow_sleep: bool,
+    view: bool,
     quiet: bool,
     as_json: bool,
     **camera_asked: Any,
@@ -85,6 +88,8 @@ def record(
         check_output_path(file, overwrite=overwrite)
         with open_camera() as camera:
             request.configure(camera)
+            if view:
+                start_viewer(file)
             if not quiet:
                 _announce(camera, frames, seconds)
             result = camera.record(

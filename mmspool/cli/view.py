@@ -11,7 +11,10 @@ from .output import errors_as_messages
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--follow", is_flag=True, help="Show the newest frame while FILE is recorded.")
-def view(file: Path, *, follow: bool) -> None:
+@click.option(
+    "--wait", type=click.FloatRange(min=0), default=0, metavar="S", help="Wait this long for the recording to begin."
+)
+def view(file: Path, *, follow: bool, wait: float) -> None:
     """Show the recording FILE in a window, by ndv; a recording that runs is not slowed by it.
 
     Needs the package ndv with its window and drawing parts: pip install "ndv[pyqt,vispy]". Other viewers open FILE by
@@ -20,4 +23,4 @@ def view(file: Path, *, follow: bool) -> None:
     Exit codes: 0 the window was closed, 1 error, 2 wrong usage, 130 stopped by Ctrl-C.
     """
     with errors_as_messages():
-        view_file(file, follow=follow)
+        view_file(file, follow=follow, wait_s=wait)

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
+from click.testing import CliRunner
 
 import mmspool
 from mmspool import Spool
+from mmspool.cli import main
 from mmspool.napari_reader import get_reader
 from mmspool.view import RecordingViewer
 
@@ -131,6 +134,20 @@ class TestNdv:
                 spool.close()
                 assert not viewer.update()
                 viewer.viewer.close()
+
+
+def test_record_and_view(screenless: None, tmp_path: Path, wait_until: WaitUntil) -> None:
+    """``mmspool record --view`` starts a viewer of its own, which has the recording open and outlives it."""
+    result = CliRunner().invoke(
+        main, ["record", str(tmp_path / "run.h5"), "--mock", "--roi", "0,0,64,64", "-n", "50", "--view", "-q"]
+    )
+    assert result.exit_code == 0, result.output
+    (viewer,) = (process for process in psutil.Process().children() if "view" in process.cmdline())
+    try:
+        wait_until(lambda: any(file.path == str(tmp_path / "run.h5") for file in viewer.open_files()))
+    finally:
+        viewer.kill()
+        viewer.wait()
 
 
 def _frames(path: Path) -> int:
