@@ -63,6 +63,11 @@ class SpoolingEngine:
         self.failure: BaseException | None = None
         self.finish_reason = ""
 
+    @property
+    def inner(self) -> Any:
+        """The engine that drives the microscope."""
+        return self._inner
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 

@@ -56,7 +56,9 @@ class MDASpooling:
     def __init__(self, core: Any, recording: MDARecording) -> None:
         self._core = core
         self._recording = recording
-        self._inner = core.mda.engine
+        # A recording that was started and never used, as when a cell is run again, is given up for this one.
+        engine = core.mda.engine
+        self._inner = engine.inner if isinstance(engine, SpoolingEngine) else engine
         self._engine = SpoolingEngine(self._inner, core, recording, self._end)
         self._over = threading.Event()
         self._threads_before: set[threading.Thread] = set()

@@ -113,6 +113,16 @@ class TestWholeRuns:
         assert spooling.result.complete
         assert type(core.mda.engine) is MDAEngine
 
+    def test_a_recording_that_was_never_used_is_given_up_for_the_next(self, core, path):
+        """A cell that is run again starts a second recording before any run: the run goes to that one alone."""
+        unused = spool_mda(core, path, **RING).start()
+        spooling = spool_mda(core, path, **RING).start()
+        core.run_mda(timelapse(5)).join()
+        assert unused.result is None
+        assert (spooling.result.frames_written, spooling.result.state) == (5, "complete")
+        assert type(core.mda.engine) is MDAEngine
+        assert "get_view" not in vars(core.mda)
+
     def test_settings_of_the_engine_are_reached_through_it(self, core, path):
         """A script may set the engine's attributes inside the block; they stay set."""
         engine = core.mda.engine
