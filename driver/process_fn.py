@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from ..adapters import Frame, Image, frame_metadata
+from ..adapters import Frame, Image, frame_metadata, timestamp_source
 from ..errors import FrameError
 from ..persistence import Spool
 from .frame_counters import GapDetector
@@ -49,8 +49,8 @@ class ProcessFn:
         with self._lock:
             self._check_camera(str(metadata.get("Camera", "")))
             numbers = frame_metadata(metadata)
-            # pycromanager puts the start of the event in place of the camera's own time.
-            numbers["camera_timestamp"] = -1
+            if timestamp_source(metadata) == "host":  # pycromanager puts the start of the event in its place
+                numbers["camera_timestamp"] = -1
             if (arrival_ns := _arrival_ns(metadata)) is not None:
                 numbers["host_timestamp"] = arrival_ns
             self._enter_missing(image, numbers, metadata.get("Axes") or {})
