@@ -170,7 +170,7 @@ def remove_leftovers() -> None:
 
 def _folders() -> tuple[Path, ...]:
     temporary = Path(tempfile.gettempdir())
-    return (_SHM, temporary) if _SHM.is_dir() else (temporary,)
+    return (_SHM, temporary) if os.name == "posix" and _SHM.is_dir() else (temporary,)
 
 
 def _create(size: int, key: str) -> tuple[Path, mmap.mmap]:
