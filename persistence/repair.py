@@ -15,10 +15,18 @@ from .block_layout import BlockLayout
 from .hdf5_file import checksum
 from .hdf5_file.codec import load_filters
 from .hdf5_file.direct_file import DirectFile
-from .hdf5_file.journal import JournaledFile
+from .hdf5_file.journaled_file import JournaledFile
 from .hdf5_file.nexus_schema import COLUMN_PATHS, DATA, LEDGER, LOSS_COLUMNS
 from .hdf5_file.recording_file import RecordingFile
-from .hdf5_file.validate import DAMAGE, check_is_file, read_losses, read_small, text_attribute, validate_structure
+from .hdf5_file.validate import (
+    DAMAGE,
+    check_is_file,
+    read_losses,
+    read_small,
+    text_attribute,
+    unreadable,
+    validate_structure,
+)
 from .losses import STAGES, final_ledger
 from .os_file import boot, is_locked, open_file
 
@@ -39,8 +47,11 @@ class RepairReport:
         Frames the file said to have.
     frames_unwritten
         Frames at least that had been handed over, but never reached the file; they are entered as lost.
-    journal_records
-        Changes of structure that had to be written again.
+    journal_entries
+        Changes of structure that had to be applied again.
+    changed_since
+        Another program has changed the file after the crash. What it changed is kept; the journal was not applied,
+        since the file had been whole without it.
     """
 
     path: Path
@@ -49,7 +60,8 @@ class RepairReport:
     frames_whole: int
     frames_counted: int
     frames_unwritten: int
-    journal_records: int
+    journal_entries: int
+    changed_since: bool
 
 
 def repair(path: str | os.PathLike[str], *, dry_run: bool = False) -> RepairReport:
@@ -73,13 +85,13 @@ def repair(path: str | os.PathLike[str], *, dry_run: bool = False) -> RepairRepo
     """
     path = Path(path)
     check_is_file(path)
+    if is_locked(path):
+        raise RecordingError(f"{path} is in use, by a recording or by a program that reads it: close that first")
     try:
-        if is_locked(path):
-            raise RecordingError(f"{path} is in use, by a recording or by a program that reads it: close that first")
         report, layout, losses = _examine(path)
         if report.needed and not dry_run:
             _apply(path, report, layout, losses)
-    except DAMAGE as exc:
+    except (*DAMAGE, RecordingError) as exc:
         raise RecordingError(f"{path} cannot be repaired: {exc}") from exc
     return report
 
@@ -88,10 +100,12 @@ def _examine(path: Path) -> tuple[RepairReport, BlockLayout, np.ndarray[Any, Any
     """Look at the file as it will be once its journal is applied, without changing it."""
     descriptor = open_file(path, os.O_RDONLY)
     try:
-        staged = JournaledFile(descriptor)
-        records = staged.recover()
-        with h5py.File(staged, "r", driver="fileobj") as file:
-            validate_structure(file, lambda: staged.seek(0, os.SEEK_END))
+        journaled = JournaledFile(descriptor)
+        entries = journaled.recover()
+        with h5py.File(journaled, "r", driver="fileobj") as file:
+            validate_structure(file, lambda: journaled.seek(0, os.SEEK_END))
+            if broken := unreadable(file):
+                raise RecordingError("; ".join(broken))
             data = file[DATA]
             state = read_small(file, f"{LEDGER}/state").decode()
             counted = int(read_small(file, f"{LEDGER}/frames_written"))
@@ -110,12 +124,13 @@ def _examine(path: Path) -> tuple[RepairReport, BlockLayout, np.ndarray[Any, Any
         os.close(descriptor)
     report = RepairReport(
         path=path,
-        needed=state == "recording" or records > 0,
+        needed=state == "recording" or entries > 0,
         state=state,
         frames_whole=whole,
         frames_counted=counted,
         frames_unwritten=unwritten,
-        journal_records=records,
+        journal_entries=entries,
+        changed_since=journaled.changed_since,
     )
     return report, layout, _agreeing(losses, sequence, unwritten)
 
@@ -161,20 +176,18 @@ def _agreeing(losses: np.ndarray[Any, Any], sequence: np.ndarray[Any, Any], unwr
 
 
 def _apply(path: Path, report: RepairReport, layout: BlockLayout, losses: np.ndarray[Any, Any]) -> None:
+    if report.state != "recording":
+        RecordingFile.finish_change(path)
+        return
     blocks = DirectFile(path)
-    recording_file = None
     try:
-        if report.state != "recording":
-            recording_file = RecordingFile(path, layout, blocks)
-            recording_file.finish_change()
-            return
         recording_file = RecordingFile.attach(path, layout, blocks)
-        recording_file.stage_losses(losses)
-        reason = "not closed: the recording and its persistence process died, or the power went; repaired"
-        recording_file.finish(
-            report.frames_whole, report.frames_whole, len(losses), "repaired", reason, datetime.now().astimezone()
-        )
-    finally:
-        if recording_file is not None:
+        try:
+            recording_file.stage_losses(losses)
+            reason = "not closed: the recording and its persistence process died, or the power went; repaired"
+            frames = report.frames_whole
+            recording_file.finish(frames, frames, len(losses), "repaired", reason, datetime.now().astimezone())
+        finally:
             recording_file.close()
+    finally:
         blocks.close()

@@ -14,7 +14,7 @@ from ..errors import RecordingError
 from .frame_table import FrameTable
 from .hdf5_file import checksum
 from .hdf5_file.nexus_schema import COLUMN_PATHS, DATA
-from .hdf5_file.validate import DAMAGE, text_attribute
+from .hdf5_file.validate import DAMAGE, text_attribute, unreadable
 from .reader import Recording
 
 _OUTLIER = 10.0  # times the median distance of two frames
@@ -97,6 +97,7 @@ def verify(
     with Recording(path) as recording:
         found = _Findings()
         try:
+            found.damage += unreadable(recording.file)
             _check_counts(recording, found)
             frames = recording.frame_table()
             _check_counters(recording, frames, found)

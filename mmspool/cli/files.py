@@ -94,8 +94,10 @@ def repair(file: Path, *, dry_run: bool, as_json: bool) -> None:
     text = f"{report.path}: {does} {report.frames_whole:,} whole frames (it counted {report.frames_counted:,})"
     if report.frames_unwritten:
         text += f"; at least {report.frames_unwritten:,} more had been handed over and are lost"
-    if report.journal_records:
-        text += f"; {report.journal_records} changes of structure written again"
+    if report.journal_entries:
+        text += f"; {report.journal_entries} changes of structure applied again"
+    if report.changed_since:
+        text += "; another program has changed the file since the crash, what it changed is kept"
     out.print(text)
 
 

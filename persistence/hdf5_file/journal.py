@@ -1,297 +1,202 @@
-"""HDF5's own writes to the file, made atomic.
+"""The journal of a recording: two slots in the file, for the last two changes of its structure.
 
-A growth of the dataset is half a dozen small writes by HDF5, and a process that is killed between two of them would
-leave a file that cannot be opened. So HDF5 is given this object in place of the file: it keeps what HDF5 writes, and
-`commit` first puts it, as one record, into one of two journal slots in the file, has that synced, and only then
-writes it in its places. Whoever finds the file after a crash does that again (`JournaledFile.replay`). The two slots
-alternate, so a record is never overwritten before the sync that makes its effects durable. A record without writes says
-that those before it are done with.
+An entry is written to a slot, whole, and synced before the first of its writes is applied; it can be applied again
+after a crash, whatever of it had been applied. The slots alternate, so an entry is overwritten only after the sync that
+made its effects durable. An entry without writes says that those before it are done with.
+
+An entry is made for one file as it was: it holds its own place, and checksums of what was in each sector before. Where
+another program has changed the file since, or copied its datasets into a new file, the entries do not fit any more
+and are left alone.
 """
 
-# ruff: noqa: D102 - what io.RawIOBase documents
-
-import io
-import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
-import numpy as np
 import xxhash
 
+from ...errors import RecordingError
 from ..block_layout import PAGE
-from ..os_file import pread, pwrite_all, sync, truncate
+from ..os_file import pread, pwrite_all
 
 SLOT_BYTES = 256 << 10
-"""Size of one of the two journal slots; a growth takes about 20 kB of it."""
+"""Size of one of the two slots; a growth takes about 20 kB of it."""
 
-RAW_BYTES = 64 << 10
-"""Writes this large are not structure but values that HDF5 moves when it trims; they need no journal."""
-
-_MAGIC = b"mmspool\x01"
-_HEADER = struct.Struct("<8sQQQQ")  # magic, sequence, file size, bytes of records, checksum of all that
-_RECORD = struct.Struct("<QQ")  # offset, length
+_NAME = b"mmspool"
+_MAGIC = _NAME + b"\x02"  # the format's version
+_HEADER = struct.Struct("<8sQQQQQ")  # magic, sequence, file size, the journal's offset, bytes of writes, checksum
+_WRITE = struct.Struct("<QQQ")  # offset, bytes of content, bytes of checksums of what was there before
+_SECTOR = 512  # what a device writes whole
+_DIGEST_BYTES = 8
 _SEARCH_BYTES = 8 << 20
-_SUPERBLOCK = b"\x89HDF"
-_NODE = b"TREE\x01"  # of an index of chunks; its level follows
 
 
 @dataclass(frozen=True)
-class _Entry:
-    sequence: int
-    size: int
-    records: list[tuple[int, bytes]]
+class Write:
+    """One write of a change.
 
-
-class JournaledFile(io.RawIOBase):
-    """A file as h5py's ``fileobj`` driver uses it, whose writes are kept until `commit`.
-
-    Parameters
-    ----------
-    descriptor
-        The file, open for reading and writing; it stays the caller's.
-
-    Attributes
-    ----------
-    least_size
-        The file's size is at least this, bytes, though HDF5 may not use all of it yet.
+    ``before`` has the checksums of the sectors that it replaces; it is empty for values that are written in place too.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    offset: int
+    content: bytes
+    before: bytes = b""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A change of the file's structure, and the size that the file has with it."""
+
+    sequence: int
+    file_size: int
+    writes: Sequence[Write]
+
+
+class Fit(Enum):
+    """Whether the changes that may have to be applied again were made for the file that they are in."""
+
+    NOTHING_TO_DO = "nothing to do"
+    FITS = "fits"
+    CHANGED_SINCE = "changed since"
+
+
+class Journal:
+    """The journal at ``offset`` of the file ``descriptor``."""
+
+    def __init__(self, descriptor: int, offset: int) -> None:
         self._descriptor = descriptor
-        self._position = 0
-        self._size = os.fstat(descriptor).st_size
-        self._staged: list[tuple[int, bytes]] = []
-        self._journal: int | None = None
-        self._sequence = 0
-        self._captured_buffer = 0
-        self._places: list[int] = []
-        self.least_size = 0
+        self._offset = offset
+        self._entries = self._read_entries()
+        self._sequence = max((entry.sequence for entry in self._entries), default=0)
+
+    @classmethod
+    def find(cls, descriptor: int) -> "Journal | None":
+        """Return a recording's journal, found by its mark, since HDF5 cannot be asked; None without one.
+
+        Raises
+        ------
+        RecordingError
+            It is of another version of mmspool.
+        """
+        for offset in range(0, _SEARCH_BYTES, PAGE):
+            mark = pread(descriptor, len(_MAGIC), offset)
+            if mark == _MAGIC:
+                return cls(descriptor, offset)
+            if mark[: len(_NAME)] == _NAME and len(mark) == len(_MAGIC) and mark[-1] < 32:
+                raise RecordingError(
+                    f"the file's journal has format {mark[-1]}, and this version of mmspool reads {_MAGIC[-1]}: "
+                    "use the version that recorded the file"
+                )
+        return None
 
     @property
-    def size(self) -> int:
-        """The file's size as HDF5 sees it, which it has after the next `commit`, unless ``least_size`` is more."""
-        return self._size
+    def offset(self) -> int:
+        """Where it lies in the file."""
+        return self._offset
 
-    def use_journal(self, offset: int) -> None:
-        """Journal each commit from now on, in the two slots at ``offset``."""
-        self._journal = offset
-        entries = _entries(self._descriptor, offset)
-        if not entries:
-            empty_journal(self._descriptor, offset)
-        self._sequence = max((entry.sequence for entry in entries), default=0)
+    def is_new(self) -> bool:
+        """Tell whether there is not a single entry."""
+        return not self._entries
 
-    def recover(self) -> int:
-        """Stage what the journal holds; return how many records that were.
+    def clear(self) -> None:
+        """Write empty entries into both slots."""
+        for slot in (0, 1):
+            self._write(slot, Entry(0, 0, ()))
 
-        Doing it again does no harm, nor does doing it to a file in which the records had been applied. Each place is
-        staged as the last record has it: the file must not go back to an older one, where whole frames have no place.
+    def append(self, file_size: int, writes: Sequence[Write]) -> None:
+        """Write an entry in place of the older one; it is not synced.
+
+        Raises
+        ------
+        RuntimeError
+            It is larger than a slot.
         """
-        self._journal = find_journal(self._descriptor)
-        entries = [] if self._journal is None else _entries(self._descriptor, self._journal)
-        self._sequence = max((entry.sequence for entry in entries), default=0)
-        pending = _pending(entries)
-        for entry in pending:
-            self._staged.extend(entry.records)
-            self._size = entry.size
-        self._order_for_readers()
-        return len(pending)
+        self._sequence += 1
+        self._write(self._sequence % 2, Entry(self._sequence, file_size, writes))
 
-    def replay(self) -> None:
-        """Write what the journal holds in its places: whole, and before a commit takes the place of a record.
+    def pending(self) -> list[Entry]:
+        """Return the entries that may not be applied yet, oldest first: those after the last empty one."""
+        done = max((index for index, entry in enumerate(self._entries) if not entry.writes), default=-1)
+        return self._entries[done + 1 :]
 
-        The record may never have been synced by the writer that died, and must be before anything of it is applied.
+    def fit(self) -> Fit:
+        """Compare what is in the places of the pending entries with what can be there after a crash.
+
+        That is, in each sector by itself, what was there before or after any of their writes to it.
         """
-        if self.recover():
-            sync(self._descriptor)
-            self._apply()
-            sync(self._descriptor)
+        writes = [write for entry in self.pending() for write in entry.writes]
+        if not writes:
+            return Fit.NOTHING_TO_DO
+        allowed: dict[tuple[int, int], list[tuple[bytes, bytes]]] = {}
+        for write in writes:
+            for number, (start, stop) in enumerate(_sectors(write.offset, len(write.content))):
+                before = write.before[number * _DIGEST_BYTES : (number + 1) * _DIGEST_BYTES]
+                after = write.content[start - write.offset : stop - write.offset]
+                allowed.setdefault((start, stop), []).append((before, after))
+        parts = sorted(allowed)
+        for number, (start, stop) in enumerate(parts):
+            found = pread(self._descriptor, stop - start, start).ljust(stop - start, b"\0")
+            if any(found == after or before in (b"", _digest(found)) for before, after in allowed[start, stop]):
+                continue
+            neighbours = parts[max(0, number - 1) : number] + parts[number + 1 : number + 2]
+            if not any(other_start < stop and start < other_stop for other_start, other_stop in neighbours):
+                return Fit.CHANGED_SINCE  # else another write of other length has it in part, and nothing can be said
+        return Fit.FITS
 
-    def writes(self) -> Iterator[bytes]:
-        """Return what will be written with the next `commit`, oldest first."""
-        return (content for _, content in self._staged)
-
-    def stage(self, data: bytes, offset: int) -> None:
-        """Have ``data`` written with the next `commit`: with all of it or not at all."""
-        self._staged.append((offset, data))
-
-    def write_offset_of(self, data: memoryview, write: Callable[[], None]) -> int:
-        """Have HDF5 write ``data`` by ``write``, and return where; the caller writes it there, nobody else does."""
-        self._captured_buffer = _address(data)
-        self._places.clear()
-        try:
-            write()
-        finally:
-            self._captured_buffer = 0
-        (place,) = self._places
-        return place
-
-    def commit(self) -> bool:
-        """Write what HDF5 has written, all of it or, whatever happens, none; return whether there was a sync."""
-        journalled = self._journal is not None and bool(self._staged)
-        if journalled:
-            self._order_for_readers()
-            self._write_entry(self._staged)
-            sync(self._descriptor)
-        self._apply()
-        return journalled
-
-    def retire_journal(self) -> None:
-        """Void the journal, synced: the file is whole, and may be changed by others from now on."""
-        sync(self._descriptor)
-        self._write_entry([])
-        sync(self._descriptor)
-
-    # What h5py calls.
-
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = base + offset
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # h5py passes nothing else
-        """Read what HDF5 believes to have written; beyond the end there are zeros."""
-        view = memoryview(buffer).cast("B")
-        start, stop = self._position, self._position + len(view)
-        data = pread(self._descriptor, len(view), start)
-        view[: len(data)] = data
-        view[len(data) :] = bytes(len(view) - len(data))
-        for offset, staged in self._staged:
-            low, high = max(start, offset), min(stop, offset + len(staged))
-            if low < high:
-                view[low - start : high - start] = staged[low - offset : high - offset]
-        self._position = stop
-        return len(view)
-
-    def write(self, data: memoryview) -> int:  # type: ignore[override]  # h5py passes nothing else
-        """Keep a write for `commit`; large ones hold nothing that a crash could tear."""
-        if self._captured_buffer and _address(data) == self._captured_buffer:
-            self._places.append(self._position)
-        elif len(data) >= RAW_BYTES:
-            pwrite_all(self._descriptor, bytes(data), self._position)
-        else:
-            self._staged.append((self._position, bytes(data)))
-        self._position += len(data)
-        self._size = max(self._size, self._position)
-        return len(data)
-
-    def truncate(self, size: int | None = None) -> int:
-        self._size = self._position if size is None else size
-        return self._size
-
-    def flush(self) -> None:
-        """Nothing: what HDF5 calls a flush is complete only with `commit`."""
-
-    def _order_for_readers(self) -> None:
-        """Stage each place once, as it is in the end, in an order in which a reader misses nothing at any moment.
-
-        HDF5's index of chunks is a tree. New nodes come first, from the leaves up, while nothing refers to them, then
-        the others from the root down: what a node hands over to a new one can be found there before it is gone here.
-        The file's end, in the superblock, is beyond all that anything refers to.
-        """
-        shrinks = max(self._size, self.least_size) < os.fstat(self._descriptor).st_size
-
-        def turn(write: tuple[int, bytes]) -> tuple[int, int]:
-            offset, content = write
-            if content.startswith(_SUPERBLOCK):
-                return (4, 0) if shrinks else (0, 0)
-            if not content.startswith(_NODE):
-                return (3, 0)
-            level = content[len(_NODE)]
-            return (2, -level) if pread(self._descriptor, len(_NODE), offset) == _NODE else (1, level)
-
-        places = dict.fromkeys((offset, len(content)) for offset, content in self._staged)
-        self._staged = sorted(((offset, self._read_through(offset, length)) for offset, length in places), key=turn)
-
-    def _read_through(self, offset: int, length: int) -> bytes:
-        """Return what HDF5 believes to be in a place."""
-        content = bytearray(length)
-        self.seek(offset)
-        self.readinto(memoryview(content))
-        return bytes(content)
-
-    def _write_entry(self, records: list[tuple[int, bytes]]) -> None:
-        if self._journal is not None:
-            self._sequence += 1
-            entry = _pack(_Entry(self._sequence, max(self._size, self.least_size), records))
-            pwrite_all(self._descriptor, entry, self._journal + self._sequence % 2 * SLOT_BYTES)
-
-    def _apply(self) -> None:
-        for offset, content in self._staged:
-            pwrite_all(self._descriptor, content, offset)
-        self._staged.clear()
-        size = max(self._size, self.least_size)
-        if os.fstat(self._descriptor).st_size != size:  # else it would wait for the writes that are under way
-            truncate(self._descriptor, size)
-
-
-def _address(data: memoryview) -> int:
-    return int(np.frombuffer(data, np.uint8).ctypes.data)
-
-
-def find_journal(descriptor: int) -> int | None:
-    """Return where a recording's journal lies, found by its mark, since HDF5 cannot be asked; None without one."""
-    for offset in range(0, _SEARCH_BYTES, PAGE):
-        if pread(descriptor, len(_MAGIC), offset) == _MAGIC:
-            return offset
-    return None
-
-
-def empty_journal(descriptor: int, offset: int) -> None:
-    """Put empty records into both slots."""
-    for slot in (0, 1):
-        pwrite_all(descriptor, _pack(_Entry(0, 0, [])), offset + slot * SLOT_BYTES)
-
-
-def _pack(entry: _Entry) -> bytes:
-    body = b"".join(_RECORD.pack(offset, len(content)) + content for offset, content in entry.records)
-    head = (_MAGIC, entry.sequence, entry.size, len(body))
-    record = _HEADER.pack(*head, xxhash.xxh3_64_intdigest(_HEADER.pack(*head, 0) + body)) + body
-    if len(record) > SLOT_BYTES:
-        raise RuntimeError(
-            f"a change of the file's structure takes {len(record):,} bytes, more than the journal's slot"
+    def _write(self, slot: int, entry: Entry) -> None:
+        body = b"".join(
+            _WRITE.pack(write.offset, len(write.content), len(write.before)) + write.content + write.before
+            for write in entry.writes
         )
-    return record
+        head = (_MAGIC, entry.sequence, entry.file_size, self._offset, len(body))
+        packed = _HEADER.pack(*head, xxhash.xxh3_64_intdigest(_HEADER.pack(*head, 0) + body)) + body
+        if len(packed) > SLOT_BYTES:
+            raise RuntimeError(f"a change of the file's structure takes {len(packed):,} bytes, more than a slot has")
+        pwrite_all(self._descriptor, packed, self._offset + slot * SLOT_BYTES)
+
+    def _read_entries(self) -> list[Entry]:
+        """Return the whole entries of both slots, oldest first."""
+        entries = (self._read_slot(slot) for slot in (0, 1))
+        return sorted((entry for entry in entries if entry is not None), key=lambda entry: entry.sequence)
+
+    def _read_slot(self, slot: int) -> Entry | None:
+        """Return a slot's entry; None if it is torn, was never written, or was made for another place."""
+        raw = pread(self._descriptor, SLOT_BYTES, self._offset + slot * SLOT_BYTES)
+        if len(raw) < _HEADER.size:
+            return None
+        *head, checksum = _HEADER.unpack_from(raw)
+        magic, sequence, file_size, offset, length = head
+        body = raw[_HEADER.size : _HEADER.size + length]
+        if magic != _MAGIC or checksum != xxhash.xxh3_64_intdigest(_HEADER.pack(*head, 0) + body):
+            return None
+        if offset != self._offset:  # the file was repacked: its journal's dataset was copied to another place
+            return None
+        return Entry(sequence, file_size, tuple(_unpack(body)))
 
 
-def _entries(descriptor: int, journal: int) -> list[_Entry]:
-    """Return the whole records of both slots, oldest first."""
-    slots = (_read_slot(descriptor, journal + slot * SLOT_BYTES) for slot in (0, 1))
-    return sorted((entry for entry in slots if entry is not None), key=lambda entry: entry.sequence)
+def base_digests(offset: int, before: bytes) -> bytes:
+    """Return the checksums of what is in each sector, as much of it as a write at ``offset`` will replace."""
+    return b"".join(_digest(before[start - offset : stop - offset]) for start, stop in _sectors(offset, len(before)))
 
 
-def _pending(entries: list[_Entry]) -> list[_Entry]:
-    """Return the records that may not be in their places yet: those after the last empty one."""
-    done = max((index for index, entry in enumerate(entries) if not entry.records), default=-1)
-    return entries[done + 1 :]
+def _digest(content: bytes) -> bytes:
+    return xxhash.xxh3_64_digest(content)
 
 
-def _read_slot(descriptor: int, offset: int) -> _Entry | None:
-    """Return a slot's record; None if it is torn or was never written."""
-    raw = pread(descriptor, SLOT_BYTES, offset)
-    if len(raw) < _HEADER.size:
-        return None
-    *head, checksum = _HEADER.unpack_from(raw)
-    magic, sequence, size, length = head
-    body = raw[_HEADER.size : _HEADER.size + length]
-    if magic != _MAGIC or checksum != xxhash.xxh3_64_intdigest(_HEADER.pack(*head, 0) + body):
-        return None
-    records, place = [], 0
+def _sectors(offset: int, length: int) -> Iterator[tuple[int, int]]:
+    """Return the parts of a place that lie in one sector each."""
+    start = offset
+    while start < offset + length:
+        stop = min(offset + length, (start // _SECTOR + 1) * _SECTOR)
+        yield start, stop
+        start = stop
+
+
+def _unpack(body: bytes) -> Iterator[Write]:
+    place = 0
     while place < len(body):
-        where, count = _RECORD.unpack_from(body, place)
-        place += _RECORD.size
-        records.append((where, body[place : place + count]))
-        place += count
-    return _Entry(sequence, size, records)
+        offset, length, digests = _WRITE.unpack_from(body, place)
+        content, before = place + _WRITE.size, place + _WRITE.size + length
+        place = before + digests
+        yield Write(offset, body[content:before], body[before:place])

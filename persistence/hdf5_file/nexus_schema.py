@@ -23,6 +23,18 @@ LEDGER = f"{DETECTOR}/ledger"
 DATA = f"{DETECTOR}/data"
 END_TIME = "/entry/end_time"
 
+GROUPS = (
+    "/entry",
+    "/entry/data",
+    "/entry/instrument",
+    DETECTOR,
+    *(f"{DETECTOR}/{g}" for g in ("frames", "camera", "module")),
+)
+"""The groups that every recording has, beside the ledger."""
+
+PLOT = ("/data", *(f"/entry/data/{name}" for name in ("data", "time", "y", "x")))
+"""What viewers open."""
+
 COLUMN_PATHS = {
     "sequence_number": f"{DETECTOR}/sequence_number",
     "start_time": f"{DETECTOR}/start_time",

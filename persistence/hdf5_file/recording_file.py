@@ -6,9 +6,12 @@ columns and counters are written at the offsets that this module looks up.
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import h5py
 import numpy as np
@@ -17,12 +20,12 @@ from ...errors import StorageError
 from ..block_layout import MAX_COMMIT_CHUNKS, PAGE, BlockLayout, round_up
 from ..detector_info import DetectorInfo
 from ..losses import MAX_LOSSES
-from ..os_file import open_file, sync_folder
+from ..os_file import lock_shared, open_file, pwrite_all, sync_folder
 from .btree import chunk_offsets
 from .codec import Codec, load_filters
 from .direct_file import DirectFile
 from .frame_columns import Columns, column_bytes
-from .journal import JournaledFile
+from .journaled_file import JournaledFile
 from .nexus_schema import (
     COUNTERS,
     DATA,
@@ -43,6 +46,19 @@ _LEAST_DIRECT_BYTES = 256 << 10  # a smaller chunk is on its way sooner through 
 _SLACK = 4 << 20  # what a growth may add beside chunks: index nodes and one metadata block, with room to spare
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClosedFile:
+    """How a recording was closed, as its file says."""
+
+    frames_written: int
+    frames_durable: int
+    frames_lost: int
+    state: str
+    end_reason: str
+    file_bytes: int
+    writer_failed: bool
+
+
 class RecordingFile:
     """The structure of a recording that is being written; `create` and `attach` make it.
 
@@ -59,18 +75,26 @@ class RecordingFile:
         Frames the file had in it, and counted, when it was attached to.
     """
 
-    def __init__(self, path: Path, layout: BlockLayout, blocks: DirectFile) -> None:
-        self.capacity = 0
-        self.counted = 0
+    def __init__(
+        self, layout: BlockLayout, blocks: DirectFile, descriptor: int, journaled: JournaledFile, file: h5py.File
+    ) -> None:
         self._layout = layout
         self._blocks = blocks
+        self._descriptor = descriptor
+        self._journaled = journaled
+        self._file = file
+        self._images: h5py.h5d.DatasetID = file[DATA].id
+        self._packed = self._images.get_create_plist().get_nfilters() > 0
+        load_filters(self._images)  # HDF5 itself packs the last chunk again when it cuts it
+        ledger = file[LEDGER]
+        self._values = {name: ledger[name].id.get_offset() for name in (*COUNTERS, "state", "end_reason")}
+        self._values["end_time"] = file[END_TIME].id.get_offset()
+        self._losses = [ledger[name].id.get_chunk_info_by_coord((0,)).byte_offset for name in LOSS_COLUMNS]
         self._chunk_offsets: dict[int, int] = {}
-        self._descriptor = open_file(path, os.O_RDWR)
-        self._staged = JournaledFile(self._descriptor)
-        self._file: h5py.File
-        self.columns: Columns
-        self._images: h5py.h5d.DatasetID
-        self._packed = False
+        self.columns = Columns(file, blocks)
+        self.capacity = int(file[DATA].shape[0])
+        self.counted = int(read_small(file, f"{LEDGER}/frames_written"))
+        journaled.use_journal(ledger["journal"].id.get_offset())
 
     @classmethod
     def create(
@@ -87,26 +111,22 @@ class RecordingFile:
     ) -> Self:
         """Make the structure in an empty file, with room for the first frames, synced; a codec packs its chunks.
 
+        Until all of it is there, the file starts with zeros: no program takes it for an HDF5 file.
+
         Raises
         ------
         StorageError
             There is no room for the first frames.
         """
         blocks.truncate(0)  # a writer that was killed may have begun; h5py's driver would open what it left
-        recording_file = cls(path, layout, blocks)
-        try:
-            blocks.reserve(0, _SLACK)  # a disk without room even for the structure is told as such
-            recording_file._open("w")
-            create(recording_file._file, path, layout, info, metadata_json, start, checksums=checksums, codec=codec)
-            recording_file._look_at_images()
-            recording_file._file.flush()
-            recording_file._staged.commit()  # without a journal: nobody has put a frame yet
-            recording_file._look_up_values()
+        with _opened(path, "w") as (descriptor, journaled, file):
+            blocks.reserve(0, _SLACK)  # a disk without room even for the structure is reported as such
+            create(file, path, layout, info, metadata_json, start, checksums=checksums, codec=codec)
+            file.flush()
+            journaled.commit_first()
+            recording_file = cls(layout, blocks, descriptor, journaled, file)
             recording_file.grow(1)
             sync_folder(path.parent)  # the name too must survive
-        except BaseException:
-            recording_file.close()
-            raise
         return recording_file
 
     @classmethod
@@ -118,21 +138,49 @@ class RecordingFile:
         OSError, KeyError
             The file is damaged.
         """
-        recording_file = cls(path, layout, blocks)
-        try:
-            recording_file._staged.replay()
-            recording_file._open("r+")
-            recording_file._look_up_values()
-            recording_file.capacity = recording_file._file[DATA].shape[0]
-            recording_file.counted = int(read_small(recording_file._file, f"{LEDGER}/frames_written"))
-            recording_file._look_at_images()
+        with _opened(path, "r+") as (descriptor, journaled, file):
+            recording_file = cls(layout, blocks, descriptor, journaled, file)
             recording_file.columns.look_up(recording_file.capacity, new=False)
             if not recording_file._packed:
                 recording_file._look_up_blocks(recording_file.counted, recording_file.capacity)
-        except BaseException:
-            recording_file.close()
-            raise
         return recording_file
+
+    @staticmethod
+    def outcome(path: Path, writer_restarts: int) -> ClosedFile | None:
+        """Return how a file was closed whose writer may have been killed before it could report that.
+
+        The change that the file was in is finished, and ``writer_restarts`` entered into it. None if it was not closed.
+        """
+        with _journaled(path) as (descriptor, journaled):
+            lock_shared(descriptor)
+            with h5py.File(journaled, "r", driver="fileobj") as file:
+                state = read_small(file, f"{LEDGER}/state").decode()
+                if state == "recording":
+                    return None
+                written, durable, lost = (
+                    int(read_small(file, f"{LEDGER}/frames_{name}")) for name in ("written", "durable", "lost")
+                )
+                failed = bool(read_small(file, f"{LEDGER}/writer_failed"))
+                end_reason = read_small(file, f"{LEDGER}/end_reason").decode()
+                restarts = file[f"{LEDGER}/writer_restarts"].id.get_offset()
+            pwrite_all(descriptor, writer_restarts.to_bytes(_VALUE_BYTES, "little"), restarts)
+            journaled.retire_journal()
+            size = os.fstat(descriptor).st_size
+        return ClosedFile(
+            frames_written=written,
+            frames_durable=durable,
+            frames_lost=lost,
+            state=state,
+            end_reason=end_reason,
+            file_bytes=size,
+            writer_failed=failed,
+        )
+
+    @staticmethod
+    def finish_change(path: Path) -> None:
+        """Make the last change whole of a file that was closed, but whose journal was not retired."""
+        with _journaled(path) as (_, journaled):
+            journaled.retire_journal()
 
     def grow(self, frames: int) -> None:
         """Add increments for so many frames, at least one: room on the disk first, so that no reader sees a cut file.
@@ -165,7 +213,7 @@ class RecordingFile:
             self.columns.look_up(capacity, new=True)
             if not self._packed:
                 self._look_up_blocks(self.capacity, capacity)
-            self._staged.commit()
+            self._journaled.commit()
             self.capacity = capacity  # not before: a frame must not be counted that the structure has no place for
 
     def block_offset(self, block: int) -> int:
@@ -180,7 +228,9 @@ class RecordingFile:
     def write_chunk(self, block: int, data: memoryview, filter_mask: int) -> None:
         """Write a new chunk, compressed, or not if ``filter_mask`` says so; `commit` makes it a part of the file."""
         start, content = (block * self._layout.frames_per_block, 0, 0), np.frombuffer(data, np.uint8)
-        place = self._staged.write_offset_of(data, lambda: self._images.write_direct_chunk(start, content, filter_mask))
+        place = self._journaled.write_offset_of(
+            data, lambda: self._images.write_direct_chunk(start, content, filter_mask)
+        )
         write = self._blocks.write_block if len(data) >= _LEAST_DIRECT_BYTES else self._blocks.write
         write(data, place)
 
@@ -192,7 +242,7 @@ class RecordingFile:
     def commit(self) -> None:
         """Have the device take everything written so far, and HDF5's index of it: all of that or, in a crash, none."""
         self._file.flush()
-        if not self._staged.commit():
+        if not self._journaled.commit():
             self._blocks.sync()
 
     def write_count(self, name: str, value: int) -> None:
@@ -209,8 +259,8 @@ class RecordingFile:
         whole = np.full((MAX_LOSSES, losses.shape[1]), -1, "<i8")
         whole[: len(losses)] = losses
         for offset, column in zip(self._losses, whole.T, strict=True):
-            self._staged.stage(column.tobytes(), offset)
-        self._staged.stage(int(losses[:, 1].sum()).to_bytes(_VALUE_BYTES, "little"), self._values["frames_lost"])
+            self._journaled.stage(column.tobytes(), offset)
+        self._journaled.stage(int(losses[:, 1].sum()).to_bytes(_VALUE_BYTES, "little"), self._values["frames_lost"])
 
     def finish(
         self,
@@ -233,60 +283,67 @@ class RecordingFile:
             self._file[f"{LEDGER}/{name}"].resize((losses,))
         self._file[DATA].resize(frames, axis=0)
         self._file.close()
-        self._staged.least_size = 0
-        self._staged.stage(fixed(reason, REASON_BYTES), self._values["end_reason"])
-        self._staged.stage(fixed(end.isoformat(), TIME_BYTES), self._values["end_time"])
-        self._staged.stage(fixed(state, STATE_BYTES), self._values["state"])
+        self._journaled.least_size = 0
+        self._journaled.stage(fixed(reason, REASON_BYTES), self._values["end_reason"])
+        self._journaled.stage(fixed(end.isoformat(), TIME_BYTES), self._values["end_time"])
+        self._journaled.stage(fixed(state, STATE_BYTES), self._values["state"])
         for name, value in (("frames_written", frames), ("frames_durable", durable), ("writer_failed", failed)):
-            self._staged.stage(int(value).to_bytes(_VALUE_BYTES, "little"), self._values[name])
-        self._staged.commit()
-        self._staged.retire_journal()
+            self._journaled.stage(int(value).to_bytes(_VALUE_BYTES, "little"), self._values[name])
+        self._journaled.commit()
+        self._journaled.retire_journal()
         return self._blocks.size()
-
-    def finish_change(self) -> None:
-        """Make the last change whole of a file that nobody writes any more."""
-        self._staged.replay()
-        self._staged.retire_journal()
 
     def close(self) -> None:
         """Let go of the file as it is; idempotent."""
-        if "_file" in self.__dict__ and self._file:
-            self._file.close()  # what HDF5 still writes stays staged, and is never committed
+        if self._file:
+            self._file.close()  # what HDF5 still writes is kept, and never committed
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _open(self, mode: str) -> None:
-        self._file = h5py.File(self._staged, mode, driver="fileobj", **HDF5_OPTIONS)
-        self.columns = Columns(self._file, self._blocks)
-
     def _set_aside(self, length: int) -> None:
         """Have the disk set room aside, beyond what HDF5 uses so far; what it does not need stays for the next time."""
-        size, end = self._blocks.size(), self._staged.size + length
+        size, end = self._blocks.size(), self._journaled.size + length
         if end > size:
             self._blocks.reserve(size, end - size)
-        self._staged.least_size = max(size, end)
-
-    def _look_at_images(self) -> None:
-        self._images = self._file[DATA].id
-        self._packed = self._images.get_create_plist().get_nfilters() > 0
-        load_filters(self._images)  # HDF5 itself packs the last chunk again when it cuts it
-
-    def _look_up_values(self) -> None:
-        """Find the places of what is written in place, and the journal."""
-        ledger = self._file[LEDGER]
-        self._values = {name: ledger[name].id.get_offset() for name in (*COUNTERS, "state", "end_reason")}
-        self._values["end_time"] = self._file[END_TIME].id.get_offset()
-        self._losses = [ledger[name].id.get_chunk_info_by_coord((0,)).byte_offset for name in LOSS_COLUMNS]
-        journal = ledger["journal"].id.get_offset()
-        self._staged.use_journal(journal)
+        self._journaled.least_size = max(size, end)
 
     def _look_up_blocks(self, first: int, capacity: int) -> None:
         """Find the chunks of the frames from ``first`` to ``capacity``."""
         per_block, data = self._layout.frames_per_block, self._file[DATA].id
-        written = chunk_offsets(self._staged.writes(), data.rank, self._layout.block_bytes)
+        written = chunk_offsets(self._journaled.writes(), data.rank, self._layout.block_bytes)
         for block in range(first // per_block, math.ceil(capacity / per_block)):
             start = block * per_block
             if start not in written:  # in a file that another process wrote
                 written[start] = data.get_chunk_info_by_coord((start, 0, 0)).byte_offset
             self._chunk_offsets[block] = written[start]
+
+
+@contextmanager
+def _journaled(path: Path) -> Iterator[tuple[int, JournaledFile]]:
+    """Open a file whose writer is gone, after the change that it was in is finished."""
+    descriptor = open_file(path, os.O_RDWR)
+    try:
+        journaled = JournaledFile(descriptor)
+        journaled.replay()
+        yield descriptor, journaled
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _opened(path: Path, mode: Literal["w", "r+"]) -> Iterator[tuple[int, JournaledFile, h5py.File]]:
+    """Open a file for writing its structure; it stays open unless the block raises."""
+    descriptor = open_file(path, os.O_RDWR)
+    file = None
+    try:
+        journaled = JournaledFile(descriptor)
+        if mode == "r+":
+            journaled.replay()
+        file = h5py.File(journaled, mode, driver="fileobj", **HDF5_OPTIONS)
+        yield descriptor, journaled, file
+    except BaseException:
+        if file is not None:
+            file.close()
+        os.close(descriptor)
+        raise

@@ -11,7 +11,18 @@ import numpy.typing as npt
 
 from ...errors import RecordingError
 from ..losses import MAX_LOSSES
-from .nexus_schema import COLUMN_FILLS, COLUMN_PATHS, COUNTERS, DATA, DETECTOR, END_TIME, LEDGER, LOSS_COLUMNS
+from .nexus_schema import (
+    COLUMN_FILLS,
+    COLUMN_PATHS,
+    COUNTERS,
+    DATA,
+    DETECTOR,
+    END_TIME,
+    GROUPS,
+    LEDGER,
+    LOSS_COLUMNS,
+    PLOT,
+)
 
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError)
 """What h5py and NumPy raise on a damaged file."""
@@ -75,6 +86,19 @@ def validate_structure(file: h5py.File, file_size: Callable[[], int]) -> None:
         text = _dataset(file, where)
         if text.shape != () or text.dtype.kind != "S" or text.dtype.itemsize > size:
             raise ValueError(f"{where} holds {text.shape} {text.dtype}, not a text")
+
+
+def unreadable(file: h5py.File) -> list[str]:
+    """Return a line for each object of a recording that cannot be opened; what users added is not looked at."""
+    lines = []
+    for where in (*GROUPS, *PLOT, *COLUMN_PATHS.values(), DATA):
+        try:
+            item = h5py.h5o.open(file.id, where.encode())
+            for number in range(h5py.h5a.get_num_attrs(item)):
+                h5py.h5a.open(item, index=number)
+        except (OSError, RuntimeError, KeyError, ValueError) as exc:
+            lines.append(f"{where} cannot be read ({exc})")
+    return lines
 
 
 def read_small(file: h5py.File, where: str) -> Any:

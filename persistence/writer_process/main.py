@@ -7,13 +7,14 @@ import sys
 import time
 import traceback
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from ...errors import WriterError
+from ..hdf5_file.recording_file import RecordingFile
 from ..hdf5_file.validate import DAMAGE
 from ..shared_ring.ring import Ring, RingField
 from .messages import BlockReady, FileClosed, FileReady, StartWriting
-from .outcome import read_outcome
 from .process import ENVIRONMENT
 from .writer import FrameWriter
 
@@ -121,6 +122,25 @@ def _record(ring: Ring, messages: _Messages, answers: Connection, producer: Prod
         _refuse_frames(ring)
         _save(writer, exc)
         raise
+
+
+def read_outcome(path: Path, counters: memoryview) -> FileClosed | None:
+    """Return how a file was closed by a writer that was killed before it reported that; None if it still is written.
+
+    Then the ring's ``counters`` say what the file says, and the file how often a process took over.
+    """
+    closed = RecordingFile.outcome(path, counters[RingField.RESTARTS])
+    if closed is None:
+        return None
+    counters[RingField.WRITTEN], counters[RingField.DURABLE] = closed.frames_written, closed.frames_durable
+    return FileClosed(
+        frames_written=closed.frames_written,
+        frames_lost=closed.frames_lost,
+        state=closed.state,
+        end_reason=closed.end_reason,
+        file_bytes=closed.file_bytes,
+        writer_failed=closed.writer_failed,
+    )
 
 
 def _first(messages: _Messages, producer: Producer) -> StartWriting | None:

@@ -202,7 +202,7 @@ def check_left(path: Path, returned: int, ring: int, plan: Plan) -> Tally:
     assert path.stat().st_mtime_ns == before.st_mtime_ns, "a dry run changed the file"
     done = repair(path)
     assert done == found, f"found {found}, did {done}"
-    assert done.needed == (state == "recording" or done.journal_records > 0)
+    assert done.needed == (state == "recording" or done.journal_entries > 0)
     assert counted <= done.frames_whole <= returned + 1, f"{counted} counted, {done.frames_whole} found, {returned} put"
     tally.frames, tally.lost, tally.said = (
         done.frames_whole,

@@ -11,7 +11,7 @@ from support.processes import run_python
 
 import mmspool
 from mmspool import DetectorInfo, Spool
-from mmspool.persistence.hdf5_file.journal import find_journal
+from mmspool.persistence.hdf5_file.journal import Journal
 
 STEPS = {
     "before anything is written": ("pwrite64", 1),
@@ -36,7 +36,9 @@ def test_the_journal_is_found_behind_any_metadata(tmp_path: Path) -> None:
     with Spool(path, metadata={"a": text}, info=DetectorInfo(camera={"b": text}), buffer_bytes=4 << 20) as spool:
         spool.put(frame(0, (64, 64)))
     with mmspool.open(path) as recording, path.open("rb") as file:
-        assert find_journal(file.fileno()) == recording.file[f"{LEDGER}/journal"].id.get_offset()
+        journal = Journal.find(file.fileno())
+        assert journal is not None
+        assert journal.offset == recording.file[f"{LEDGER}/journal"].id.get_offset()
         assert recording.metadata["metadata"] == {"a": text}
 
 

@@ -6,7 +6,7 @@ import pytest
 from support.frames import SHAPE, noise
 
 from mmspool.persistence import block_layout
-from mmspool.persistence.hdf5_file import journal
+from mmspool.persistence.hdf5_file import journaled_file
 from mmspool.persistence.hdf5_file.nexus_schema import LEDGER
 from mmspool.persistence.shared_ring.ring import RingField
 
@@ -19,7 +19,7 @@ def looks(bench, monkeypatch):
     """Look at the file after each of HDF5's writes to it; return how many frames were counted each time."""
     seen = []
     applying = []
-    write, apply = journal.pwrite_all, journal.JournaledFile._apply
+    write, apply = journaled_file.pwrite_all, journaled_file.JournaledFile._apply
 
     def look():
         with h5py.File(bench.path, "r") as file:
@@ -42,8 +42,8 @@ def looks(bench, monkeypatch):
         finally:
             applying.clear()
 
-    monkeypatch.setattr(journal, "pwrite_all", write_and_look)
-    monkeypatch.setattr(journal.JournaledFile, "_apply", apply_looking)
+    monkeypatch.setattr(journaled_file, "pwrite_all", write_and_look)
+    monkeypatch.setattr(journaled_file.JournaledFile, "_apply", apply_looking)
     return seen
 
 

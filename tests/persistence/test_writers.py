@@ -10,13 +10,13 @@ from mmspool import Loss, StorageError
 from mmspool.persistence import block_layout, repair
 from mmspool.persistence.hdf5_file import recording_file
 from mmspool.persistence.hdf5_file.direct_file import DirectFile
-from mmspool.persistence.hdf5_file.journal import JournaledFile
+from mmspool.persistence.hdf5_file.journaled_file import JournaledFile
 from mmspool.persistence.hdf5_file.nexus_schema import LEDGER
 from mmspool.persistence.hdf5_file.recording_file import RecordingFile
 from mmspool.persistence.shared_ring.ring import RingField
 from mmspool.persistence.writer_process import raw_blocks
+from mmspool.persistence.writer_process.main import read_outcome
 from mmspool.persistence.writer_process.messages import FileClosed
-from mmspool.persistence.writer_process.outcome import read_outcome
 
 
 @pytest.fixture
