@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import struct
+import sys
 from pathlib import Path
 
 _REFUSED = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)  # what file systems say that lack something
@@ -58,24 +59,42 @@ def truncate(descriptor: int, size: int) -> None:
     os.ftruncate(descriptor, size)
 
 
-def allocate(descriptor: int, start: int, length: int) -> None:
-    """Extend a file that has ``start`` bytes by ``length``, with room on the disk where the file system can do that.
+def allocate(descriptor: int, start: int, length: int) -> bool:
+    """Extend a file that has ``start`` bytes by ``length``; tell whether the disk has room for them.
+
+    Where the file system cannot allocate, the file is only made longer: glibc's `posix_fallocate` would write to every
+    block instead, and all data would be written twice.
 
     Raises
     ------
     OSError
         There is no room; what was allocated may be there.
     """
+    allocated = False
     try:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(descriptor, start, length)
-            return
+        if sys.platform == "linux" and hasattr(os, "posix_fallocate"):
+            _fallocate(descriptor, start, length)
+            return True
         if hasattr(fcntl, "F_FULLFSYNC"):  # macOS
             fcntl.fcntl(descriptor, _F_PREALLOCATE, _FSTORE.pack(_F_ALLOCATEALL, _F_PEOFPOSMODE, 0, length, 0))
+            allocated = True
     except OSError as exc:
-        if exc.errno not in _REFUSED:
+        if exc.errno not in (*_REFUSED, errno.EPERM):  # the last one by sandboxes
             raise
     os.ftruncate(descriptor, start + length)
+    return allocated
+
+
+def _fallocate(descriptor: int, start: int, length: int) -> None:
+    """Call Linux' fallocate(2), which Python does not offer."""
+    import ctypes  # only whoever writes a file needs it
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    call = libc.fallocate64 if hasattr(libc, "fallocate64") else libc.fallocate  # with 64-bit offsets everywhere
+    while call(descriptor, 0, ctypes.c_int64(start), ctypes.c_int64(length)):
+        code = ctypes.get_errno()
+        if code != errno.EINTR:
+            raise OSError(code, os.strerror(code))
 
 
 def drop_cached(descriptor: int, start: int, length: int) -> None:

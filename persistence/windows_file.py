@@ -155,8 +155,8 @@ def truncate(descriptor: int, size: int) -> None:
     _set_information(descriptor, _END_OF_FILE_INFO, size)
 
 
-def allocate(descriptor: int, start: int, length: int) -> None:
-    """Extend a file that has ``start`` bytes by ``length``, with room on the disk where the file system can do that.
+def allocate(descriptor: int, start: int, length: int) -> bool:
+    """Extend a file that has ``start`` bytes by ``length``; tell whether the disk has room for them.
 
     Raises
     ------
@@ -174,6 +174,7 @@ def allocate(descriptor: int, start: int, length: int) -> None:
         if exc.winerror in (_NO_MEMORY, _INVALID_PARAMETER):
             raise OSError(errno.EFBIG, "this file system has no files of that size") from exc
         raise
+    return True  # files are not sparse unless they are made so
 
 
 def drop_cached(descriptor: int, start: int, length: int) -> None:

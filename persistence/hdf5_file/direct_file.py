@@ -84,7 +84,8 @@ class DirectFile:
             There is no room; the file keeps its size.
         """
         try:
-            allocate(self._fd, start, length)
+            if not allocate(self._fd, start, length):
+                self._check_room(start + length)
         except OSError as exc:
             truncate(self._fd, start)
             if exc.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -111,6 +112,12 @@ class DirectFile:
             if descriptor is not None:
                 setattr(self, name, None)
                 os.close(descriptor)
+
+    def _check_room(self, size: int) -> None:
+        """Refuse a file that will not fit on a disk where no room can be allocated ahead."""
+        stored = getattr(os.fstat(self._fd), "st_blocks", 0) * 512
+        if shutil.disk_usage(self._path.parent).free < size - stored:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _write_direct(self, data: memoryview, offset: int) -> int:
         """Write whole pages past the page cache; return how many bytes were, less than all if direct I/O is refused."""
