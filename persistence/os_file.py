@@ -18,6 +18,7 @@ if sys.platform == "win32":
         drop_cached,
         is_held,
         lock,
+        lock_binds,
         open_direct,
         open_file,
         pread,
@@ -35,6 +36,7 @@ else:
         drop_cached,
         is_held,
         lock,
+        lock_binds,
         open_direct,
         open_file,
         pread,
@@ -53,6 +55,7 @@ __all__ = [
     "drop_cached",
     "is_locked",
     "lock_for_reading",
+    "lock_for_writing",
     "lock_shared",
     "open_direct",
     "open_file",
@@ -136,18 +139,30 @@ def lock_shared(descriptor: int, *, reading: bool = False) -> None:
         time.sleep(_PROBED_S / 100)  # `is_locked` holds the file for a moment
 
 
-def lock_for_reading(descriptor: int, *, being_written: bool) -> None:
-    """Hold a shared lock, so that nobody repairs a file that is read, unless its writer holds one.
+def lock_for_writing(descriptor: int, path: Path) -> bool:
+    """Hold a shared lock of a file that nobody else writes yet; return whether there is one.
 
-    On some network drives a shared lock keeps the writer from writing; while it writes, the file needs no other lock.
+    Where it would keep other descriptors from writing, there is none, and readers must not lock the file either.
     """
+    lock_shared(descriptor)
+    if lock_binds(path):
+        unlock(descriptor)
+        return False
+    return True
+
+
+def lock_for_reading(descriptor: int, *, being_written: bool) -> None:
+    """Hold a shared lock, so that nobody repairs a file that is read, unless its writer holds one."""
     if not (being_written and is_held(descriptor)):
         lock_shared(descriptor, reading=True)
 
 
 def is_locked(path: Path) -> bool:
     """Tell whether anybody has called `lock_shared`, or reads the file through HDF5."""
-    descriptor = open_file(path, os.O_RDONLY)
+    try:
+        descriptor = open_file(path, os.O_RDWR)  # NFS locks only what is open for writing
+    except PermissionError:
+        descriptor = open_file(path, os.O_RDONLY)
     try:
         return is_held(descriptor)
     finally:

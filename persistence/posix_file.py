@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 _REFUSED = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)  # what file systems say that lack something
-_NO_LOCKS = (errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS)
+_NO_LOCKS = (errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.EPERM)
+_HELD = (errno.EAGAIN, errno.EACCES)
 
 # <sys/fcntl.h> of macOS, of which Python has no name: struct fstore is flags, position mode, offset, length, allocated.
 _F_PREALLOCATE, _F_ALLOCATEALL, _F_PEOFPOSMODE = 42, 4, 3
@@ -137,9 +138,9 @@ def lock(descriptor: int, *, reading: bool) -> bool:  # noqa: ARG001 - here all 
     """Hold a shared lock of the file until the descriptor is closed; False while another holds it for itself."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
     except OSError as exc:
+        if exc.errno in _HELD:
+            return False
         if exc.errno not in _NO_LOCKS:
             raise
     return True
@@ -151,14 +152,34 @@ def unlock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
+def lock_binds(path: Path) -> bool:
+    """Tell whether a lock that this process holds keeps its other descriptors from writing, as on SMB drives.
+
+    The file's first byte is written again as it is; whoever calls it is the only one to write.
+    """
+    descriptor = open_file(path, os.O_RDWR)
+    try:
+        first = os.pread(descriptor, 1, 0)
+        os.pwrite(descriptor, first or b"\0", 0)
+        if not first:
+            os.ftruncate(descriptor, 0)
+    except OSError as exc:
+        if exc.errno in _HELD:
+            return True
+        raise
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def is_held(descriptor: int) -> bool:
     """Tell whether another open file holds a lock; whatever this one held is released."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
     except OSError as exc:
-        if exc.errno not in _NO_LOCKS:
+        if exc.errno in _HELD:
+            return True
+        if exc.errno not in (*_NO_LOCKS, errno.EBADF):  # the last one by NFS, of a file that is open for reading only
             raise
         return False
     fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -100,8 +100,12 @@ class Recording:
             compression = text_attribute(data, "compression")
             losses = read_losses(file)
             metadata = _read_metadata(file)
-            if self._file is None or state != self.state:
+            may_lock = state != "recording" or int(file[LEDGER].attrs["locked"])  # else its writer could write no more
+            if may_lock and (self._file is None or state != self.state):
                 lock_for_reading(self._private.descriptor, being_written=state == "recording")
+        except BlockingIOError as exc:
+            file.close()
+            raise RecordingError(f"{self.path} is locked by another program, which may be changing it") from exc
         except DAMAGE as exc:
             file.close()
             raise RecordingError(f"{self.path} is an HDF5 file, but not a recording of mmspool ({exc})") from exc

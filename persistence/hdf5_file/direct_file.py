@@ -11,7 +11,7 @@ from ..block_layout import PAGE
 from ..os_file import (
     allocate,
     drop_cached,
-    lock_shared,
+    lock_for_writing,
     open_direct,
     open_file,
     pwrite_all,
@@ -40,11 +40,13 @@ class DirectFile:
     ----------
     direct
         Whether blocks go past the page cache.
+    locked
+        Whether a lock shows others that the file is in use; on some network drives none can be held.
     """
 
     def __init__(self, path: Path, *, direct: bool = True) -> None:
         self._fd = open_file(path, os.O_RDWR)
-        lock_shared(self._fd)  # for as long as this process writes, whatever becomes of the producer
+        self.locked = lock_for_writing(self._fd, path)  # while this process writes, whatever becomes of the producer
         self._direct_fd = open_direct(path) if direct else None
         self.direct = self._direct_fd is not None
         self._dropped = 0

@@ -1,11 +1,14 @@
 """The place a recording is written to: checked, reserved and locked before anything is recorded."""
 
 import errno
+import logging
 import os
 from pathlib import Path
 
 from ...errors import StorageError
-from ..os_file import is_locked, lock_shared, open_file, remove_file, unlock
+from ..os_file import is_locked, lock_for_writing, open_file, remove_file, unlock
+
+_log = logging.getLogger("mmspool")
 
 
 class OutputPath:
@@ -89,7 +92,12 @@ class OutputPath:
             self._lock = open_file(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         except OSError as exc:
             raise StorageError(exc.errno, f"the file cannot be made ({exc.strerror})", str(self.path)) from exc
-        lock_shared(self._lock)
+        if not lock_for_writing(self._lock, self.path):
+            _log.warning(
+                "%s: locks on this file system keep the writer from writing, so the file is not locked: do not repair, "
+                "replace or change it while it is recorded",
+                self.path,
+            )
 
 
 def check_output_path(path: str | os.PathLike[str], *, overwrite: bool) -> None:

@@ -20,7 +20,7 @@ from ...errors import StorageError
 from ..block_layout import MAX_COMMIT_CHUNKS, PAGE, BlockLayout, round_up
 from ..detector_info import DetectorInfo
 from ..losses import MAX_LOSSES
-from ..os_file import lock_shared, open_file, pwrite_all, sync_folder
+from ..os_file import lock_for_writing, open_file, pwrite_all, sync_folder
 from .btree import chunk_offsets
 from .codec import Codec, load_filters
 from .direct_file import DirectFile
@@ -122,6 +122,7 @@ class RecordingFile:
         with _opened(path, "w") as (descriptor, journaled, file):
             blocks.reserve(0, _SLACK)  # a disk without room even for the structure is reported as such
             create(file, path, layout, info, metadata_json, start, checksums=checksums, codec=codec)
+            file[LEDGER].attrs["locked"] = int(blocks.locked)
             file.flush()
             journaled.commit_first()
             recording_file = cls(layout, blocks, descriptor, journaled, file)
@@ -152,7 +153,7 @@ class RecordingFile:
         The change that the file was in is finished, and ``writer_restarts`` entered into it. None if it was not closed.
         """
         with _journaled(path) as (descriptor, journaled):
-            lock_shared(descriptor)
+            lock_for_writing(descriptor, path)
             with h5py.File(journaled, "r", driver="fileobj") as file:
                 state = read_small(file, f"{LEDGER}/state").decode()
                 if state == "recording":
