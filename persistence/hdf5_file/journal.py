@@ -134,13 +134,14 @@ class Journal:
                 before = write.before[number * _DIGEST_BYTES : (number + 1) * _DIGEST_BYTES]
                 after = write.content[start - write.offset : stop - write.offset]
                 allowed.setdefault((start, stop), []).append((before, after))
-        parts = sorted(allowed)
-        for number, (start, stop) in enumerate(parts):
+        for start, stop in allowed:
             found = pread(self._descriptor, stop - start, start).ljust(stop - start, b"\0")
             if any(found == after or before in (b"", _digest(found)) for before, after in allowed[start, stop]):
                 continue
-            neighbours = parts[max(0, number - 1) : number] + parts[number + 1 : number + 2]
-            if not any(other_start < stop and start < other_stop for other_start, other_stop in neighbours):
+            if not any(
+                (other_start, other_stop) != (start, stop) and other_start < stop and start < other_stop
+                for other_start, other_stop in allowed
+            ):
                 return Fit.CHANGED_SINCE  # else another write of other length has it in part, and nothing can be said
         return Fit.FITS
 

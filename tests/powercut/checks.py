@@ -29,8 +29,8 @@ class Found:
 class Watermark:
     """Frames that were certainly on the device, from the log alone: those counted when a sync began that has ended.
 
-    Without checksums only those that the file itself calls durable. None until the first sync: no frame could be put
-    before.
+    Without checksums only those that the file itself calls durable. None until the file was durable as an HDF5 file,
+    which its superblock makes it: no frame could be put before.
     """
 
     def __init__(self, path: Path, *, checksums: bool) -> None:
@@ -39,14 +39,19 @@ class Watermark:
             self._counter: int = file[f"{LEDGER}/{counter}"].id.get_offset()
         self._counted = 0
         self._at_sync: dict[int, int] = {}
+        self._is_hdf5 = False
         self.frames: int | None = None
 
     def apply(self, op: Op, ends: bool) -> None:
         """Take note that an operation begins or ends."""
         if op.kind == "sync" and not ends:
-            self._at_sync[id(op)] = self._counted
+            if self._is_hdf5:
+                self._at_sync[id(op)] = self._counted
         elif op.kind == "sync":
-            self.frames = max(self.frames or 0, self._at_sync.pop(id(op)))
+            if id(op) in self._at_sync:
+                self.frames = max(self.frames or 0, self._at_sync.pop(id(op)))
+        elif ends and op.kind == "write" and op.offset == 0 and op.data.startswith(b"\x89HDF"):
+            self._is_hdf5 = True
         elif ends and op.kind == "write" and op.offset == self._counter and len(op.data) == 8:
             self._counted = int.from_bytes(op.data, "little")
 
