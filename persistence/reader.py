@@ -17,7 +17,7 @@ from ..errors import RecordingError
 from .frame_indexing import select
 from .frame_table import COLUMN_NAMES, FrameTable
 from .hdf5_file import codec
-from .hdf5_file.nexus_schema import COLUMN_PATHS, DATA, DETECTOR, END_TIME, LEDGER
+from .hdf5_file.nexus_schema import COLUMN_PATHS, DATA, DETECTOR, END_TIME, LEDGER, METADATA
 from .hdf5_file.private_file import PrivateFile
 from .hdf5_file.validate import DAMAGE, check_is_file, read_losses, read_small, text_attribute, validate_structure
 from .losses import STAGES, Loss
@@ -166,7 +166,8 @@ class Recording:
     ) -> FrameTable:
         """Return the per-frame columns, which behave as a structured array of length T.
 
-        ``index`` in the file; ``sequence_number``, which counts lost frames too; ``start_time`` in seconds since the
+        ``index`` in the file; ``sequence_number``, which counts lost frames too; ``time`` in seconds since the first
+        frame, by the camera's clock where it gives time stamps; ``start_time``, the arrival in seconds since the
         recording's start; ``image_number`` of the core, ``camera_frame_number``, ``camera_timestamp`` and
         ``host_timestamp`` in ns, -1 where unknown. A column is read when it is first used, and kept.
 
@@ -319,7 +320,7 @@ def _what_it_is(file: PrivateFile) -> str:
 
 
 def _read_metadata(file: h5py.File) -> dict[str, Any]:
-    texts = ("/entry/start_time", END_TIME, "/entry/metadata", f"{DETECTOR}/camera/info")
+    texts = ("/entry/start_time", END_TIME, METADATA, f"{DETECTOR}/camera/info")
     start, end, given, detector = (read_small(file, where) for where in texts)
     metadata = {
         "start_time": start.decode(),

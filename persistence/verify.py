@@ -101,7 +101,7 @@ def verify(
             _check_counts(recording, found)
             frames = recording.frame_table()
             _check_counters(recording, frames, found)
-            _check_times(frames["start_time"], found)
+            _check_times(frames["time"], found)
             checked = _check_pixels(
                 recording, frames["checksum"], found, progress or (lambda _done, _all: None), map_in_order
             )
@@ -158,7 +158,7 @@ def _check_times(times: npt.NDArray[np.float64], found: _Findings) -> None:
     if len(times) < 3:
         return
     steps = np.diff(times)
-    _note_places(found.notes, steps < 0, "start_time goes back", first=1)
+    _note_places(found.notes, steps < 0, "time goes back", first=1)
     median = float(np.median(steps))
     _note_places(found.notes, steps > _OUTLIER * median, f"a pause of over {_OUTLIER * median:.3g} s", first=1)
 

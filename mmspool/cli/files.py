@@ -125,7 +125,7 @@ def _verdict(report: VerifyReport) -> str:
 def _facts(recording: Recording) -> dict[str, Any]:
     """Return what `info` prints; JSON can hold it."""
     meta, shape = recording.metadata, recording.shape
-    times = recording.frame_table()["start_time"]
+    times = recording.frame_table()["time"]
     span = float(times[-1] - times[0]) if len(times) > 1 else math.nan
     return {
         "file": str(recording.path.absolute()),

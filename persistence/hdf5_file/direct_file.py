@@ -46,9 +46,9 @@ class DirectFile:
 
     def __init__(self, path: Path, *, direct: bool = True) -> None:
         self._fd = open_file(path, os.O_RDWR)
-        self.locked = lock_for_writing(self._fd, path)  # while this process writes, whatever becomes of the producer
         self._direct_fd = open_direct(path) if direct else None
         self.direct = self._direct_fd is not None
+        self.locked = lock_for_writing(self._fd, path)  # while this process writes, whatever becomes of the producer
         self._dropped = 0
         self._dropping = threading.Lock()
         self._path = path

@@ -6,10 +6,12 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ..block_layout import COLUMNS
 from .direct_file import DirectFile
-from .nexus_schema import COLUMN_CHUNK, COLUMN_FILLS, COLUMN_PATHS
+from .nexus_schema import COLUMN_CHUNK, COLUMN_FILLS, COLUMN_PATHS, TIME_LABELS
 
 _VALUE_BYTES = 8
+_CAMERA, _HOST = COLUMNS.index("camera_timestamp"), COLUMNS.index("host_timestamp")
 
 
 def column_bytes(frames: int) -> int:
@@ -32,6 +34,8 @@ class Columns:
         self._file = file
         self._blocks = blocks
         self._offsets: dict[str, list[int]] = {name: [] for name in COLUMN_PATHS}
+        self._first_frame: tuple[int, int] | None = None  # its time stamps by the camera and by the host
+        self._is_labelled = False
 
     def resize(self, frames: int) -> None:
         """Make them as long as so many frames."""
@@ -46,6 +50,43 @@ class Columns:
                 offsets.append(column.get_chunk_info_by_coord((chunk * COLUMN_CHUNK,)).byte_offset)
                 if new:
                     self._blocks.write(COLUMN_FILLS[name].tobytes() * COLUMN_CHUNK, offsets[-1])
+
+    def resume(self) -> None:
+        """Find the first frame's time stamps in a file that another process wrote."""
+        camera, host = (int(self._file[COLUMN_PATHS[name]][0]) for name in ("camera_timestamp", "host_timestamp"))
+        self._first_frame = camera, host
+
+    def write_frames(self, first: int, records: np.ndarray[Any, Any], start_ns: int) -> None:
+        """Write all columns but the checksums, from frame ``first`` on.
+
+        Parameters
+        ----------
+        first
+            A frame.
+        records
+            ``(frames, columns)`` int64, as `block_layout.COLUMNS` names them.
+        start_ns
+            When the recording started, by the host's clock.
+        """
+        for column, name in enumerate(COLUMNS):
+            self.write(name, first, records[:, column])
+        camera, host = records[:, _CAMERA], records[:, _HOST]
+        self.write("start_time", first, (host - start_ns) / 1e9)
+        if first == 0:
+            self._first_frame = int(camera[0]), int(host[0])
+        if self._first_frame is not None:
+            camera_origin, host_origin = self._first_frame
+            times = host - host_origin
+            if camera_origin >= 0:  # a frame without a time stamp has the time of its arrival
+                times = np.where(camera >= 0, camera - camera_origin, times)
+            self.write("time", first, times / 1e9)
+
+    def label_time(self) -> None:
+        """Name the time axis after the clock that its times come from, once that is known."""
+        if self._first_frame is not None and not self._is_labelled:
+            source = "camera" if self._first_frame[0] >= 0 else "arrival"
+            self._file[COLUMN_PATHS["time"]].attrs["long_name"] = TIME_LABELS[source]
+            self._is_labelled = True
 
     def write(self, name: str, first: int, values: np.ndarray[Any, Any]) -> None:
         """Write the 8-byte ``values`` of a column, from frame ``first`` on."""

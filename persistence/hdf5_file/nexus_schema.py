@@ -22,6 +22,7 @@ DETECTOR = "/entry/instrument/detector"
 LEDGER = f"{DETECTOR}/ledger"
 DATA = f"{DETECTOR}/data"
 END_TIME = "/entry/end_time"
+METADATA = "/entry/metadata/json"
 
 GROUPS = (
     "/entry",
@@ -37,6 +38,7 @@ PLOT = ("/data", *(f"/entry/data/{name}" for name in ("data", "time", "y", "x"))
 
 COLUMN_PATHS = {
     "sequence_number": f"{DETECTOR}/sequence_number",
+    "time": "/entry/data/time",
     "start_time": f"{DETECTOR}/start_time",
     "image_number": f"{DETECTOR}/frames/image_number",
     "camera_frame_number": f"{DETECTOR}/frames/camera_frame_number",
@@ -47,7 +49,11 @@ COLUMN_PATHS = {
 """Where each per-frame column lies."""
 
 COLUMN_FILLS = {name: np.array(-1, "<i8") for name in COLUMN_PATHS}
-COLUMN_FILLS |= {"start_time": np.array(math.nan, "<f8"), "checksum": np.array(0, "<u8")}
+COLUMN_FILLS |= {
+    "time": np.array(math.nan, "<f8"),
+    "start_time": np.array(math.nan, "<f8"),
+    "checksum": np.array(0, "<u8"),
+}
 """What a column holds where no frame is; its dtype is the column's."""
 
 COUNTERS = (
@@ -62,6 +68,13 @@ COUNTERS = (
 LOSS_COLUMNS = ("loss_before_frame", "loss_count", "loss_stage")
 COLUMN_CHUNK = 8192
 """Values in a chunk of a column."""
+
+TIME_LABEL = "time (s)"
+TIME_LABELS = {"camera": "camera time (s)", "arrival": "arrival time (s)"}
+"""What the time axis is called once a frame shows where its times come from, and before."""
+
+# What NeXus' NXdetector allows; a camera's own word for its mode is in ``camera/info``.
+_ACQUISITION_MODES = ("gated", "triggered", "summed", "event", "histogrammed", "decimated", "pulse counting")
 
 _SPARE = "spare"
 _SPARE_CHUNKS = 640
@@ -113,28 +126,33 @@ def create(
 
     detector = _group(_group(entry, "instrument", "NXinstrument"), "detector", "NXdetector")
     _group(detector, "frames", "NXcollection")
+    plot = _group(entry, "data", "NXdata", signal="data", axes=["time", "y", "x"])
+    plot.attrs.update(time_indices=0, y_indices=1, x_indices=2)
     for name, where in COLUMN_PATHS.items():
         _column(file, where, COLUMN_FILLS[name])
     file[COLUMN_PATHS["checksum"]].attrs["algorithm"] = np.bytes_(ALGORITHM if checksums else NO_CHECKSUMS)
     file[COLUMN_PATHS["start_time"]].attrs.update(units="s", start=start.isoformat())
+    file[COLUMN_PATHS["time"]].attrs.update(units="s", long_name=TIME_LABEL)
     for name in ("camera_timestamp", "host_timestamp"):
         file[COLUMN_PATHS[name]].attrs["units"] = "ns"
     data = _images(detector, "data", 0, (g.frames_per_block, *g.shape), g.dtype, codec)
     data.attrs["compression"] = np.bytes_(f"{codec.name}: {codec.note}" if codec else "none")
     step_y, step_x = info.sample_pixel_um or (1.0, 1.0)
     data.attrs.update(interpretation="image", units="counts", long_name="camera frames", target=DATA)
-    data.attrs["element_size_um"] = np.array([1, step_y, step_x], np.float32)
+    if info.sample_pixel_um:  # else Fiji would take what is not known for micrometres
+        data.attrs["element_size_um"] = np.array([1, step_y, step_x], np.float32)
     data.attrs["axistags"] = json.dumps({"axes": [_axis("t", 8), _axis("y", 2), _axis("x", 2)]})
     _ledger(detector, g)  # with the journal, which is searched near the file's start: before text of any length
     _describe(detector, g, info)
-    _text(entry, "metadata", metadata_json).attrs["content"] = "JSON"
+    _text(_group(entry, "metadata", "NXcollection"), "json", metadata_json)
 
-    plot = _group(entry, "data", "NXdata", signal="data", axes=["time", "y", "x"])
-    plot.attrs.update(time_indices=0, y_indices=1, x_indices=2)
-    plot["data"], plot["time"] = data, detector["start_time"]
+    plot["data"] = data
     units = "um" if info.sample_pixel_um else "pixel"
     for name, size, step in (("y", height, step_y), ("x", width, step_x)):
         plot.create_dataset(name, data=np.arange(size) * step).attrs.update(units=units, long_name=f"{name} ({units})")
+    for axis, name in enumerate(("time", "y", "x")):
+        plot[name].make_scale(name)  # by which netCDF and xarray find the axes
+        data.dims[axis].attach_scale(plot[name])
     file["data"] = h5py.SoftLink(DATA)
     del file[_SPARE]
 
@@ -202,7 +220,7 @@ def _describe(detector: h5py.Group, g: BlockLayout, info: DetectorInfo) -> None:
         detector["saturation_value"] = 2**info.bit_depth - 1
     for name, text in (
         ("gain_setting", info.gain),
-        ("acquisition_mode", info.acquisition_mode),
+        ("acquisition_mode", info.acquisition_mode if info.acquisition_mode in _ACQUISITION_MODES else ""),
         ("description", info.description),
         ("serial_number", info.serial_number),
         ("type", "sCMOS"),

@@ -142,6 +142,8 @@ class RecordingFile:
         with _opened(path, "r+") as (descriptor, journaled, file):
             recording_file = cls(layout, blocks, descriptor, journaled, file)
             recording_file.columns.look_up(recording_file.capacity, new=False)
+            if recording_file.counted:
+                recording_file.columns.resume()
             if not recording_file._packed:
                 recording_file._look_up_blocks(recording_file.counted, recording_file.capacity)
         return recording_file
@@ -208,6 +210,7 @@ class RecordingFile:
                     raise
                 target = self.capacity + g.growth_frames
                 continue
+            self.columns.label_time()
             self.columns.resize(capacity)
             self._file[DATA].resize(capacity, axis=0)
             self._file.flush()
@@ -279,6 +282,7 @@ class RecordingFile:
         All of that is one commit: after a crash the file is as before, or ended.
         """
         self._blocks.sync()  # the frames, before anything says that they are all there are
+        self.columns.label_time()
         self.columns.resize(frames)  # before the data: then the freed space lies at the file's end
         for name in LOSS_COLUMNS:
             self._file[f"{LEDGER}/{name}"].resize((losses,))

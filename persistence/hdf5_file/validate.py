@@ -21,13 +21,14 @@ from .nexus_schema import (
     GROUPS,
     LEDGER,
     LOSS_COLUMNS,
+    METADATA,
     PLOT,
 )
 
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError)
 """What h5py and NumPy raise on a damaged file."""
 
-_TEXTS = (f"{LEDGER}/state", f"{LEDGER}/end_reason", END_TIME, "/entry/start_time", "/entry/metadata")
+_TEXTS = (f"{LEDGER}/state", f"{LEDGER}/end_reason", END_TIME, "/entry/start_time", METADATA)
 _INFO = f"{DETECTOR}/camera/info"
 _COLUMN_BYTES = 8 * len(COLUMN_PATHS)  # what a frame takes at least, however well its pixels can be compressed
 

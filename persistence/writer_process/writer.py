@@ -7,7 +7,6 @@ from datetime import datetime
 import numpy as np
 
 from ...errors import StorageError
-from ..block_layout import COLUMNS
 from ..detector_info import DetectorInfo, to_json
 from ..hdf5_file import codec
 from ..hdf5_file.codec import Codec
@@ -174,10 +173,7 @@ class FrameWriter:
     def _write_columns(self, run: Run) -> None:
         count, slot = run.done - run.first, run.first % self._layout.frames
         records = self._ring.records[slot : slot + count]
-        for column, name in enumerate(COLUMNS):
-            self._recording_file.columns.write(name, run.first, records[:, column])
-        host = records[:, COLUMNS.index("host_timestamp")]
-        self._recording_file.columns.write("start_time", run.first, (host - self._start_ns) / 1e9)
+        self._recording_file.columns.write_frames(run.first, records, self._start_ns)
         if run.checksums:
             self._recording_file.columns.write("checksum", run.first, np.concatenate(run.checksums))
 

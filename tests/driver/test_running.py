@@ -260,7 +260,7 @@ class TestFile:
         result = record(mock(), frames=3)
         with h5py.File(result.path) as file:
             assert file["data"].shape == (3, 64, 96)
-            assert json.loads(file["entry/metadata"][()]) == {}
+            assert json.loads(file["entry/metadata/json"][()]) == {}
 
     @pytest.mark.usefixtures("processes")
     def test_recordings_one_after_another(self, mock, tmp_path, read):

@@ -138,7 +138,7 @@ def object_(path: Path, where: Map, chance: random.Random) -> str:
         DATA,
         "/data",
         LEDGER,
-        "/entry/metadata",
+        "/entry/metadata/json",
         "/entry/start_time",
         f"{DETECTOR}/camera/info",
         "/entry",

@@ -218,8 +218,8 @@ class TestFacts:
         """The columns are one structured array, one row a frame."""
         table = recording.frame_table()
         assert table.shape == (23,)
-        assert table.dtype.names[:7] == (
-            *("index", "sequence_number", "start_time"),
+        assert table.dtype.names[:8] == (
+            *("index", "sequence_number", "time", "start_time"),
             *("image_number", "camera_frame_number", "camera_timestamp", "host_timestamp"),
         )
         assert table["index"].tolist() == list(range(23))

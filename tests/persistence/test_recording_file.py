@@ -53,6 +53,7 @@ def test_nexus_classes(file):
     assert classes == {
         "/": "NXroot",
         "entry": "NXentry",
+        "entry/metadata": "NXcollection",
         "entry/data": "NXdata",
         "entry/instrument": "NXinstrument",
         DETECTOR: "NXdetector",
@@ -68,14 +69,12 @@ def test_nexus_classes(file):
 
 
 def test_links(file):
-    """The root has a soft link to the images, the plot hard links to images and times."""
+    """The root has a soft link to the images, the plot a hard link to the images."""
     link = file.get("data", getlink=True)
     assert isinstance(link, h5py.SoftLink)
     assert link.path == f"/{DETECTOR}/data"
     assert isinstance(file.get("entry/data/data", getlink=True), h5py.HardLink)
-    assert isinstance(file.get("entry/data/time", getlink=True), h5py.HardLink)
     assert file["data"] == file["entry/data/data"] == file[f"{DETECTOR}/data"]
-    assert file["entry/data/time"] == file[f"{DETECTOR}/start_time"]
     assert file["data"].attrs["target"] == f"/{DETECTOR}/data"
 
 
@@ -104,9 +103,9 @@ def test_image_attributes(file):
 
 def test_columns_are_as_long_as_the_data(file):
     """Silx shows nothing if one of the columns is longer or shorter than the data."""
-    columns = [f"{DETECTOR}/{name}" for name in ("sequence_number", "start_time")]
+    columns = ["entry/data/time", *(f"{DETECTOR}/{name}" for name in ("sequence_number", "start_time"))]
     columns += [f"{DETECTOR}/frames/{name}" for name in file[f"{DETECTOR}/frames"]]
-    assert len(columns) == 7
+    assert len(columns) == 8
     assert {name: file[name].shape for name in columns} == dict.fromkeys(columns, (COUNT,))
     assert file[f"{DETECTOR}/start_time"].attrs["units"] == "s"
     assert file[f"{DETECTOR}/frames/host_timestamp"].attrs["units"] == "ns"
@@ -129,6 +128,50 @@ def test_axes_without_a_known_pixel_size(make_spool, frames):
         assert opened["entry/data/x"].attrs["units"] == "pixel"
         np.testing.assert_array_equal(opened["entry/data/x"][:], np.arange(frames.shape[1]))
         assert f"{DETECTOR}/x_pixel_size" not in opened
+        assert "element_size_um" not in opened["data"].attrs
+
+
+def test_dimension_scales(file):
+    """NetCDF, xarray and h5py find the axes by HDF5's dimension scales."""
+    data = file["data"]
+    for axis, name in enumerate(("time", "y", "x")):
+        assert [scale.name for scale in data.dims[axis].values()] == [f"/entry/data/{name}"]
+        assert file[f"entry/data/{name}"].is_scale
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+@pytest.mark.parametrize(
+    ("stamps", "label", "times"),
+    [
+        ([5_000, 15_000, 26_000, 36_000], "camera time (s)", [0, 10e-6, 21e-6, 31e-6]),
+        ([5_000, -1, 26_000, 36_000], "camera time (s)", [0, 7e-6, 21e-6, 31e-6]),
+        ([-1, -1, -1, -1], "arrival time (s)", [0, 7e-6, 14e-6, 21e-6]),
+        ([-1, 3_000, 4_000, 5_000], "arrival time (s)", [0, 7e-6, 14e-6, 21e-6]),
+    ],
+)
+def test_time_axis(make_spool, frames, wait_until, writer_of, stamps, label, times, resumed):
+    """The axis is the camera's time where there is one, starts at 0, and is named after the clock it comes from."""
+    with make_spool() as spool:
+        for index, stamp in enumerate(stamps):
+            spool.put(frames(index), {"camera_timestamp": stamp, "host_timestamp": 1_000_000 + 7_000 * index})
+            if resumed and index == 1:
+                wait_until(lambda: spool.stats.frames_written == 2)
+                writer_of(spool).kill()
+                wait_until(lambda: spool.stats.writer_restarts == 1)
+    with h5py.File(spool.path) as opened:
+        time = opened["entry/data/time"]
+        assert (time.attrs["long_name"], time.attrs["units"]) == (label, "s")
+        np.testing.assert_allclose(time[:], times, atol=1e-12)
+
+
+def test_an_unusual_acquisition_mode(make_spool, frames):
+    """A camera's own word for its mode is in the JSON only: NeXus has a list of what it allows."""
+    for mode in ("Internal", "triggered"):
+        with make_spool(f"{mode}.h5", info=DetectorInfo(acquisition_mode=mode)) as spool:
+            spool.put(frames(0))
+        with h5py.File(spool.path) as opened:
+            assert ("acquisition_mode" in opened[DETECTOR]) == (mode == "triggered")
+            assert json.loads(opened[f"{DETECTOR}/camera/info"][()])["acquisition_mode"] == mode
 
 
 def test_detector(file):
