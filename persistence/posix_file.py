@@ -164,9 +164,7 @@ def lock_binds(path: Path) -> bool:
         if not first:
             os.ftruncate(descriptor, 0)
     except OSError as exc:
-        if exc.errno in _HELD:
-            return True
-        raise
+        return exc.errno in _HELD  # another one will come again, to whoever can report it
     finally:
         os.close(descriptor)
     return False

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..block_layout import COLUMNS
 from .direct_file import DirectFile
-from .nexus_schema import COLUMN_CHUNK, COLUMN_FILLS, COLUMN_PATHS, TIME_LABELS
+from .nexus_schema import COLUMN_CHUNK, COLUMN_FILLS, COLUMN_PATHS, TIME_LABEL, TIME_LABELS
 
 _VALUE_BYTES = 8
 _CAMERA, _HOST = COLUMNS.index("camera_timestamp"), COLUMNS.index("host_timestamp")
@@ -82,10 +82,14 @@ class Columns:
             self.write("time", first, times / 1e9)
 
     def label_time(self) -> None:
-        """Name the time axis after the clock that its times come from, once that is known."""
+        """Name the time axis after the clock that its times come from, once that is known.
+
+        The attribute is written over, not made anew: that changes a single piece of the structure, and so leaves no
+        moment at which the file cannot be read.
+        """
         if self._first_frame is not None and not self._is_labelled:
-            source = "camera" if self._first_frame[0] >= 0 else "arrival"
-            self._file[COLUMN_PATHS["time"]].attrs["long_name"] = TIME_LABELS[source]
+            label = TIME_LABELS["camera" if self._first_frame[0] >= 0 else "arrival"]
+            h5py.h5a.open(self._file[COLUMN_PATHS["time"]].id, b"long_name").write(np.array(label, TIME_LABEL.dtype))
             self._is_labelled = True
 
     def write(self, name: str, first: int, values: np.ndarray[Any, Any]) -> None:

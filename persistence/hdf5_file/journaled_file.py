@@ -32,9 +32,6 @@ class JournaledFile(io.RawIOBase):
     ----------
     least_size
         The file's size is at least this, bytes, though HDF5 may not use all of it yet.
-    in_place
-        Whether HDF5 now writes values that were, or will be, written in place as well: what is there before a commit
-        says nothing of who changed it.
     changed_since
         Whether `recover` found changes in the journal that it did not use, because another program has changed the file
         since they were made.
@@ -50,7 +47,6 @@ class JournaledFile(io.RawIOBase):
         self._captured_buffer = 0
         self._captured_offsets: list[int] = []
         self.least_size = 0
-        self.in_place = False
         self.changed_since = False
 
     @property
@@ -194,8 +190,6 @@ class JournaledFile(io.RawIOBase):
             pwrite_all(self._descriptor, bytes(data), self._position)
         else:
             self._writes.append((self._position, bytes(data)))
-            if self.in_place:
-                self._in_place.add(self._position)
         self._position += len(data)
         self._size = max(self._size, self._position)
         return len(data)

@@ -69,9 +69,9 @@ LOSS_COLUMNS = ("loss_before_frame", "loss_count", "loss_stage")
 COLUMN_CHUNK = 8192
 """Values in a chunk of a column."""
 
-TIME_LABEL = "time (s)"
+TIME_LABEL = np.array("time (s)", "S20")
 TIME_LABELS = {"camera": "camera time (s)", "arrival": "arrival time (s)"}
-"""What the time axis is called once a frame shows where its times come from, and before."""
+"""What the time axis is called before a frame shows where its times come from, and after."""
 
 # What NeXus' NXdetector allows; a camera's own word for its mode is in ``camera/info``.
 _ACQUISITION_MODES = ("gated", "triggered", "summed", "event", "histogrammed", "decimated", "pulse counting")

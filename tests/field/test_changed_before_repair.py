@@ -6,7 +6,7 @@ import shutil
 import h5py
 import numpy as np
 import pytest
-from writer_bench import Bench, noise
+from support.in_process_writer import InProcessWriter, noise
 
 import mmspool
 from mmspool import RecordingError, repair, verify
@@ -25,7 +25,7 @@ def crash(tmp_path, monkeypatch):
     """Return a function that records, and is killed before a number of writes of the last change of the structure."""
 
     def record(writes=None, compression=None):
-        bench = Bench(tmp_path / "run.h5", compression)
+        bench = InProcessWriter(tmp_path / "run.h5", compression)
         write, left = journaled_file.pwrite_all, [10**9]
 
         def count_down(descriptor, data, offset):
@@ -39,8 +39,7 @@ def crash(tmp_path, monkeypatch):
             writer = bench.writer()
             for _ in range(7):
                 writer.write_to(bench.put(FRAMES // 7))
-            if compression:
-                writer._commit()
+            writer._publish()
             if writes is not None:
                 left[0] = writes
                 with contextlib.suppress(KilledError):
@@ -48,7 +47,6 @@ def crash(tmp_path, monkeypatch):
             writer.close()
         finally:
             bench.ring.close()
-            bench.ring.unlink()
             monkeypatch.setattr(journaled_file, "pwrite_all", write)
         return bench.path
 
@@ -211,14 +209,14 @@ def test_cut_short(crash, tmp_path, share):
 
 
 def test_verify_finds_what_viewers_cannot_open(crash, tmp_path):
-    """A group that is damaged is damage, though no frame is."""
+    """An axis that cannot be opened is damage, though every frame is right."""
     path = crash()
     repair(path)
     with h5py.File(path, "r") as file:
-        place = h5py.h5o.get_info(file["/entry/data"].id).addr
+        place = h5py.h5o.get_info(file["/entry/data/y"].id).addr
     with path.open("r+b") as file:
         file.seek(place)
         file.write(b"\xff" * 16)
     report = verify(path)
     assert not report.intact
-    assert any("/entry/data cannot be read" in line for line in report.damage)
+    assert any("/entry/data/y cannot be read" in line for line in report.damage)

@@ -70,7 +70,7 @@ def mounted(tmp_path):
                 device = call("losetup", "-f", "--show", image)
                 unmounting.callback(call, "losetup", "-d", device)
                 call(*([BY_FUSE[kind]] if kind in BY_FUSE else ["mount", "-t", kind]), device, place)
-            unmounting.callback(call, "umount", place)
+            unmounting.callback(call, "umount", "-l", place)  # a process that ends may still have a file there
             return place
 
         yield mount

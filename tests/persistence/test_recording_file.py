@@ -160,7 +160,7 @@ def test_time_axis(make_spool, frames, wait_until, writer_of, stamps, label, tim
                 wait_until(lambda: spool.stats.writer_restarts == 1)
     with h5py.File(spool.path) as opened:
         time = opened["entry/data/time"]
-        assert (time.attrs["long_name"], time.attrs["units"]) == (label, "s")
+        assert (time.attrs["long_name"].decode(), time.attrs["units"]) == (label, "s")
         np.testing.assert_allclose(time[:], times, atol=1e-12)
 
 
