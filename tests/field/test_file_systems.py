@@ -15,6 +15,8 @@ from mmspool import Spool, StorageError, verify
 from mmspool.persistence import posix_file
 from mmspool.persistence.hdf5_file.direct_file import DirectFile
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 SHAPE = (512, 1024)
 FRAMES = 40
 IMAGE_BYTES = 700 << 20

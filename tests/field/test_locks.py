@@ -53,6 +53,8 @@ import numpy as np
 import mmspool
 from mmspool import Spool
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 with Spool(sys.argv[1], shape=(64, 64), dtype="u2", buffer_bytes=8 << 20, sync_interval_s=0.05) as spool:
     for index in range(300):
         spool.put(np.full((64, 64), index, "u2"))

@@ -11,6 +11,8 @@ import mmspool
 from mmspool import Spool
 from mmspool.persistence import verify
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 SHAPE = (48, 64)
 
 

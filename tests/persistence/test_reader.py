@@ -178,7 +178,7 @@ class TestArray:
             with pickle.loads(pickle.dumps(opened)) as copied:
                 np.testing.assert_array_equal(copied[3], stack[3])
 
-    def test_forked_readers_share_a_recording(self, recording, stack):
+    def test_forked_readers_share_a_recording(self, processes, recording, stack):
         """Processes that were forked with an open recording read it at the same time, each what it asked for."""
         with multiprocessing.get_context("fork").Pool(2) as pool:
             read = pool.map(recording.__getitem__, list(range(SHAPE[0])) * 20, chunksize=3)
