@@ -2,7 +2,7 @@
 
 import useq
 from pymmcore_plus import CMMCorePlus
-from PySide6 import QtCore, QtGui, QtWidgets
+from PyQt6 import QtCore, QtGui, QtWidgets
 
 from mmspool import spool_mda
 
@@ -16,7 +16,7 @@ def paint() -> None:
     """Show the newest frame, ten times a second and in the window's thread, whatever the camera's rate."""
     if spooling.view and (frame := spooling.view.newest()) is not None:
         pixels, size = (frame >> 8).astype("u1"), frame.shape[::-1]
-        image = QtGui.QImage(pixels.data, *size, size[0], QtGui.QImage.Format.Format_Grayscale8)
+        image = QtGui.QImage(pixels.tobytes(), *size, size[0], QtGui.QImage.Format.Format_Grayscale8)
         label.setPixmap(QtGui.QPixmap.fromImage(image))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import mmspool
 
-pytest.importorskip("PySide6", reason="the environment look has it")
+pytest.importorskip("PyQt6", reason="the environment look has it")
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "existing_scripts" / "qt_live_view.py"
 LIMIT_S = 60.0
