@@ -117,6 +117,20 @@ def boot() -> str:
         return f"{platform.node()} {psutil.boot_time():.0f}"
 
 
+def occupy_standard_descriptors() -> None:
+    """Open the null device at those of the descriptors 0 to 2 that are closed.
+
+    A recording's file, ring or pipe would come to lie there, where libraries print and other processes have streams.
+    """
+    if os.name == "nt":  # standard handles have no numbers that others could take
+        return
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free
+
+
 def lock_shared(descriptor: int, *, reading: bool = False) -> None:
     """Mark the file as in use: others may read it, none may change it, as far as the file system has locks.
 

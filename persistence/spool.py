@@ -23,6 +23,7 @@ from .frame_checks import as_frame, check_same, metadata_values
 from .hdf5_file.output_path import OutputPath
 from .losses import STAGES
 from .options import SpoolKeywords, SpoolOptions
+from .os_file import occupy_standard_descriptors
 from .results import SpoolResult, SpoolStats, final_state
 from .shared_ring.ring import RingField
 from .writer_process.client import WriterClient
@@ -81,6 +82,7 @@ class Spool:
         self._error: WriterError | None = None
         self._result: SpoolResult | None = None
         self._stats: SpoolStats | None = None
+        occupy_standard_descriptors()
         self._target = OutputPath(self.path, overwrite=self._options.overwrite)
         try:
             self._client = WriterClient(self._options)

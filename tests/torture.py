@@ -12,6 +12,7 @@ RUNS = {
     "fuzz": "fuzz.mutants",
     "stateful": "stateful.spool_machine",
     "soak": "soak.soak",
+    "situations": "field.situation_runner",
 }
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ...errors import StorageError, WriterError
+from ..os_file import occupy_standard_descriptors
 from ..shared_ring.ring import Ring
 from .messages import FileClosed, FileReady, Message
 
@@ -115,6 +116,7 @@ class WriterProcess:
     """
 
     def __init__(self, launch: Launch, ring: Ring) -> None:
+        occupy_standard_descriptors()
         with contextlib.ExitStack() as undo:
             self._messages = _MessageQueue()
             undo.callback(self._messages.discard)

@@ -1,0 +1,115 @@
+"""Try the situations of `situations`: ``python tests/torture.py situations`` prints the table of docs/situations.md."""
+
+# ruff: noqa: T201 - it is a command
+
+import argparse
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+from field.situations import PREAMBLE, SITUATIONS, Situation
+from support.frames import check_frames
+from support.paths import environment
+from support.waiting import wait_until
+
+import mmspool
+from mmspool.persistence import verify
+
+LIMIT_S = 120
+
+
+def why_not(situation: Situation) -> str:
+    """Return why a situation cannot be tried here, an empty string if it can."""
+    if situation.needs and shutil.which(situation.needs) is None:
+        return f"needs {situation.needs}"
+    if situation.root and (os.name == "nt" or os.geteuid() != 0):
+        return "needs root"
+    return ""
+
+
+def attempt(situation: Situation, folder: Path) -> str:
+    """Try a situation in an empty folder, and return what came of it.
+
+    Raises
+    ------
+    AssertionError
+        Something else came of it than what is right.
+    """
+    if situation.shell:
+        command = ["bash", "-c", situation.script.replace("{python}", sys.executable)]
+    else:
+        (folder / "script.py").write_text(PREAMBLE + situation.script, encoding="utf-8")
+        command = [sys.executable, "script.py"]
+    output = folder / "output"
+    with output.open("wb") as printed:
+        done = subprocess.run(
+            command, cwd=folder, env=environment(), stdin=subprocess.DEVNULL, stdout=printed, stderr=printed,
+            timeout=LIMIT_S, check=False,
+        )  # fmt: skip
+    said = output.read_text(encoding="utf-8", errors="replace")
+    assert done.returncode in situation.codes, f"exit code {done.returncode}: {said[-2000:]}"
+    assert situation.says in said, said[-2000:]
+    path = folder / "run.h5"
+    wait_until(lambda: ended(path), "the file is closed")
+    with mmspool.open(path) as run:
+        state, frames, lost = run.state, len(run), run.frames_lost
+        if situation.shell and "script.py" not in situation.script:  # the simulated camera's frames
+            assert [mmspool.frame_index(image) for image in run] == list(range(frames))
+        else:
+            check_frames(run, frames)
+    report = verify(path)
+    assert report.intact, report.damage
+    assert state == situation.state or not situation.state, f"{state}: {said[-2000:]}"
+    right = frames >= situation.frames if situation.at_least else frames == situation.frames
+    assert right, f"{frames} frames"
+    return f"`{state}`, {frames:,} frames, {lost} lost, exit code {done.returncode}"
+
+
+def ended(path: Path) -> bool:
+    """Return whether a recording is closed."""
+    try:
+        with mmspool.open(path) as run:
+            return run.state != "recording"
+    except mmspool.RecordingError:
+        return False
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the table; 1 if one did not come out right."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="those whose name contains this")
+    options = parser.parse_args(arguments)
+    rows, failed, tried = [], 0, 0
+    for situation in SITUATIONS:
+        if options.only not in situation.name:
+            continue
+        if reason := why_not(situation):
+            rows.append(f"| {situation.name} | not tried here: {reason} |")
+            continue
+        tried += 1
+        with tempfile.TemporaryDirectory(prefix="mmspool-situation-") as folder:
+            try:
+                rows.append(f"| {situation.name} | {attempt(situation, Path(folder))} |")
+            except (AssertionError, mmspool.MmspoolError, subprocess.TimeoutExpired) as exc:
+                failed += 1
+                text = re.sub(r"\s+", " ", str(exc))
+                rows.append(f"| {situation.name} | **wrong**: {text[-300:]} |")
+        print(rows[-1], file=sys.stderr, flush=True)
+    system = (
+        f"Linux {platform.release()}, Python {platform.python_version()}" if sys.platform == "linux" else sys.platform
+    )
+    print(
+        "# Situations of the field\n\n"
+        f"`python tests/torture.py situations`, {datetime.now().astimezone().date()}, {system}: "
+        f"{tried} tried, {failed} came out wrong.\nEach recorded numbered frames to a file, of which every pixel was "
+        "compared afterwards. `interrupted` is right where the\nscript died or was ended: the frames are there.\n\n"
+        "| what happened | what came of it |\n|---|---|"
+    )
+    print("\n".join(rows))
+    return failed > 0
