@@ -1,6 +1,7 @@
 """Controlling a camera and recording it."""
 
 from .camera import Camera
+from .cameras import CamerasResult, record_cameras
 from .interrupts import end_recordings_on_signals
 from .live import LiveFrame
 from .mda import MDASink, MDASpooling, spool_mda
@@ -14,6 +15,7 @@ from .time_lapse import TimeLapseResult
 
 __all__ = [
     "Camera",
+    "CamerasResult",
     "EndReason",
     "LiveFrame",
     "MDASink",
@@ -29,5 +31,6 @@ __all__ = [
     "TimeLapseResult",
     "end_recordings_on_signals",
     "load_settings",
+    "record_cameras",
     "spool_mda",
 ]

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
         RecordResult,
         RecordStats,
         RunningRecording,
+        record_cameras,
         spool_mda,
     )
     from .persistence import (
+        CameraSet,
         DetectorInfo,
         Loss,
         Recording,
@@ -35,7 +37,10 @@ if TYPE_CHECKING:
         SpoolResult,
         SpoolStats,
         VerifyReport,
+        expected_places,
+        frames_by_place,
         open,
+        open_cameras,
         repair,
         verify,
     )
@@ -43,6 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Camera",
+    "CameraSet",
     "DetectorInfo",
     "EndReason",
     "Faults",
@@ -63,9 +69,13 @@ __all__ = [
     "SteppedClock",
     "VerifyReport",
     "__version__",
+    "expected_places",
     "frame_index",
     "frame_metadata",
+    "frames_by_place",
     "open",
+    "open_cameras",
+    "record_cameras",
     "repair",
     "spool_mda",
     "verify",
@@ -83,6 +93,7 @@ _LAYERS = {
         "RecordResult",
         "RecordStats",
         "RunningRecording",
+        "record_cameras",
         "spool_mda",
     ),
     "spool": ("Spool",),

@@ -3,12 +3,14 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .camera_set import CameraSet, member_paths, open_cameras, write_master
 from .compress import CompressReport, compress
 from .detector_info import DetectorInfo
 from .hdf5_file.codec import Compression
 from .hdf5_file.output_path import check_output_path
 from .losses import Loss
 from .options import OnFull, SpoolKeywords, SpoolOptions, refuse_unknown_options
+from .places import expected_places, frames_by_place
 from .reader import Recording, open
 from .repair import RepairReport, repair
 from .results import SpoolResult, SpoolStats, describe_end
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from .spool import Spool
 
 __all__ = [
+    "CameraSet",
     "CompressReport",
     "Compression",
     "DetectorInfo",
@@ -36,10 +39,15 @@ __all__ = [
     "check_output_path",
     "compress",
     "describe_end",
+    "expected_places",
+    "frames_by_place",
+    "member_paths",
     "open",
+    "open_cameras",
     "refuse_unknown_options",
     "repair",
     "verify",
+    "write_master",
 ]
 
 _WRITING = {"Spool": ".spool", "buffer_bytes_for": ".shared_ring.memory"}

@@ -1,0 +1,182 @@
+"""Recordings of several cameras that belong together: a file for each, and a small master file that shows them all."""
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import RecordingError, StorageError
+from .hdf5_file.output_path import check_output_path
+from .places import expected_places
+from .reader import Recording
+
+_MARK = "mmspool_cameras"
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+Pairing = Literal["trigger", "time"]
+
+
+def member_paths(master: Path, names: Sequence[str]) -> dict[str, Path]:
+    """Return the files of the cameras beside a master file: ``run.h5`` has ``run_left.h5`` and ``run_right.h5``.
+
+    Raises
+    ------
+    StorageError
+        A name cannot be part of a file's name, or be a group in it.
+    """
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise StorageError(f"{name!r} is no name for a camera in a file: use letters, digits, _ and -")
+    return {name: master.with_name(f"{master.stem}_{name}{master.suffix}") for name in names}
+
+
+def write_master(master: Path, members: Mapping[str, Path], *, leader: str, overwrite: bool) -> None:
+    """Write the master file: NeXus, with an external link to each camera's entry, relative to its own folder.
+
+    It appears under its name complete, and is not changed afterwards, whatever happens to the recordings.
+
+    Raises
+    ------
+    StorageError
+        It cannot be written there.
+    """
+    check_output_path(master, overwrite=overwrite)
+    handle, name = tempfile.mkstemp(dir=master.parent, prefix=f".{master.name}.")
+    try:
+        with os.fdopen(handle, "r+b") as raw:
+            with h5py.File(raw, "w") as file:
+                file.attrs.update({"NX_class": "NXroot", "default": leader, _MARK: list(members)})
+                for camera, path in members.items():
+                    file[camera] = h5py.ExternalLink(path.name, "/entry")
+            raw.flush()
+            os.fsync(raw.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(master)
+    except OSError as exc:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise StorageError(exc.errno, f"the master file cannot be written ({exc.strerror})", str(master)) from exc
+
+
+class CameraSet(Mapping[str, Recording]):
+    """The recordings of several cameras, by name, and which of their frames belong together.
+
+    Parameters
+    ----------
+    path
+        The master file, with the cameras' files beside it.
+
+    Attributes
+    ----------
+    leader
+        The camera that was started last, whose start is everybody's.
+
+    Raises
+    ------
+    RecordingError
+        The file is no master file, or a camera's file is not beside it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        try:
+            with self.path.open("rb") as raw, h5py.File(raw, "r") as file:
+                names = [str(name) for name in file.attrs.get(_MARK, ())]
+                links = {name: file.get(name, getlink=True) for name in names}
+                self.leader = str(file.attrs.get("default", ""))
+        except OSError as exc:
+            raise RecordingError(f"{self.path} cannot be opened as a master file of several cameras: {exc}") from exc
+        if not names or not all(isinstance(link, h5py.ExternalLink) for link in links.values()):
+            raise RecordingError(f"{self.path} is no master file of several cameras: open it with mmspool.open")
+        self._recordings: dict[str, Recording] = {}
+        try:
+            for name, link in links.items():
+                self._recordings[name] = Recording(self.path.parent / link.filename)
+        except RecordingError:
+            self.close()
+            raise
+
+    def __getitem__(self, name: str) -> Recording:
+        return self._recordings[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._recordings)
+
+    def __len__(self) -> int:
+        return len(self._recordings)
+
+    def pairs(self, by: Pairing = "trigger", *, tolerance_s: float | None = None) -> npt.NDArray[np.int64]:
+        """Return which frames belong together.
+
+        Parameters
+        ----------
+        by
+            ``"trigger"``: the n-th frame of each camera, lost ones counted, for cameras that share a trigger.
+            ``"time"``: to each frame of the leader the nearest one of each other camera, by the time at which this
+            computer got them.
+        tolerance_s
+            By time, how far apart frames may be, seconds; by default half of the leader's median interval.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(n, cameras)``, the frames' indices in their recordings, cameras in the order of iteration; -1 where a
+            camera has none. By trigger it stands for a lost frame.
+        """
+        if by == "trigger":
+            return self._by_place()
+        if by == "time":
+            return self._by_time(tolerance_s)
+        raise ValueError(f"by is {by!r}; expected 'trigger' or 'time'")
+
+    def close(self) -> None:
+        """Close all recordings; idempotent."""
+        for recording in self._recordings.values():
+            recording.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<CameraSet {self.path.name}: {', '.join(self)}>"
+
+    def _by_place(self) -> npt.NDArray[np.int64]:
+        places = [expected_places(recording) for recording in self.values()]
+        pairs = np.full((max((int(each[-1]) + 1 for each in places if len(each)), default=0), len(self)), -1, np.int64)
+        for camera, each in enumerate(places):
+            pairs[each, camera] = np.arange(len(each))
+        return pairs
+
+    def _by_time(self, tolerance_s: float | None) -> npt.NDArray[np.int64]:
+        times = {name: np.asarray(each.frame_table()["host_timestamp"], np.int64) for name, each in self.items()}
+        leading = times[self.leader]
+        if tolerance_s is None:
+            tolerance_s = float(np.median(np.diff(leading))) / 2e9 if len(leading) > 1 else 0.0
+        pairs = np.full((len(leading), len(self)), -1, np.int64)
+        for camera, each in enumerate(times.values()):
+            if not len(each):
+                continue
+            after = np.clip(np.searchsorted(each, leading), 0, len(each) - 1)
+            before = np.maximum(after - 1, 0)
+            nearest = np.where(leading - each[before] <= each[after] - leading, before, after)
+            close = np.abs(each[nearest] - leading) <= tolerance_s * 1e9
+            pairs[close, camera] = nearest[close]
+        return pairs
+
+
+def open_cameras(path: str | os.PathLike[str]) -> CameraSet:
+    """Open the recordings of several cameras by their master file; see `CameraSet`."""
+    return CameraSet(path)
