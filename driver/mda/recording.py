@@ -1,5 +1,6 @@
 """`MDARecording`: the files of one pymmcore-plus run, one a camera, in which every planned frame is accounted for."""
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -12,10 +13,10 @@ import numpy.typing as npt
 
 from ...adapters import Frame
 from ...errors import FrameError, RingFullError, SpoolClosedError, SpoolError
-from ...persistence import Spool, SpoolKeywords, SpoolOptions, SpoolResult
+from ...persistence import Spool, SpoolKeywords, SpoolOptions, SpoolResult, buffer_bytes_for
 from ..frame_counters import GapDetector
 from .events import RunFormat, camera_index, run_format, stored_metadata
-from .view import RunView
+from .view import RunView, regular_axes
 
 _NOT_IN_NAMES = re.compile(r"[^\w-]+")
 
@@ -171,7 +172,7 @@ class MDARecording:
         path = self.path
         if len(frames.cameras) > 1:
             path = path.with_name(f"{path.stem}_{_NOT_IN_NAMES.sub('-', label)}{path.suffix}")
-        plan = {"useq_sequence": sequence.model_dump(mode="json", exclude_unset=True), "camera": label}
+        plan = {"useq_sequence": sequence.model_dump(mode="json", exclude_unset=True, fallback=repr), "camera": label}
         given = self._options
         options: SpoolKeywords = {
             "info": frames.info,
@@ -180,6 +181,10 @@ class MDARecording:
             "dtype": frames.dtype,
             "metadata": plan | dict(given.get("metadata") or {}),
         }
+        axes = regular_axes(sequence)
+        if axes and given.get("buffer_bytes") is None:  # a short run needs no large ring, which takes time to map
+            frame_bytes = math.prod(frames.shape) * frames.dtype.itemsize
+            options["buffer_bytes"] = buffer_bytes_for(frame_bytes, math.prod(axes.values()))
         return Spool(path, **options)
 
 

@@ -37,7 +37,7 @@ class RunView:
         self.dtype = dtype
         self._frame_shape = shape
         self._labels, self._paths = list(files), list(files.values())
-        self._axes = _regular_axes(sequence)
+        self._axes = regular_axes(sequence)
         self._tiles = _sizes(sequence).get("g", 1) if self._axes else 1
         self._channels = [str(channel.config) for channel in getattr(sequence, "channels", ())]
         # Which frame of its file is where; 8 bytes for each planned frame.
@@ -136,8 +136,8 @@ def _sizes(sequence: Any) -> dict[str, int]:
     return {str(axis): int(size) for axis, size in sequence.sizes.items() if size}
 
 
-def _regular_axes(sequence: Any) -> dict[str, int]:
-    """Return the axes of a sequence and their lengths; none where it has no regular shape."""
+def regular_axes(sequence: Any) -> dict[str, int]:
+    """Return the axes of a sequence and their planned lengths; none where it has no regular shape."""
     if not getattr(sequence, "axis_order", ()) or any(at.sequence for at in sequence.stage_positions):
         return {}
     axes = _sizes(sequence)

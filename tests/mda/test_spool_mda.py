@@ -80,6 +80,24 @@ class TestWholeRuns:
         assert detector["camera"]["properties"]["PixelType"] == "16bit"
         assert (metadata["sample"], metadata["camera"]) == ("beads", "Camera")
 
+    def test_a_sequence_may_carry_anything(self, core, path):
+        """What JSON cannot hold of the sequence's metadata is stored as text, and does not stop the run."""
+        sequence = timelapse(2).replace(metadata={"mask": np.zeros((2, 2)), "user": "me"})
+        with spool_mda(core, path, **RING) as spooling:
+            core.run_mda(sequence)
+        assert spooling.result.complete
+        with mmspool.open(path) as run:
+            stored = run.metadata["metadata"]["useq_sequence"]["metadata"]
+        assert stored["user"] == "me"
+        assert "array" in str(stored["mask"])
+
+    def test_a_short_run_has_a_small_ring(self, core, path):
+        """The ring holds the planned frames where these are few, since a large one takes time to map."""
+        with spool_mda(core, path) as spooling:
+            core.run_mda(timelapse(20))
+        assert spooling.result.complete
+        assert spooling.result.stats.ring_frames < 5000
+
     def test_32_bit_frames_are_the_floats_they_are(self, make_core, path):
         """GRAY32 is floating point, which pymmcore hands over as whole numbers."""
         core = make_core(PixelType="32bit", FastImage=0)
