@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,11 +19,19 @@ from .frame_indexing import select
 from .frame_table import COLUMN_NAMES, FrameTable
 from .hdf5_file import codec
 from .hdf5_file.nexus_schema import COLUMN_PATHS, DATA, DETECTOR, END_TIME, LEDGER, METADATA
-from .hdf5_file.private_file import PrivateFile
+from .hdf5_file.private_file import CACHE_BYTES, PrivateFile
 from .hdf5_file.validate import DAMAGE, check_is_file, read_losses, read_small, text_attribute, validate_structure
+from .lazy_arrays import to_dask, to_xarray
 from .losses import STAGES, Loss
-from .os_file import lock_for_reading
+from .os_file import is_locked, lock_for_reading
 
+Pixels = npt.NDArray[Any]
+
+_ABANDONED_S = 10.0  # so long no frame comes, and nobody holds the file, when whoever recorded it is gone
+_OPENINGS = (
+    20  # of a file whose end moves while it is opened, which takes milliseconds and happens a few times a second
+)
+_SUPERBLOCK_BYTES = 48
 _BATCH_BYTES = 32 << 20  # of whole rows that are read for a window in them
 
 
@@ -90,7 +99,17 @@ class Recording:
         RecordingError
             The file cannot be read any more; the recording keeps what it had.
         """
-        file = self._open_hdf5()
+        if self._private.closed:
+            raise self._closed()
+        for _ in range(_OPENINGS):
+            superblock = self._private.read_at(_SUPERBLOCK_BYTES, 0)
+            self._see(self._open_hdf5())
+            if self.state != "recording" or self._private.read_at(_SUPERBLOCK_BYTES, 0) == superblock:
+                break  # else the file grew meanwhile: HDF5 has its old end, and would not find the newest frames
+        return self
+
+    def _see(self, file: h5py.File) -> None:
+        """Take a handle that was just opened, and all facts from it."""
         try:
             validate_structure(file, self._private.size)
             data = file[DATA]
@@ -99,6 +118,7 @@ class Recording:
             state, end_reason = ledger["state"].decode(), ledger["end_reason"].decode()
             compression = text_attribute(data, "compression")
             losses = read_losses(file)
+            offsets = [file[f"{LEDGER}/{name}"].id.get_offset() for name in ("frames_written", "state")]
             metadata = _read_metadata(file)
             may_lock = state != "recording" or int(file[LEDGER].attrs["locked"])  # else its writer could write no more
             if may_lock and (self._file is None or state != self.state):
@@ -122,9 +142,9 @@ class Recording:
         self._dtype: np.dtype[Any] = data.dtype
         self._chunks: tuple[int, int, int] = data.chunks
         self._losses, self._metadata = losses, metadata
+        self._count_offset, self._state_offset = offsets
         self._columns: dict[str, npt.NDArray[Any]] = {}
         self._filters_loaded = False
-        return self
 
     @property
     def file(self) -> h5py.File:
@@ -195,10 +215,71 @@ class Recording:
         """What was known before the first frame: the user's ``metadata``, the ``detector``, start and end time."""
         return self._metadata
 
+    def follow(self, *, start: int = 0, poll_s: float = 0.02, timeout_s: float | None = None) -> Iterator[Pixels]:
+        """Yield the frames from ``start`` on, those that are there and then each as it is recorded, until the end.
+
+        Another process may record meanwhile; it is not slowed down, and no frame is yielded before it is whole. Ends
+        when the recording was closed and its last frame was yielded, or when whoever recorded it is gone.
+
+        Parameters
+        ----------
+        start
+            The first frame; ``len(recording)`` waits for the next one.
+        poll_s
+            How often to look for new frames, seconds.
+        timeout_s
+            Ends as well when no frame has come for so long, seconds.
+        """
+        index = start
+        waiting = time.monotonic()
+        while True:
+            if index < self._length:
+                yield self[index]
+                index, waiting = index + 1, time.monotonic()
+            elif self._has_grown():
+                continue
+            elif self.state != "recording":
+                return
+            elif time.monotonic() - waiting > min(timeout_s or _ABANDONED_S, _ABANDONED_S):
+                idle = time.monotonic() - waiting
+                if (timeout_s is not None and idle > timeout_s) or not self._is_in_use():
+                    return
+                time.sleep(poll_s)
+            else:
+                time.sleep(poll_s)
+
+    def to_dask(self, chunks: Any = None) -> Any:
+        """Return a `dask.array.Array` ``(T, Y, X)`` that reads frames where they are computed.
+
+        Parameters
+        ----------
+        chunks
+            As dask takes them; by default runs of whole frames of about 64 MB.
+
+        Raises
+        ------
+        MissingPackageError
+            dask is not installed.
+        """
+        return to_dask(self, chunks)
+
+    def to_xarray(self, chunks: Any = None) -> Any:
+        """Return an `xarray.DataArray` over `to_dask`, with time in seconds and y and x in um, or pixels.
+
+        Raises
+        ------
+        MissingPackageError
+            xarray or dask is not installed.
+        """
+        return to_xarray(self, chunks)
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return str(self._absolute), self._private.changed_ns(), self._length
+
     def __len__(self) -> int:
         return self._length
 
-    def __getitem__(self, key: Any) -> npt.NDArray[Any]:
+    def __getitem__(self, key: Any) -> Pixels:
         """Read what an index selects, as NumPy would from an array ``(T, Y, X)``."""
         if type(key) is int and -self._length <= key < self._length:  # what loops do
             with self._reading():
@@ -239,12 +320,38 @@ class Recording:
         return f"<Recording {self.path} {self.shape} {self.dtype} {self.state}, {self.frames_lost} lost>"
 
     def _open_hdf5(self) -> h5py.File:
-        if self._private.closed:
-            raise self._closed()
         try:
             return self._private.open_hdf5()
         except (OSError, ValueError, RuntimeError) as exc:
             raise RecordingError(f"{self.path} {_what_it_is(self._private)} ({exc})") from exc
+
+    def _is_in_use(self) -> bool:
+        try:
+            return is_locked(self._absolute)
+        except OSError:  # it was moved or deleted
+            return False
+
+    def _has_grown(self) -> bool:
+        """Tell whether there are frames that this reader has not seen; it sees them then, or how the file ended.
+
+        In an uncompressed file whose index had places for them when it was opened, only the count has to be read. (If
+        a chunk fits in HDF5's cache, a part of it may have been read before.)
+        """
+        counted = int.from_bytes(self._private.read_at(8, self._count_offset), "little")
+        step, height, width = self._chunks
+        cached = step * height * width * self.itemsize <= CACHE_BYTES
+        if self.compression == "none" and not cached and self._length < counted <= self._data.shape[0]:
+            self._length = self.frames_counted = counted
+            self._columns.clear()
+            return True
+        if counted <= self._length and self._private.read_at(16, self._state_offset).startswith(b"recording"):
+            return False
+        before = self._length
+        try:
+            self.refresh()
+        except RecordingError:  # between two of the writes that change its structure
+            return False
+        return self._length > before
 
     def _read_slab(self, frames: range, rows: range, columns: range) -> npt.NDArray[Any]:
         """Read frames, rows and columns ``(t, y, x)``.

@@ -15,7 +15,7 @@ import h5py
 
 from ..os_file import open_file, pread
 
-_CACHE_BYTES = 1 << 20
+CACHE_BYTES = 1 << 20
 """HDF5's chunk cache. A frame that fits in it (8 MiB is HDF5 2.0's default) is read there first, and copied out."""
 
 
@@ -28,11 +28,15 @@ class PrivateFile(io.RawIOBase):
 
     def open_hdf5(self) -> h5py.File:
         """Return a new HDF5 handle, which sees the file as it is now and keeps its own structure from then on."""
-        return h5py.File(self, "r", driver="fileobj", rdcc_nbytes=_CACHE_BYTES)
+        return h5py.File(self, "r", driver="fileobj", rdcc_nbytes=CACHE_BYTES)
 
     def size(self) -> int:
         """Return the file's present size."""
         return os.fstat(self.descriptor).st_size
+
+    def changed_ns(self) -> int:
+        """Return when the file was last changed, ns."""
+        return os.fstat(self.descriptor).st_mtime_ns
 
     def read_at(self, length: int, offset: int) -> bytes:
         """Return up to ``length`` bytes at ``offset``, as they are now."""

@@ -1,0 +1,61 @@
+"""A recording as a dask array or an xarray.DataArray: nothing is read before it is computed."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import MissingPackageError
+
+if TYPE_CHECKING:
+    from .reader import Recording
+
+_PIECE_BYTES = 64 << 20  # of a dask array: large enough that a task's fixed cost vanishes, small enough for any worker
+_PLOT = "/entry/data"
+
+
+def to_dask(recording: "Recording", chunks: Any = None) -> Any:
+    """Return a dask array over a recording; see `Recording.to_dask`."""
+    array, base = _package("dask.array", "to_dask"), _package("dask.base", "to_dask")
+    if chunks is None:
+        step, height, width = recording.chunks
+        piece_bytes = step * height * width * recording.itemsize
+        chunks = (step * max(1, _PIECE_BYTES // piece_bytes), height, width)
+    return array.from_array(
+        recording,
+        chunks=chunks,
+        name=f"mmspool-{base.tokenize(recording, chunks)}",
+        lock=False,
+        meta=np.empty((0, 0, 0), recording.dtype),
+    )
+
+
+def to_xarray(recording: "Recording", chunks: Any = None) -> Any:
+    """Return an `xarray.DataArray` over a recording; see `Recording.to_xarray`."""
+    xarray = _package("xarray", "to_xarray")
+    coordinates = {}
+    for name in ("time", "y", "x"):
+        values = recording.frame_table()["time"] if name == "time" else recording.file[f"{_PLOT}/{name}"][:]
+        attributes = recording.file[f"{_PLOT}/{name}"].attrs
+        texts = {key: _text(attributes[key]) for key in ("units", "long_name")}
+        coordinates[name] = (name, values, texts)
+    facts = {"state": recording.state, "end_reason": recording.end_reason, "frames_lost": recording.frames_lost}
+    return xarray.DataArray(
+        to_dask(recording, chunks),
+        dims=("time", "y", "x"),
+        coords=coordinates,
+        name=recording.path.stem,
+        attrs={"units": "counts", "long_name": "camera frames", **facts},
+    )
+
+
+def _package(name: str, purpose: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as exc:
+        package = name.partition(".")[0]
+        raise MissingPackageError(f"{purpose} needs the package {package} ({exc}): install mmspool[arrays]") from exc
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,106 @@
+"""Following a recording: each frame as it is recorded, by this process or another, never one that is not there."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from support.paths import environment
+
+import mmspool
+from mmspool import Spool
+
+pytestmark = pytest.mark.usefixtures("processes")
+
+SHAPE = (64, 96)
+
+SCRIPT = """
+import sys, time
+import numpy as np
+from mmspool import Spool
+shape = ({height}, {width})
+with Spool(sys.argv[1], shape=shape, dtype="u2", buffer_bytes=32 << 20, sync_interval_s=0.1, **{options}) as spool:
+    print("ready", flush=True)
+    for index in range(400):
+        spool.put(np.full(shape, index, "u2"))
+        time.sleep(0.002)
+    if sys.argv[2] == "abandon":
+        time.sleep(600)
+"""
+
+
+def start(path, shape=SHAPE, options=None, then="close"):
+    """Start a process that records 400 frames, and wait until the file is there."""
+    source = SCRIPT.format(height=shape[0], width=shape[1], options=options or {})
+    process = subprocess.Popen(
+        [sys.executable, "-c", source, str(path), then],
+        stdout=subprocess.PIPE,
+        env=environment(),
+        start_new_session=True,
+    )
+    assert process.stdout.readline() == b"ready\n"
+    return process
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "fast"}], ids=["raw", "fast"])
+@pytest.mark.parametrize("shape", [(24, 32), (1024, 768)], ids=str)
+def test_another_process(tmp_path, shape, options):
+    """All frames come, in order and whole, while another process records them, until it closes the file."""
+    path = tmp_path / "run.h5"
+    with start(path, shape, options) as process, mmspool.open(path) as recording:
+        seen = []
+        for frame in recording.follow():
+            assert (frame == frame[0, 0]).all()
+            seen.append(int(frame[0, 0]))
+        assert seen == list(range(400))
+        assert (recording.state, len(recording)) == ("complete", 400)
+        assert process.wait(60) == 0
+
+
+def test_from_the_newest_on(tmp_path):
+    """Whoever is interested in new frames only starts behind those that are there."""
+    with Spool(tmp_path / "run.h5", buffer_bytes=8 << 20) as spool:
+        for index in range(10):
+            spool.put(np.full(SHAPE, index, "u2"))
+        while spool.stats.frames_written < 10:
+            time.sleep(0.01)
+        with mmspool.open(spool.path) as recording:
+            newer = recording.follow(start=len(recording))
+            for index in range(10, 15):
+                spool.put(np.full(SHAPE, index, "u2"))
+                assert next(newer)[0, 0] == index
+            spool.close()
+            assert list(newer) == []
+
+
+def test_a_closed_recording(tmp_path):
+    """A recording that has ended is followed to its end."""
+    with Spool(tmp_path / "run.h5", buffer_bytes=8 << 20) as spool:
+        for index in range(10):
+            spool.put(np.full(SHAPE, index, "u2"))
+    with mmspool.open(spool.path) as recording:
+        assert [int(frame[0, 0]) for frame in recording.follow(start=7)] == [7, 8, 9]
+
+
+def test_no_frame_comes(tmp_path):
+    """A limit ends it when no frame comes for so long, though the recording goes on."""
+    path = tmp_path / "run.h5"
+    with Spool(path, shape=SHAPE, dtype="u2", buffer_bytes=8 << 20), mmspool.open(path) as recording:
+        assert list(recording.follow(timeout_s=0.2)) == []
+        assert recording.state == "recording"
+
+
+def test_whoever_recorded_is_gone(tmp_path, monkeypatch):
+    """When all processes of a recording were killed, its frames come and then it ends."""
+    monkeypatch.setattr(mmspool.persistence.reader, "_ABANDONED_S", 0.5)
+    path = tmp_path / "run.h5"
+    with start(path, then="abandon") as process, mmspool.open(path) as recording:
+        frames = recording.follow()
+        assert [int(frame[0, 0]) for frame in itertools.islice(frames, 400)] == list(range(400))
+        os.killpg(process.pid, signal.SIGKILL)
+        assert list(frames) == []
+        assert recording.state == "recording"
