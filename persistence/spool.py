@@ -154,7 +154,21 @@ class Spool:
                 raise self._interrupted()
             self._in_call = True  # before the look at the state, which a signal handler may change at any moment
             try:
-                return self._put(image, metadata)
+                if self._state is not _State.OPEN:
+                    raise self._not_open()
+                try:
+                    frame = image if type(image) is np.ndarray else as_frame(image)
+                    if frame.shape != self._shape or frame.dtype != self._dtype:
+                        self._first_frame(frame)
+                    now_ns = time.time_ns()
+                    return self._client.put(frame, metadata_values(metadata, now_ns), now_ns)
+                except WriterError as exc:
+                    self._fail(exc)
+                    raise
+                except Exception:
+                    if self._result is None:
+                        raise
+                    raise self._not_open() from None  # what it needed is gone: a signal handler closed the spool
             finally:
                 self._in_call = False
                 if self._result is not None:
@@ -259,24 +273,6 @@ class Spool:
             self._release(_State.CLOSED, kill=True, remove=True)
             raise
         self._shape, self._dtype, self._state = shape, dtype, _State.OPEN
-
-    def _put(self, image: npt.ArrayLike, metadata: Mapping[str, Any] | None) -> bool:
-        if self._state is not _State.OPEN:
-            raise self._not_open()
-        try:
-            frame = image if type(image) is np.ndarray else as_frame(image)
-            if frame.shape != self._shape or frame.dtype != self._dtype:
-                self._first_frame(frame)
-            now_ns = time.time_ns()
-            values = metadata_values(metadata, now_ns)
-            return self._client.put(frame, values, now_ns)
-        except WriterError as exc:
-            self._fail(exc)
-            raise
-        except Exception:
-            if self._result is None:
-                raise
-            raise self._not_open() from None  # what this call needed is gone: a signal handler closed the spool
 
     def _first_frame(self, frame: npt.NDArray[Any]) -> None:
         """Let the first frame fix shape and dtype; refuse any later frame that has others."""
