@@ -7,6 +7,7 @@ Both are tested by the same tests (tests/persistence/test_os_file.py). Descripto
 import errno
 import os
 import platform
+import secrets
 import sys
 import time
 from collections.abc import Callable
@@ -114,7 +115,10 @@ def boot() -> str:
     except OSError:
         import psutil
 
-        return f"{platform.node()} {psutil.boot_time():.0f}"
+        try:
+            return f"{platform.node()} {psutil.boot_time():.0f}"
+        except OSError:  # /proc is not mounted: it is never taken for the same
+            return f"unknown {secrets.token_hex(8)}"
 
 
 def occupy_standard_descriptors() -> None:

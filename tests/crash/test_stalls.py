@@ -132,7 +132,7 @@ def test_a_stall_while_closing_is_an_error_and_the_file_is_closed_later(start: S
     go_on(producer)
     result = producer.result()
     assert result["error"] == "WriterError"
-    assert "took nothing for 0.5 s" in result["message"]
+    assert "no data could be written for 0.5 s" in result["message"]
     assert "200 frames wait in the ring" in result["message"]
     producer.wait_for_nothing_left()
     check(tmp_path / "run.h5", 300, "complete")
