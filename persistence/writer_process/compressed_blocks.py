@@ -71,8 +71,7 @@ class CompressedBlocks:
         self._next = -1  # frame to be encoded
         self._ahead: deque[Future[_Encoded]] = deque()
         # One processor is left to the acquisition; what they fill is bounded by the ring.
-        processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        threads = max(1, min(_MAX_THREADS, processors - 1, layout.blocks // _RING_SHARE))
+        threads = max(1, min(_MAX_THREADS, _processors() - 1, layout.blocks // _RING_SHARE))
         self._outs = [private_memory(room_for(layout.block_bytes)) for _ in range(2 * threads)]
         self._encoding = ThreadPoolExecutor(threads, "mmspool-codec", initializer=_give_way)
         self._committed = time.monotonic()
@@ -147,6 +146,13 @@ class CompressedBlocks:
         self._bytes += size
         took_ns = time.perf_counter_ns() - started
         self._counters[RingField.SLOWEST_WRITE_NS] = max(self._counters[RingField.SLOWEST_WRITE_NS], took_ns)
+
+
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    with contextlib.suppress(AttributeError, OSError):  # not Linux, or a sandbox refuses it
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _give_way() -> None:
