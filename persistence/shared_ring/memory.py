@@ -91,7 +91,7 @@ def _limits() -> Iterator[tuple[int, str]]:
         soft, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
         if soft != resource.RLIM_INFINITY:
             yield soft, "the largest file allowed (ulimit -f)"
-    if not hasattr(os, "memfd_create") and SHM.is_dir():
+    if os.name == "posix" and not hasattr(os, "memfd_create") and SHM.is_dir():
         yield shutil.disk_usage(SHM).free, str(SHM)
 
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from support.frames import SHAPE, check_frames, frame, stack
 from support.in_process_writer import InProcessWriter
-from support.processes import Python
+from support.processes import Python, limit_files
 
 import mmspool
 from mmspool import RecordingError, Spool
@@ -49,7 +49,7 @@ class Frames:
 
     def check(self, path: Path, count: int) -> None:
         """Read a recording with h5py alone: it must hold frames 0 to ``count``, each in its place."""
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             assert file["data"].shape[0] == count
             check_frames(file["data"], count)
 
@@ -120,7 +120,7 @@ class Writer:
 
     def limit_files(self, size_bytes: int) -> None:
         """Refuse it files larger than that, as a full disk would: the kernel says "file too large" then."""
-        self.process.rlimit(psutil.RLIMIT_FSIZE, (size_bytes, -1))
+        limit_files(self.process.pid, size_bytes)
 
     def ended(self) -> bool:
         """Tell whether it is gone."""
@@ -168,7 +168,7 @@ def ledger_of() -> Callable[[Path], dict[str, Any] | None]:
 
     def read(path: Path) -> dict[str, Any] | None:
         try:
-            with h5py.File(path, "r") as file:
+            with h5py.File(path, "r", locking=False) as file:
                 return {name: value[()] for name, value in file[LEDGER].items()} | {"capacity": file["data"].shape[0]}
         except OSError:
             return None

@@ -1,11 +1,13 @@
 """Writing bytes at known offsets, past the page cache and through it."""
 
 import errno
+import os
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.paths import allocated_bytes
+from support.processes import limit_files
 
 from mmspool import StorageError
 from mmspool.persistence.hdf5_file import direct_file
@@ -25,11 +27,8 @@ def place(tmp_path):
 @pytest.fixture
 def file_limit():
     """Return a function that lets this process make no file larger than that, until the test is over."""
-    import resource  # not on Windows
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    yield lambda size: limit_files(os.getpid(), size)
+    limit_files(os.getpid(), None)
 
 
 @pytest.mark.parametrize("direct", [True, False])

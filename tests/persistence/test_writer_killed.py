@@ -42,7 +42,7 @@ def test_what_it_wrote_stays_readable(make_spool, frames, writer_of, wait_until)
             spool.put(frames(index))
         wait_until(lambda: spool.stats.frames_written == 100)
         writer_of(spool).kill()
-        with h5py.File(spool.path, "r") as file:
+        with h5py.File(spool.path, "r", locking=False) as file:
             assert file["entry/instrument/detector/ledger/frames_written"][()] == 100
             np.testing.assert_array_equal(file["data"][:100], frames.stack(100))
     frames.check(spool.path, 100)
@@ -105,7 +105,8 @@ def test_no_end_of_deaths(make_spool, frames, wait_until, mocker):
         return False
 
     wait_until(failed)
-    with pytest.raises(WriterError, match=r"died with exit code -\d+, 4 times without writing a frame.*mmspool repair"):
+    message = r"died with exit code -?\d+, 4 times without writing a frame.*mmspool repair"
+    with pytest.raises(WriterError, match=message):
         spool.close()
     assert mmspool.open(spool.path).state == "recording"
 

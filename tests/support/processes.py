@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
@@ -156,6 +157,20 @@ def ring_holders(pid: int) -> list[int]:
 def other_threads(pid: int) -> list[int]:
     """Return all threads of a process but the first."""
     return [int(task.name) for task in (_PROC / str(pid) / "task").iterdir() if int(task.name) != pid]
+
+
+def limit_files(pid: int, size_bytes: int | None) -> None:
+    """Refuse a process files larger than that, as a full disk would: "file too large" is the error; None lifts it."""
+    if sys.platform == "win32":
+        limit = Path(tempfile.gettempdir()) / f"mmspool-limit-{pid}"  # tests/windows/sitecustomize.py reads it
+        if size_bytes is None:
+            limit.unlink(missing_ok=True)
+        else:
+            limit.write_text(str(size_bytes), encoding="ascii")
+    else:
+        hard = psutil.Process(pid).rlimit(psutil.RLIMIT_FSIZE)[1]
+        soft = psutil.RLIM_INFINITY if size_bytes is None else size_bytes
+        psutil.Process(pid).rlimit(psutil.RLIMIT_FSIZE, (soft, hard))
 
 
 def kill(*pids: int) -> None:

@@ -5,6 +5,7 @@ It is loaded by name (``-p selection``, with this folder on ``PYTHONPATH``), und
 
 import tomllib
 from collections.abc import Generator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def reasons() -> dict[str, str]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is listed."""
     listed = reasons()
-    left_out = [item for item in items if any(_is_of(item, name) for name in listed)]
+    left_out = [item for item in items if any(is_of(item.nodeid, name) for name in listed)]
     if len(items) >= _WHOLE_SUITE and len(left_out) > LARGEST_SHARE * len(items):
         raise pytest.UsageError(f"{len(left_out)} of {len(items)} tests are left out, more than {LARGEST_SHARE:.0%}")
     config.hook.pytest_deselected(items=left_out)
@@ -44,7 +45,7 @@ def pytest_runtest_makereport(
     return report
 
 
-def _is_of(item: pytest.Item, name: str) -> bool:
-    node = item.nodeid.replace("\\", "/")
-    node = node.rpartition("tests/")[2] if "tests/" in node else node
-    return node == name or node.startswith((f"{name}::", f"{name}["))
+def is_of(node_id: str, name: str) -> bool:
+    """Return whether a test is the listed one, one of its parameters, or of the listed class or file."""
+    node = node_id.replace("\\", "/").rpartition("tests/")[2]
+    return node == name or node.startswith((f"{name}::", f"{name}[")) or fnmatchcase(node, name)
