@@ -10,7 +10,7 @@ from ..adapters import MAX_FRAMES, CoreAdapter, Frame, Image, PcoStamp
 from ..errors import CoreError, RingFullError, SpoolClosedError, WriterError
 from ..persistence import Spool
 from .frame_counters import GapDetector
-from .live import LiveFrame
+from .live import LiveFrame, Newest, owns_memory
 from .result import EndReason, RecordStats
 
 _IDLE_S = 0.0005  # the core has no event for a new frame; at 1,000 frames/s this polls twice a frame
@@ -93,7 +93,7 @@ class Acquisition:
         self._held: deque[Frame] | None = None if pre_trigger_frames is None else deque(maxlen=pre_trigger_frames)
         self._runs_on = self._held is not None  # though it has the frames it was asked for
         self._save = False
-        self._newest: LiveFrame | None = None
+        self._newest = Newest()
         self._stop = False
         self._stopped_by = ""
         self._failure: BaseException | None = None
@@ -159,7 +159,7 @@ class Acquisition:
     @property
     def newest(self) -> LiveFrame | None:
         """The frame that was stored last; None before the first one."""
-        return self._newest
+        return self._newest.frame
 
     def run(self) -> EndReason:
         """Take frames until the end, and enter what is missing into the spool's ledger.
@@ -221,7 +221,9 @@ class Acquisition:
             if frame is not None and self._held is None:
                 self._put(frame)
             elif frame is not None and self._held is not None:
-                self._held.append(frame)
+                # The core may use a frame's memory again for the next one.
+                held = frame if owns_memory(frame.pixels) else frame._replace(pixels=frame.pixels.copy())
+                self._held.append(held)
                 self._last_frame = time.monotonic()
             self._in_transit = 0
             if frame is None:  # the core may promise one more than it has
@@ -252,9 +254,9 @@ class Acquisition:
                 "camera_timestamp": frame.camera_timestamp_ns,
             },
         )
-        self._newest = LiveFrame(self._received, frame.pixels)
-        self._received += 1
         self._last_frame = time.monotonic()
+        self._newest.show(self._received, frame.pixels, self._last_frame)
+        self._received += 1
 
     def _reason_to_stop(self) -> EndReason | None:
         conditions, now = self._conditions, time.monotonic()

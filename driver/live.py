@@ -1,13 +1,18 @@
 """A look at a recording while it runs, which never slows saving: the newest frame, older ones dropped."""
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+
 from ..adapters import Image
 
 _log = logging.getLogger("mmspool")
+
+_COPY_S = 0.05
 
 LOOK_S = 0.01
 """Between two looks for a newer frame."""
@@ -20,6 +25,31 @@ class LiveFrame(NamedTuple):
     """Its place among the frames that were received, from 0."""
     pixels: Image
     """Shape ``(Y, X)``, read-only; it stays as it is when newer frames come."""
+
+
+def owns_memory(pixels: Image) -> bool:
+    """Return whether an array's memory is its own, so that it outlives the core's next frame."""
+    array: object = pixels
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return array is None
+
+
+class Newest:
+    """Keeps the newest frame: as it is where its memory is its own, else a copy, made 20 times a second at most."""
+
+    def __init__(self) -> None:
+        self.frame: LiveFrame | None = None
+        self._copied = -math.inf
+
+    def show(self, number: int, pixels: Image, now: float) -> None:
+        """Take a frame that was stored at the monotonic time ``now``, seconds."""
+        if not owns_memory(pixels):
+            if now - self._copied < _COPY_S:
+                return
+            self._copied = now
+            pixels = pixels.copy()
+        self.frame = LiveFrame(number, pixels)
 
 
 class FrameCalls:

@@ -8,6 +8,7 @@ import pytest
 
 import mmspool
 from mmspool import CameraBusyError, EndReason, Faults, SettingError, frame_index
+from mmspool.driver.live import Newest, owns_memory
 
 
 def table(path):
@@ -53,6 +54,46 @@ class TestLatest:
         camera.core.start_sequence(1000)
         with pytest.raises(CameraBusyError, match="cannot snap an image"):
             camera.snap()
+
+
+class TestMemory:
+    """Frames whose memory the core uses again for the next one."""
+
+    def test_is_copied(self):
+        """A frame in foreign memory is copied, at most 20 times a second; one with its own memory is kept as it is."""
+        memory = bytearray(8)
+        foreign = np.frombuffer(memory, np.uint8).reshape(2, 4)
+        own = np.zeros((4, 4), np.uint8)[::2]
+        assert (owns_memory(foreign), owns_memory(own)) == (False, True)
+        newest = Newest()
+        newest.show(0, foreign, 10.0)
+        memory[0] = 7
+        newest.show(1, foreign, 10.01)
+        assert (newest.frame.number, newest.frame.pixels[0, 0]) == (0, 0)
+        newest.show(2, foreign, 10.1)
+        assert (newest.frame.number, newest.frame.pixels[0, 0]) == (2, 7)
+        newest.show(3, own, 10.11)
+        assert newest.frame.pixels is own
+
+    def test_held_frames(self, mock, start, mocker):
+        """Frames that are held before a signal keep their pixels when the core uses one memory for all of them."""
+        camera = mock()
+        memory, pop = np.zeros((64, 96), np.uint16), camera.core.pop
+        shared = np.frombuffer(memory.data, np.uint16).reshape(memory.shape)
+
+        def reused():
+            frame = pop()
+            if frame is None:
+                return None
+            memory[:] = frame.pixels
+            return frame._replace(pixels=shared)
+
+        mocker.patch.object(camera.core, "pop", reused)
+        known = {}
+        recording = start(camera, pre_trigger_frames=10, frames=20, until=lambda: TestPreTrigger.save_at(known, 50))
+        known |= {"recording": recording, "camera": camera}
+        indices, _ = table(recording.wait().path)
+        assert indices == list(range(indices[0], indices[0] + 20))
 
 
 class TestOnFrame:
@@ -116,8 +157,9 @@ class TestPreTrigger:
     def test_held_frames_and_all_that_follow(self, mock, start, wait_until, backend):
         """On `save` the newest held frames and the following ones are stored, without a loss in between."""
         camera = mock(backend=backend)
-        recording = start(camera, pre_trigger_frames=10, frames=50, until=lambda: self.save_at(recording_of, 100))
-        recording_of = {"recording": recording, "camera": camera}
+        known = {}
+        recording = start(camera, pre_trigger_frames=10, frames=50, until=lambda: self.save_at(known, 100))
+        known |= {"recording": recording, "camera": camera}
         result = recording.wait()
         indices, numbers = table(result.path)
         assert (result.end_reason, result.frames_lost, len(indices)) == (EndReason.COMPLETED, 0, 50)
@@ -128,7 +170,7 @@ class TestPreTrigger:
     @staticmethod
     def save_at(known, exposures):
         """Ask for saving once the camera has made so many exposures."""
-        if known["camera"].core._core.sequence._exposure >= exposures:
+        if known and known["camera"].core._core.sequence._exposure >= exposures:
             known["recording"].save()
         return False
 
