@@ -177,7 +177,7 @@ class MockCore:
 
     @core_call()
     def unload_all_devices(self) -> None:
-        if self._advanced().running:
+        if self._sequence_now().running:
             raise RefusedError("Cannot switch camera device while sequence acquisition is running")
         self._label = ""
 
@@ -202,9 +202,9 @@ class MockCore:
     def set_property(self, label: str, name: str, value: str | float | bool) -> None:
         self._device(label)
         text = str(int(value)) if isinstance(value, bool) else str(value)
-        sequence = self._advanced()
+        sequence = self._sequence_now()
         self.sensor.set_property(name, text, running=sequence.running)
-        sequence.retime(self.sensor.period_s)
+        sequence.change_period(self.sensor.period_s)
 
     @core_call(TEXT, TEXT)
     def get_allowed_property_values(self, label: str, name: str) -> Any:
@@ -241,9 +241,9 @@ class MockCore:
     @core_call(FLOAT)
     def set_exposure(self, exposure_ms: float) -> None:
         self._require_camera()
-        sequence = self._advanced()
+        sequence = self._sequence_now()
         self.sensor.set_exposure_ms(exposure_ms)
-        sequence.retime(self.sensor.period_s)
+        sequence.change_period(self.sensor.period_s)
 
     @core_call()
     def get_roi(self) -> Any:
@@ -288,7 +288,7 @@ class MockCore:
     @core_call()
     def snap_image(self) -> None:
         self._require_camera()
-        if self._advanced().running:
+        if self._sequence_now().running:
             raise RefusedError(_RUNNING)
         self._clock.advance(self.sensor.delay_s)
         self._snapped = self.sensor.render(self._snaps)
@@ -315,7 +315,7 @@ class MockCore:
 
     @core_call(INT)
     def set_circular_buffer_memory_footprint(self, megabytes: int) -> None:
-        sequence = self._advanced()
+        sequence = self._sequence_now()
         sequence.running = False
         sequence.clear()
         self._buffer_mb = megabytes
@@ -331,15 +331,15 @@ class MockCore:
 
     @core_call()
     def get_buffer_free_capacity(self) -> int:
-        return self.sequence.capacity - len(self._advanced().entries)
+        return self.sequence.capacity - len(self._sequence_now().entries)
 
     @core_call()
     def clear_circular_buffer(self) -> None:
-        self._advanced().clear()
+        self._sequence_now().clear()
 
     @core_call()
     def initialize_circular_buffer(self) -> None:
-        self._advanced().clear()
+        self._sequence_now().clear()
         self._size_buffer()
 
     # Sequences.
@@ -356,7 +356,7 @@ class MockCore:
     @core_call()
     def stop_sequence_acquisition(self) -> None:
         self._require_camera()
-        sequence = self._advanced()
+        sequence = self._sequence_now()
         failed = sequence.running and sequence.overflowed
         sequence.running = False
         if failed:
@@ -365,16 +365,16 @@ class MockCore:
     @core_call()
     def is_sequence_running(self) -> bool:
         self._clock.tick()
-        return self._advanced().running
+        return self._sequence_now().running
 
     @core_call()
     def get_remaining_image_count(self) -> int:
         self._clock.tick()
-        return len(self._advanced().entries)
+        return len(self._sequence_now().entries)
 
     @core_call()
     def is_buffer_overflowed(self) -> bool:
-        return self._advanced().overflowed
+        return self._sequence_now().overflowed
 
     @core_call()
     def pop_next_image(self) -> Image:
@@ -386,7 +386,7 @@ class MockCore:
 
     def _start(self, frames: int | None, *, stop_on_overflow: bool) -> None:
         self._require_camera()
-        if self._advanced().running:
+        if self._sequence_now().running:
             raise RefusedError(_RUNNING)
         sensor = self.sensor
         self._size_buffer()
@@ -406,13 +406,13 @@ class MockCore:
             raise RefusedError(TOO_SMALL)
 
     def _pop(self) -> Entry:
-        entry = self._advanced().pop()
+        entry = self._sequence_now().pop()
         if entry is None:
             raise RefusedError(EMPTY)
         return entry
 
     def _last(self) -> Entry:
-        entries = self._advanced().entries
+        entries = self._sequence_now().entries
         if not entries:
             raise RefusedError(EMPTY)
         return entries[-1]
@@ -439,7 +439,7 @@ class MockCore:
             )
         return self.backend_look.tagged(self._render(entry), tags)
 
-    def _advanced(self) -> MockSequence:
+    def _sequence_now(self) -> MockSequence:
         """Return the sequence as it is by now."""
         self.sequence.advance(self._clock())
         return self.sequence
@@ -458,13 +458,13 @@ class MockCore:
         return self.sensor.properties.spec(name)
 
     def _change_region(self, change: Callable[[], None]) -> None:
-        sequence = self._advanced()
+        sequence = self._sequence_now()
         before = self.sensor.format
         change()
         sequence.clear()
-        sequence.retime(self.sensor.period_s)
+        sequence.change_period(self.sensor.period_s)
         if self.sensor.format.frame_bytes != before.frame_bytes:
-            sequence.doom()
+            sequence.end_at_next_frame()
 
 
 class JavaMockCore(MockCore):

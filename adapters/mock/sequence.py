@@ -41,7 +41,7 @@ class MockSequence:
         self._wanted: float = 0
         self._stop_on_overflow = True
         self._format = format_
-        self._doomed = False
+        self._ends_at_next_frame = False
         self._start_s = 0.0
         self._exposure = 0
         self._inserted = 0
@@ -63,7 +63,7 @@ class MockSequence:
         """Forget the last sequence and start; ``frames=None`` runs until stopped."""
         self.clear()
         self.running = True
-        self._doomed = False
+        self._ends_at_next_frame = False
         self._wanted = math.inf if frames is None else frames
         self._stop_on_overflow = stop_on_overflow
         self._format = format_
@@ -75,7 +75,7 @@ class MockSequence:
     def advance(self, now_s: float) -> None:
         """Let every exposure happen that is due by now."""
         while self.running and (due_s := self._due_s()) <= now_s:
-            if self._doomed:
+            if self._ends_at_next_frame:
                 self.running = False
                 return
             if self.overflowed or self._inserted == self._faults.stall_after:
@@ -86,13 +86,13 @@ class MockSequence:
                 self._expose(exposure, due_s)
                 self._end_if_done()
 
-    def retime(self, period_s: float) -> None:
+    def change_period(self, period_s: float) -> None:
         """Change the frame period; the exposure under way keeps its time."""
         self._schedule = (self._due_s(), self._exposure, period_s)
 
-    def doom(self) -> None:
+    def end_at_next_frame(self) -> None:
         """Let the sequence end at the next frame, as frames that no longer fit the buffer do."""
-        self._doomed = True
+        self._ends_at_next_frame = True
 
     def clear(self) -> None:
         """Empty the buffer; the real core forgets an overflow with it and counts images from 0 again."""
