@@ -4,7 +4,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -13,19 +13,27 @@ import numpy.typing as npt
 
 from ...adapters import Frame
 from ...errors import FrameError, RingFullError, SpoolClosedError, SpoolError
-from ...persistence import Spool, SpoolKeywords, SpoolOptions, SpoolResult, buffer_bytes_for
+from ...persistence import (
+    Spool,
+    SpoolKeywords,
+    SpoolOptions,
+    SpoolResult,
+    buffer_bytes_for,
+    member_paths,
+    write_master,
+)
 from ..frame_counters import GapDetector
 from .events import RunFormat, camera_index, run_format, stored_metadata
 from .view import RunView, regular_axes
 
-_NOT_IN_NAMES = re.compile(r"[^\w-]+")
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 class MDARecording:
     """The files of one run.
 
-    A file holds frames of one camera. A single camera has `path`; of several, each has `path` with ``_`` and the
-    camera's label before the suffix.
+    A file holds frames of one camera. With several cameras, `path` is the small master file that `open_cameras` reads,
+    and each camera's file lies beside it, with ``_`` and the camera's label before the suffix.
 
     Parameters
     ----------
@@ -81,18 +89,19 @@ class MDARecording:
         if self._tracks or self._closed:
             raise SpoolClosedError(f"the recording to {self.path} holds one run already: start another for the next")
         frames = run_format(summary)
+        paths = self._paths(frames.cameras)
         tracks: list[_Track] = []
-        try:
-            for label in frames.cameras:
-                tracks.append(_Track(label, self._open(label, frames, sequence)))  # noqa: PERF401 - closed below
-            files = {track.label: track.spool.path for track in tracks}
-            self._view = RunView(sequence, frames.shape, frames.dtype, files)
-        except BaseException:
-            for track in tracks:
-                with suppress(SpoolError):
-                    track.spool.close(interrupted=True, end_reason="the file of another camera could not be created")
-                track.spool.path.unlink(missing_ok=True)
-            raise
+        with ExitStack() as undo:
+            if len(paths) > 1:
+                overwrite = bool(self._options.get("overwrite"))
+                members = {_name(label): path for label, path in paths.items()}
+                write_master(self.path, members, leader=next(iter(members)), overwrite=overwrite)
+                undo.callback(self.path.unlink, missing_ok=True)
+            for label, path in paths.items():
+                tracks.append(_Track(label, self._open(path, label, frames, sequence)))
+                undo.callback(tracks[-1].remove)
+            self._view = RunView(sequence, frames.shape, frames.dtype, paths)
+            undo.pop_all()
         self._tracks = tuple(tracks)
 
     def put(self, image: npt.NDArray[Any], event: Any, meta: Mapping[str, Any] | None) -> None:
@@ -168,10 +177,13 @@ class MDARecording:
             raise failure
         return self.results
 
-    def _open(self, label: str, frames: RunFormat, sequence: Any) -> Spool:
-        path = self.path
-        if len(frames.cameras) > 1:
-            path = path.with_name(f"{path.stem}_{_NOT_IN_NAMES.sub('-', label)}{path.suffix}")
+    def _paths(self, labels: tuple[str, ...]) -> dict[str, Path]:
+        """Return the file of each camera."""
+        if len(labels) == 1:
+            return {labels[0]: self.path}
+        return dict(zip(labels, member_paths(self.path, [_name(label) for label in labels]).values(), strict=True))
+
+    def _open(self, path: Path, label: str, frames: RunFormat, sequence: Any) -> Spool:
         plan = {"useq_sequence": sequence.model_dump(mode="json", exclude_unset=True, fallback=repr), "camera": label}
         given = self._options
         options: SpoolKeywords = {
@@ -186,6 +198,12 @@ class MDARecording:
             frame_bytes = math.prod(frames.shape) * frames.dtype.itemsize
             options["buffer_bytes"] = buffer_bytes_for(frame_bytes, math.prod(axes.values()))
         return Spool(path, **options)
+
+
+def _name(label: str) -> str:
+    """Return a camera's label as it is in the names of files."""
+    name = _NOT_IN_NAMES.sub("-", label)
+    return name if name[:1].isalpha() else f"camera-{name}"
 
 
 class _Track:
@@ -214,6 +232,12 @@ class _Track:
         self.accounted += 1
         self.stored += stored
         return stored
+
+    def remove(self) -> None:
+        """Take the file away, in which nothing was stored."""
+        with suppress(SpoolError):
+            self.spool.close(interrupted=True, end_reason="the run did not begin")
+        self.spool.path.unlink(missing_ok=True)
 
     def end_event(self, planned: int, stage: str) -> None:
         if (missing := planned - self.accounted) > 0:

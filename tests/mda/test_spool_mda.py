@@ -170,7 +170,9 @@ class TestSeveralCameras:
             "Camera A": ("run_Camera-A.h5", 20, "complete"),
             "Camera B": ("run_Camera-B.h5", 20, "complete"),
         }
-        assert not path.exists()
+        with mmspool.open_cameras(path) as cameras:
+            assert list(cameras) == ["Camera-A", "Camera-B"]
+            assert cameras.pairs().tolist() == [[at, at] for at in range(20)]
         with pytest.raises(ValueError, match="2 cameras"):
             _ = spooling.result
 
