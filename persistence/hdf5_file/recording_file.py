@@ -285,7 +285,8 @@ class RecordingFile:
         self.columns.label_time()
         self.columns.resize(frames)  # before the data: then the freed space lies at the file's end
         for name in LOSS_COLUMNS:
-            self._file[f"{LEDGER}/{name}"].resize((losses,))
+            # Never empty: HyperSpy reads no file with an empty list. An entry without a stage is none.
+            self._file[f"{LEDGER}/{name}"].resize((max(1, losses),))
         self._file[DATA].resize(frames, axis=0)
         self._file.close()
         self._journaled.least_size = 0

@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
+import mmspool
+
 from .browser import Browser, fetch, free_port
-from .conftest import HEIGHT, WIDTH, record
+from .conftest import HEIGHT, PIXEL_UM, WIDTH, record
 
 pytestmark = pytest.mark.filterwarnings("ignore:::(?!mmspool)")
 
@@ -107,6 +110,15 @@ def test_pytables(plain_file: Path, expected: np.ndarray[Any, Any]) -> None:
         assert file.get_node("/entry/instrument/detector/sequence_number")[10] == 13
 
 
+def test_nexus(plain_file: Path) -> None:
+    """nxcheck, the validator of NeXus' Python library, finds no error, and notes only the short name /data."""
+    command = Path(sys.executable).with_name("nxcheck")
+    text = re.sub(r"\x1b\[[0-9;]*m", "", run(command, plain_file))
+    assert "Total number of errors: 0" in text, text
+    assert re.findall(r"(\S+)\n +This field is not defined", text) == ["/data"], text
+    assert "Total number of warnings: 1" in text, text
+
+
 def test_nexusformat(plain_file: Path, expected: np.ndarray[Any, Any]) -> None:
     """The default plot of the file is the stack of frames with its axes."""
     from nexusformat.nexus import nxload
@@ -185,10 +197,33 @@ class TestH5web:
             assert "0:19" in words
 
 
-def test_hyperspy(plain_file: Path, expected: np.ndarray[Any, Any]) -> None:
-    """HyperSpy's NeXus reader finds the stack with its axes."""
+class TestXarray:
+    """Labelled arrays."""
+
+    def test_opens_by_itself(self, plain_file: Path, expected: np.ndarray[Any, Any]) -> None:
+        """Xarray finds t, y and x with their coordinates, without any help of ours."""
+        import xarray
+
+        with xarray.open_dataset(plain_file, engine="h5netcdf", group="/entry/data") as data:
+            assert data["data"].dims == ("time", "y", "x")
+            assert np.allclose(data["x"][:3], [0, PIXEL_UM[1], 2 * PIXEL_UM[1]])
+            assert np.array_equal(data["data"][7], expected[7])
+
+
+@pytest.mark.parametrize("lost_before", [(), (10,)])
+def test_hyperspy(tmp_path: Path, expected: np.ndarray[Any, Any], lost_before: tuple[int, ...]) -> None:
+    """HyperSpy's NeXus reader finds the stack, of a recording with losses and of one without."""
     from rsciio.nexus import file_reader
 
-    signals = [each for each in file_reader(str(plain_file)) if each["data"].ndim == 3]
+    path = record(tmp_path / "run.h5", lost_before=lost_before)
+    signals = [each for each in file_reader(str(path)) if each["data"].ndim == 3]
     assert signals
     assert np.array_equal(signals[0]["data"], expected)
+
+
+def test_no_pixel_size_is_invented(tmp_path: Path) -> None:
+    """Where the pixel size is unknown, no reader is given one."""
+    path = record(tmp_path / "run.h5", frames=3, info=mmspool.DetectorInfo())
+    with h5py.File(path) as file:
+        assert "element_size_um" not in file["data"].attrs
+        assert file["/entry/data/x"].attrs["units"] in ("pixel", b"pixel", "px", b"px")

@@ -211,7 +211,7 @@ def test_ledger(file):
     assert counts == all_there | {"frames_lost": 0, "frames_raw": 0}
     assert ledger["writer_restarts"][()] == 0
     assert (ledger["state"][()], ledger["end_reason"][()]) == (b"complete", b"closed")
-    assert ledger["loss_before_frame"].shape == ledger["loss_count"].shape == ledger["loss_stage"].shape == (0,)
+    assert ledger["loss_before_frame"].shape == ledger["loss_count"].shape == ledger["loss_stage"].shape == (1,)
     assert ledger["loss_stage"].attrs["stages"].tolist()[:3] == ["camera", "core", "ring"]
 
 
