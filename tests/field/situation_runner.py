@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -80,36 +81,35 @@ def ended(path: Path) -> bool:
         return False
 
 
+def row(situation: Situation) -> tuple[str, bool]:
+    """Try a situation; return its row of the table, and whether it came out right."""
+    if reason := why_not(situation):
+        return f"| {situation.name} | not tried here: {reason} |", True
+    with tempfile.TemporaryDirectory(prefix="mmspool-situation-") as folder:
+        try:
+            return f"| {situation.name} | {attempt(situation, Path(folder))} |", True
+        except (AssertionError, mmspool.MmspoolError, subprocess.TimeoutExpired) as exc:
+            text = re.sub(r"\s+", " ", str(exc))
+            return f"| {situation.name} | **wrong**: {text[-300:]} |", False
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; 1 if one did not come out right."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="those whose name contains this")
+    parser.add_argument("--jobs", type=int, default=2, help="how many are tried at a time")
     options = parser.parse_args(arguments)
-    rows, failed, tried = [], 0, 0
-    for situation in SITUATIONS:
-        if options.only not in situation.name:
-            continue
-        if reason := why_not(situation):
-            rows.append(f"| {situation.name} | not tried here: {reason} |")
-            continue
-        tried += 1
-        with tempfile.TemporaryDirectory(prefix="mmspool-situation-") as folder:
-            try:
-                rows.append(f"| {situation.name} | {attempt(situation, Path(folder))} |")
-            except (AssertionError, mmspool.MmspoolError, subprocess.TimeoutExpired) as exc:
-                failed += 1
-                text = re.sub(r"\s+", " ", str(exc))
-                rows.append(f"| {situation.name} | **wrong**: {text[-300:]} |")
-        print(rows[-1], file=sys.stderr, flush=True)
-    system = (
-        f"Linux {platform.release()}, Python {platform.python_version()}" if sys.platform == "linux" else sys.platform
-    )
+    chosen = [situation for situation in SITUATIONS if options.only in situation.name]
+    with ThreadPoolExecutor(options.jobs) as pool:
+        rows, right = zip(*pool.map(row, chosen), strict=True)
+    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
     print(
         "# Situations of the field\n\n"
         f"`python tests/torture.py situations`, {datetime.now().astimezone().date()}, {system}: "
-        f"{tried} tried, {failed} came out wrong.\nEach recorded numbered frames to a file, of which every pixel was "
-        "compared afterwards. `interrupted` is right where the\nscript died or was ended: the frames are there.\n\n"
+        f"{len(rows)} situations, {right.count(False)} came out wrong.\n"
+        "Each recorded numbered frames to a file, of which every pixel was compared afterwards. `interrupted` is\n"
+        "right where the script died or was ended: the frames are there.\n\n"
         "| what happened | what came of it |\n|---|---|"
     )
     print("\n".join(rows))
-    return failed > 0
+    return not all(right)
