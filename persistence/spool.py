@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -305,9 +306,13 @@ class Spool:
             self._state = _State.ENDING
             raise
         losses = self._client.losses()
+        path, elsewhere = self._target.locate() if begun else (self.path, self._target.kept())
+        if elsewhere:
+            state = closed.state if not begun else "interrupted"
+            closed = replace(closed, state=state, end_reason=f"{closed.end_reason}; {elsewhere}")
         self._release(_State.CLOSED, kill=not begun, remove=not begun, interrupting=interrupting)
         self._result = SpoolResult(
-            path=self.path,
+            path=path,
             frames_written=closed.frames_written,
             frames_lost=closed.frames_lost,
             losses=losses,

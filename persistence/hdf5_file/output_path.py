@@ -30,6 +30,7 @@ class OutputPath:
     def __init__(self, path: Path, *, overwrite: bool) -> None:
         self.path = path
         self._lock: int | None = None
+        self._is_lost = False
         try:
             self._check(overwrite=overwrite)
         except StorageError:
@@ -45,11 +46,35 @@ class OutputPath:
                 remove_file(self.path)
             self._create()
 
+    def kept(self) -> str:
+        """Return what is at the path when nothing was recorded: text for `end_reason`, empty if nothing is there."""
+        return "the file that was there before was kept" if self._lock is None and self.path.exists() else ""
+
+    def locate(self) -> tuple[Path, str]:
+        """Return where the recording is now, and what became of it if it is not at its path: text for `end_reason`.
+
+        A file that was deleted stays open in this process, through which its data can be copied until it ends.
+        """
+        if self._lock is None or self._is_at(self.path):
+            return self.path, ""
+        now = Path(f"/proc/self/fd/{self._lock}")
+        if os.fstat(self._lock).st_nlink:
+            moved = now.readlink() if now.exists() else self.path
+            if self._is_at(moved):
+                return moved, ""
+            return self.path, "the file was moved away while it was recorded"
+        what = "replaced by another file" if self.path.exists() else "deleted"
+        self._is_lost = True
+        way = f": its data can be copied from /proc/{os.getpid()}/fd/{self._lock} until this process ends"
+        return self.path, f"the file was {what} while it was recorded{way if now.exists() else ''}"
+
     def release(self, *, remove: bool) -> None:
         """Let go of the name, and remove the empty file that held it if nothing was recorded; idempotent."""
         if self._lock is not None:
             unlock(self._lock)  # for good, whoever has inherited it
-            self.forget()
+            remove = remove and self._is_at(self.path)  # not what somebody has put there since
+            if not self._is_lost:
+                self.forget()
             if remove:
                 remove_file(self.path)
 
@@ -58,6 +83,13 @@ class OutputPath:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def _is_at(self, path: Path) -> bool:
+        """Tell whether the file that this object has made is what is at a path."""
+        try:
+            return self._lock is not None and os.path.samestat(path.stat(), os.fstat(self._lock))
+        except OSError:
+            return False
 
     def _check(self, *, overwrite: bool) -> None:
         """Take a free name, and refuse one that must not or cannot be used."""

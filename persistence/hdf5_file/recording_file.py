@@ -188,12 +188,12 @@ class RecordingFile:
     def grow(self, frames: int) -> None:
         """Add increments for so many frames, at least one: room on the disk first, so that no reader sees a cut file.
 
-        Where there is no room for all of them, one is added.
+        Where there is no room for all of that, fewer frames are added, at least a block.
 
         Raises
         ------
         StorageError
-            The disk has no room for one, or for the rest of it; the file is whole.
+            The disk has no room for a block; the file is whole.
         """
         g = self._layout
         target = self.capacity + max(1, math.ceil(frames / g.growth_frames)) * g.growth_frames
@@ -206,9 +206,10 @@ class RecordingFile:
             try:
                 self._set_aside(placed // g.frames_per_block * round_up(g.block_bytes, PAGE) + for_columns + _SLACK)
             except StorageError:
-                if new <= g.growth_frames:
+                if new <= g.frames_per_block:
                     raise
-                target = self.capacity + g.growth_frames
+                fewer = new // 2 // g.frames_per_block * g.frames_per_block
+                target = self.capacity + max(g.frames_per_block, min(fewer, g.growth_frames))
                 continue
             self.columns.label_time()
             self.columns.resize(capacity)
