@@ -135,6 +135,9 @@ def test_faults_that_stay_end_the_recording_cleanly(
     else:
         threads = "all" if fault.startswith("pwrite64") else "others"
     result = run_with(producer, fault, threads)
+    if compression and number in (errno.ENOSPC, errno.EDQUOT) and fault.startswith("fallocate"):
+        check_whole(tmp_path / "run.h5")  # in the room that was allocated for frames that compress less
+        return
     frames = check_ended(tmp_path / "run.h5", result, number)
     if "fallocate:error=ENOSPC" in fault:
         assert f"{frames:,} frames were written" in result["message"]
