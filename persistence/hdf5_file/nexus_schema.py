@@ -77,7 +77,7 @@ TIME_LABELS = {"camera": "camera time (s)", "arrival": "arrival time (s)"}
 _ACQUISITION_MODES = ("gated", "triggered", "summed", "event", "histogrammed", "decimated", "pulse counting")
 
 _SPARE = "spare"
-_SPARE_CHUNKS = 640
+_SPARE_CHUNKS = 5000  # 2 ms and half a megabyte
 
 STATE_BYTES = 16
 REASON_BYTES = 512
@@ -161,7 +161,8 @@ def _leave_room_for_index(file: h5py.File) -> None:
     """Have the index nodes of the first chunks placed before the frames.
 
     HDF5 makes a node when the one before is full, behind the frames so far; there it would keep a short recording from
-    giving back the room before it. A dataset of tiny chunks, deleted at the end, leaves room for nodes of that size.
+    giving back the room before it, and NTFS would fill the gap in front of it with zeros (docs/decisions/0020). A
+    dataset of tiny chunks, deleted at the end, leaves room for nodes of that size.
     """
     _images(file, _SPARE, _SPARE_CHUNKS, (1, 1, 1), np.dtype(np.int8))
 
