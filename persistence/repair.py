@@ -76,7 +76,7 @@ def repair(path: str | os.PathLike[str], *, dry_run: bool = False) -> RepairRepo
     path
         The file.
     dry_run
-        Only tell what would be done.
+        Report what would be done, and change nothing.
 
     Raises
     ------

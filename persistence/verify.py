@@ -33,7 +33,7 @@ class VerifyReport:
     missing
         What the recording itself says is not whole: lost frames, an early end.
     notes
-        What may be as it should: identical frames, long pauses, frames without checksums.
+        Unusual, but possibly fine: identical frames, long pauses, frames without checksums.
     path, state
         The file, and its state.
     frames_written, frames_checked

@@ -99,7 +99,7 @@ def find(name: str, item_bytes: int, chunk_bytes: int) -> Codec:
 
 
 def load_filters(data: h5py.h5d.DatasetID) -> None:
-    """Have HDF5 find the filters that a dataset needs.
+    """Load the filters that a dataset needs into HDF5.
 
     Raises
     ------

@@ -78,7 +78,7 @@ class DirectFile:
         return os.fstat(self._fd).st_size
 
     def reserve(self, start: int, length: int) -> None:
-        """Extend the file to ``start + length`` bytes and have the disk set them aside.
+        """Extend the file to ``start + length`` bytes, allocated on the disk.
 
         Raises
         ------

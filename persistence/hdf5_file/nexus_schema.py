@@ -158,7 +158,7 @@ def create(
 
 
 def _leave_room_for_index(file: h5py.File) -> None:
-    """Have the index nodes of the first chunks placed before the frames.
+    """Reserve room for the first B-tree nodes in front of the frames.
 
     HDF5 makes a node when the one before is full, behind the frames so far; there it would keep a short recording from
     giving back the room before it, and NTFS would fill the gap in front of it with zeros (docs/decisions/0020). A

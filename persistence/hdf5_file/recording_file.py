@@ -245,7 +245,7 @@ class RecordingFile:
         return info.size, bool(info.filter_mask)
 
     def commit(self) -> None:
-        """Have the device take everything written so far, and HDF5's index of it: all of that or, in a crash, none."""
+        """Make all chunks written so far, and their index, durable in one atomic commit."""
         self._file.flush()
         if not self._journaled.commit():
             self._blocks.sync()
@@ -309,7 +309,7 @@ class RecordingFile:
             self._descriptor = -1
 
     def _set_aside(self, length: int) -> None:
-        """Have the disk set room aside, beyond what HDF5 uses so far; what it does not need stays for the next time."""
+        """Allocate room beyond what HDF5 uses so far; what it does not need stays for the next time."""
         size, end = self._blocks.size(), self._journaled.size + length
         if end > size:
             self._blocks.reserve(size, end - size)
