@@ -349,8 +349,14 @@ os.rename(name, "run.h5")
         frames=50,
     ),
     Situation(
-        name="a batch system ends the command with SIGTERM (timeout)",
-        script="timeout -s TERM --preserve-status 4 " + RECORD + " -n 1000000",
+        name="a batch system or systemd ends the command with SIGTERM",
+        script=RECORD
+        + """ -n 1000000 &
+pid=$!
+until {python} -c "import mmspool; assert len(mmspool.open('run.h5')) > 5" 2>/dev/null; do sleep 0.1; done
+kill -TERM $pid
+wait $pid
+""",
         shell=True,
         state=SAVED,
         frames=1,
