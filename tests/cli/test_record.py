@@ -334,8 +334,9 @@ class TestHelp:
 class TestCompression:
     """``--compression``."""
 
-    def test_summary_and_info_tell_it(self, record, run, tmp_path):
-        """How much is left of the frames, and what readers need."""
+    def test_summary_and_info_tell_it(self, record, run, mocked, tmp_path):
+        """The summary has how much is left of the frames, and `info` has what readers need."""
+        mocked(width=256, height=192)
         result = record("-n", 40, "--compression", "fast")
         assert result.exit_code == 0, result.output
         assert re.search(r"^compression +to \d+\.\d% of the pixels$", result.stdout, re.MULTILINE)
