@@ -6,8 +6,8 @@ Both are tested by the same tests (tests/persistence/test_os_file.py). Descripto
 
 import errno
 import os
-import platform
 import secrets
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -116,7 +116,7 @@ def boot() -> str:
         import psutil
 
         try:
-            return f"{platform.node()} {psutil.boot_time():.0f}"
+            return f"{socket.gethostname()} {psutil.boot_time():.0f}"
         except OSError:  # /proc is not mounted: it is never taken for the same
             return f"unknown {secrets.token_hex(8)}"
 
