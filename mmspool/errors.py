@@ -8,7 +8,7 @@
     │   ├── SpoolClosedError        the spool was closed before; nothing was stored
     │   ├── RingFullError           no room in the ring in time; the frame was not stored and is counted as lost
     │   ├── StorageError            the file or the ring cannot be made here (also an ``OSError``)
-    │   └── WriterError             the persistence process failed; its cause is ``__cause__``
+    │   └── WriterError             the writer process failed; its cause is ``__cause__``
     ├── RecordingError              a file cannot be read as an mmspool recording
     ├── ExportError                 a recording cannot be written in another format
     │   └── SelectionError          the part asked for is not in the recording (also a ``ValueError``)
@@ -78,7 +78,7 @@ class StorageError(SpoolError, OSError):
 
 
 class WriterError(SpoolError):
-    """The persistence process failed; ``__cause__`` tells why, and what it wrote stays readable."""
+    """The writer process failed; ``__cause__`` tells why, and what it wrote stays readable."""
 
 
 class RecordingError(MmspoolError):

@@ -184,7 +184,7 @@ def _apply(path: Path, report: RepairReport, layout: BlockLayout, losses: np.nda
         recording_file = RecordingFile.attach(path, layout, blocks)
         try:
             recording_file.stage_losses(losses)
-            reason = "not closed: the recording and its persistence process died, or the power went; repaired"
+            reason = "not closed: the recording and its writer process died, or the power went; repaired"
             frames = report.frames_whole
             recording_file.finish(frames, frames, len(losses), "repaired", reason, datetime.now().astimezone())
         finally:

@@ -37,7 +37,7 @@ class SpoolStats:
     elapsed_s
         Since the file was made, or its whole time once it is closed.
     writer_restarts
-        How often a new persistence process took over from one that had died.
+        How often a new writer process took over from one that had died.
     """
 
     frames_put: int

@@ -1,4 +1,4 @@
-"""The producer's side of a recording: `Spool` takes frames and hands them to the persistence process."""
+"""The producer's side of a recording: `Spool` takes frames and hands them to the writer process."""
 
 import atexit
 import contextlib
@@ -146,7 +146,7 @@ class Spool:
         StorageError
             At the first frame: there is no room for the file; nothing was recorded, the spool is closed.
         WriterError
-            The persistence process failed, for the reason in ``__cause__``; what it wrote stays readable.
+            The writer process failed, for the reason in ``__cause__``; what it wrote stays readable.
         SpoolClosedError
             The spool was closed before.
         """
@@ -230,7 +230,7 @@ class Spool:
         Raises
         ------
         WriterError
-            The persistence process failed, for the reason in ``__cause__``; what it wrote stays readable.
+            The writer process failed, for the reason in ``__cause__``; what it wrote stays readable.
         """
         try:
             with self._lock:
@@ -324,7 +324,7 @@ class Spool:
         return self._result
 
     def _fail(self, error: WriterError) -> None:
-        """Let go of everything after the persistence process failed; ``error`` is what later calls raise."""
+        """Let go of everything after the writer process failed; ``error`` is what later calls raise."""
         self._error = error
         if self._state is _State.CLOSED:  # at the first frame: nothing was recorded
             return

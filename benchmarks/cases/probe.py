@@ -11,7 +11,7 @@ _ENDS_S = 60.0
 
 
 def writer_process() -> psutil.Process:
-    """Return the persistence process of the spool that this process has opened."""
+    """Return the writer process of the spool that this process has opened."""
     return next(child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline()))
 
 

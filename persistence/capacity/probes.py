@@ -49,7 +49,7 @@ def check_folder(folder: Path) -> None:
 def measure_disk(
     folder: Path, *, seconds: float, max_bytes: int | None = None, progress: Progress | None = None
 ) -> DiskRate:
-    """Write to a scratch file as the persistence process writes frames, and tell what the disk sustains.
+    """Write to a scratch file as the writer process writes frames, and tell what the disk sustains.
 
     The bytes are random, so that a disk that compresses does not look fast. The scratch file is gone afterwards,
     whatever happens.

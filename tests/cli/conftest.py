@@ -78,7 +78,7 @@ class Command:
         )
 
     def press_ctrl_c(self) -> None:
-        """Interrupt the whole foreground group, the persistence process too."""
+        """Interrupt the whole foreground group, the writer process too."""
         os.killpg(self.process.pid, signal.SIGINT)
 
     def end(self) -> tuple[int, str, str]:

@@ -97,7 +97,7 @@ class TestRepair:
         assert "Traceback" not in result.output
 
     def test_after_everything_was_killed(self, command, under_way, run, tmp_path):
-        """The camera's process and the persistence process die at once; every frame that was written is kept."""
+        """The camera's process and the writer process die at once; every frame that was written is kept."""
         path = tmp_path / "run.h5"
         process = command("record", "run.h5", "--mock", "--roi", "0,0,128,64", "--exposure", 1, "--buffer-mb", 16)
         under_way()

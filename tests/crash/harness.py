@@ -125,15 +125,15 @@ class Producer:
 
     @property
     def writer(self) -> int:
-        """The present persistence process."""
+        """The present writer process."""
         return self[Slot.WRITER]
 
     def writers(self) -> list[int]:
-        """Return the persistence processes that run; during a take-over there may be one of which no one knows yet."""
+        """Return the writer processes that run; during a take-over there may be one of which no one knows yet."""
         return [child for child in children(self.pid) if "writer_process" in command_line(child)]
 
     def kill_all(self) -> None:
-        """Kill it and its persistence processes at once."""
+        """Kill it and its writer processes at once."""
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGSTOP)  # it starts no other one meanwhile
         writers = {*self.writers(), *filter(None, [self.writer])}
@@ -150,7 +150,7 @@ class Producer:
 
     def wait_for_nothing_left(self) -> None:
         """Wait until its processes and its ring are gone."""
-        wait_until(lambda: ended(self.writer), "the persistence process ends")
+        wait_until(lambda: ended(self.writer), "the writer process ends")
         wait_until(lambda: not ring_holders(self.pid), "the ring is gone")
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 ``python tests/torture.py kill-matrix --kills 1000 [--seed 1]``
 
-Victims are the persistence process (a new one must take over, and nothing is lost), the user's process (the persistence
+Victims are the writer process (a new one must take over, and nothing is lost), the user's process (the writer
 process must write what the ring holds and close the file), both at once (what was counted as written must be there and
 right, the ring at most is lost) and `repair` (which must be able to do it again).
 
@@ -45,7 +45,7 @@ WITHIN_A_CHANGE = ("it counts", "sequence_number skips")
 """What verify may see when the kill was between two writes that belong together; the file opens, and repair ends it."""
 
 TOLD_S = 0.1
-"""How long after its start a new persistence process may not have been told yet what to take over."""
+"""How long after its start a new writer process may not have been told yet what to take over."""
 
 STEPS = Plan(
     path="",
@@ -153,7 +153,7 @@ def check_writer(path: Path, producer: Producer, kills: int) -> Tally:
 
 
 def check_producer(path: Path, producer: Producer) -> Tally:
-    """Look whether the persistence process wrote all frames that were put, closed the file and ended."""
+    """Look whether the writer process wrote all frames that were put, closed the file and ended."""
     producer.process.wait(LIMIT_S)
     producer.wait_for_nothing_left()
     returned = producer[Slot.RETURNED]
@@ -244,7 +244,7 @@ def kill_at_step(victim: str, role: str, call: str, nth: int, folder: Path) -> T
                 if victim == "writer" or not ended(writer):
                     producer.wait_for_phase(Phase.STOPPED)
                     producer.order()
-            wait_until(lambda: ended(writer), "the persistence process ends")
+            wait_until(lambda: ended(writer), "the writer process ends")
             if victim == "both":
                 producer.kill_all()
         if victim == "both":
@@ -308,7 +308,7 @@ def kill_at_random(victim: str, seed: str, folder: Path) -> Tally:
 
 
 def kill_again_and_again(seed: str, folder: Path) -> Tally:
-    """Kill one persistence process after the other of one recording."""
+    """Kill one writer process after the other of one recording."""
     rng = random.Random(seed)
     path = folder / "run.h5"
     plan = random_plan(rng, path)
@@ -401,7 +401,7 @@ def count_steps(folder: Path) -> Iterator[tuple[str, str, int]]:
             producer.wait_for_phase(Phase.STOPPED)
             producer.order()
             assert check_writer(path, producer, 0).frames == STEPS.frames
-            wait_until(lambda: ended(writer), "the persistence process ends")
+            wait_until(lambda: ended(writer), "the writer process ends")
             wait_until(lambda: "+++ exited" in log.read_text(), "strace ends")
             lines = [line.split(None, 1) for line in log.read_text().splitlines()]
     for role in ("main", "housekeeping"):

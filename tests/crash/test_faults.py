@@ -1,4 +1,4 @@
-"""System calls that fail, once or for ever, in the persistence process: a recording goes on, or ends cleanly."""
+"""System calls that fail, once or for ever, in the writer process: a recording goes on, or ends cleanly."""
 
 import errno
 import os

@@ -58,7 +58,7 @@ def test_nothing_is_left_of_a_run_that_was_killed_whole(start: Start) -> None:
 
 
 def test_the_ring_of_a_live_run_stays(start: Start, tmp_path: Path) -> None:
-    """Another Spool touches neither a ring in use nor one that its persistence process still empties."""
+    """Another Spool touches neither a ring in use nor one that its writer process still empties."""
     producer = start(1000, stop=100, hold=True, buffer_bytes=16 << 20)
     producer.wait_for_phase(Phase.READY)
     producer.order()

@@ -30,7 +30,7 @@ WITHOUT = {
 @pytest.mark.parametrize("missing", WITHOUT)
 @pytest.mark.parametrize("killed", [False, True], ids=["undisturbed", "with a take-over"])
 def test_a_recording_is_the_same_without(start: Start, tmp_path: Path, missing: str, killed: bool) -> None:
-    """All frames arrive, with a new persistence process too; both processes really lacked it."""
+    """All frames arrive, with a new writer process too; both processes really lacked it."""
     seen = tmp_path / "seen"
     producer = start(
         700,

@@ -20,7 +20,7 @@ RING_BYTES = 4 << 20
 
 
 def stop_writer(producer: Producer) -> None:
-    """Bring a recording to frame 100, then have its persistence process stand still."""
+    """Bring a recording to frame 100, then have its writer process stand still."""
     producer.wait_for_phase(Phase.READY)
     producer.order()
     producer.wait_for_phase(Phase.STOPPED)
@@ -29,7 +29,7 @@ def stop_writer(producer: Producer) -> None:
 
 
 def go_on(producer: Producer) -> None:
-    """Let the persistence process go on."""
+    """Let the writer process go on."""
     os.kill(producer.writer, signal.SIGCONT)
 
 
@@ -89,7 +89,7 @@ def test_a_stall_with_drop_counts_and_locates_what_is_lost(start: Start, tmp_pat
 
 
 def test_a_stall_with_raise_says_how_many_frames_wait(start: Start, tmp_path: Path) -> None:
-    """The first frame without room is refused; the persistence process saves the others when it can."""
+    """The first frame without room is refused; the writer process saves the others when it can."""
     producer = start(FRAMES, stop=100, buffer_bytes=RING_BYTES, options={"on_full": "raise", "timeout_s": 0.5})
     stop_writer(producer)
     producer.order()
@@ -124,7 +124,7 @@ def test_a_stall_beyond_the_limit_is_an_error_with_figures(start: Start, tmp_pat
 
 
 def test_a_stall_while_closing_is_an_error_and_the_file_is_closed_later(start: Start, tmp_path: Path) -> None:
-    """Close says how many frames wait; the persistence process writes them when the disk goes on."""
+    """Close says how many frames wait; the writer process writes them when the disk goes on."""
     producer = start(300, stop=100, options={"timeout_s": 0.5})
     stop_writer(producer)
     producer.order()

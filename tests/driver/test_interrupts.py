@@ -268,7 +268,7 @@ class Script:
         assert self._process.stdout.readline() == "under way\n"
 
     def interrupt(self):
-        """Press Ctrl-C: the whole foreground group gets the signal, the persistence process too."""
+        """Press Ctrl-C: the whole foreground group gets the signal, the writer process too."""
         os.killpg(self._process.pid, signal.SIGINT)
 
     def end(self):

@@ -92,14 +92,14 @@ def make_spool(processes: None, tmp_path: Path, frames: Frames) -> Iterator[Make
 
 
 def writer_pid(spool: Spool) -> int:
-    """Return the id of the spool's persistence process."""
+    """Return the id of the spool's writer process."""
     pid = spool._client.writer_pid
     assert pid
     return pid
 
 
 class Writer:
-    """The persistence process of a spool, to be disturbed."""
+    """The writer process of a spool, to be disturbed."""
 
     def __init__(self, spool: Spool) -> None:
         self.process = psutil.Process(writer_pid(spool))
@@ -132,7 +132,7 @@ class Writer:
 
 @pytest.fixture(scope="session")
 def writer_of() -> type[Writer]:
-    """Return what gets hold of a spool's persistence process."""
+    """Return what gets hold of a spool's writer process."""
     return Writer
 
 

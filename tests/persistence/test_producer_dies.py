@@ -1,4 +1,4 @@
-"""The user's script ends as it should not: the persistence process saves what was put and closes the file."""
+"""The user's script ends as it should not: the writer process saves what was put and closes the file."""
 
 import numpy as np
 import psutil

@@ -1,4 +1,4 @@
-"""The persistence process fails, with an exception: the disk is full, or refuses."""
+"""The writer process fails, with an exception: the disk is full, or refuses."""
 
 import errno
 import re

@@ -1,4 +1,4 @@
-"""The persistence process is killed: a new one takes over, and nothing is lost."""
+"""The writer process is killed: a new one takes over, and nothing is lost."""
 
 import logging
 import signal

@@ -64,11 +64,11 @@ class Model:
             self.losses.append([len(self.frames), count, stage])
 
     def process(self) -> psutil.Process:
-        """Return the persistence process."""
+        """Return the writer process."""
         return psutil.Process(self.spool._client.writer_pid)
 
     def resume(self) -> None:
-        """Let the persistence process go on."""
+        """Let the writer process go on."""
         if self.stopped:
             self.process().send_signal(signal.SIGCONT)
             self.stopped = False
@@ -135,7 +135,7 @@ class SpoolMachine(RuleBasedStateMachine):
 
     @rule(model=spools)
     def stop_writer(self, model: Model) -> None:
-        """Have the persistence process stand still, as a disk may."""
+        """Have the writer process stand still, as a disk may."""
         if not model.stopped and model.spool.shape:  # before the file is made, everybody waits for it
             model.process().send_signal(signal.SIGSTOP)
             model.stopped = True
