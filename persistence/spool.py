@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import SpoolClosedError, SpoolError, StorageError, WriterError
+from .clock import steady_ns, wall_offset_ns
 from .frame_checks import as_frame, check_same, metadata_values
 from .hdf5_file.output_path import OutputPath
 from .losses import STAGES
@@ -78,6 +79,7 @@ class Spool:
         self._lock = threading.RLock()
         self._state = _State.OPEN
         self._in_call = False
+        self._wall_offset_ns = 0
         self._shape: tuple[int, int] | None = None
         self._dtype: np.dtype[Any] | None = None
         self._error: WriterError | None = None
@@ -161,7 +163,7 @@ class Spool:
                     frame = image if type(image) is np.ndarray else as_frame(image)
                     if frame.shape != self._shape or frame.dtype != self._dtype:
                         self._first_frame(frame)
-                    now_ns = time.time_ns()
+                    now_ns = steady_ns() + self._wall_offset_ns  # the wall clock may be set meanwhile
                     return self._client.put(frame, metadata_values(metadata, now_ns), now_ns)
                 except WriterError as exc:
                     self._fail(exc)
@@ -262,13 +264,21 @@ class Spool:
     def _begin(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
         """Fix shape and dtype and create the file; a failure closes the spool, with nothing recorded."""
         self._state = _State.STARTING
-        start_ns = time.time_ns()
+        self._wall_offset_ns = wall_offset_ns()
+        start_ns = steady_ns() + self._wall_offset_ns
         try:
             layout = self._client.plan(shape, dtype)
             self._target.create()
             start = datetime.fromtimestamp(start_ns / 1e9).astimezone()
             self._client.begin(
-                StartWriting(path=self.path, layout=layout, options=self._options, start=start, start_ns=start_ns)
+                StartWriting(
+                    path=self.path,
+                    layout=layout,
+                    options=self._options,
+                    start=start,
+                    start_ns=start_ns,
+                    wall_offset_ns=self._wall_offset_ns,
+                )
             )
         except BaseException:
             self._release(_State.CLOSED, kill=True, remove=True)

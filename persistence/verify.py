@@ -13,12 +13,13 @@ import numpy.typing as npt
 from ..errors import RecordingError
 from .frame_table import FrameTable
 from .hdf5_file import checksum
-from .hdf5_file.nexus_schema import COLUMN_PATHS, DATA
-from .hdf5_file.validate import DAMAGE, text_attribute, unreadable
+from .hdf5_file.nexus_schema import CLOCK_STEP, COLUMN_PATHS, DATA, LEDGER
+from .hdf5_file.validate import DAMAGE, read_small, text_attribute, unreadable
 from .reader import Recording
 
 _OUTLIER = 10.0  # times the median distance of two frames
 _SHOWN = 5
+_CLOCK_STEP_S = 1.0  # a clock that is kept by NTP wanders by less
 _PART_BYTES = 64 << 20  # of pixels that are checked by one call
 
 
@@ -102,6 +103,7 @@ def verify(
             frames = recording.frame_table()
             _check_counters(recording, frames, found)
             _check_times(frames["time"], found)
+            _check_clock(recording, found)
             checked = _check_pixels(
                 recording, frames["checksum"], found, progress or (lambda _done, _all: None), map_in_order
             )
@@ -161,6 +163,14 @@ def _check_times(times: npt.NDArray[np.float64], found: _Findings) -> None:
     _note_places(found.notes, steps < 0, "time goes back", first=1)
     median = float(np.median(steps))
     _note_places(found.notes, steps > _OUTLIER * median, f"a pause of over {_OUTLIER * median:.3g} s", first=1)
+
+
+def _check_clock(recording: Recording, found: _Findings) -> None:
+    """Note that the wall clock was set while it was recorded: start and end time then say less than the time axis."""
+    step_s = int(read_small(recording.file, f"{LEDGER}/{CLOCK_STEP}")) / 1e9
+    if abs(step_s) >= _CLOCK_STEP_S:
+        direction = "forward" if step_s > 0 else "back"
+        found.notes.append(f"the computer's clock was set {direction} by {abs(step_s):,.0f} s; intervals are right")
 
 
 def _check_pixels(

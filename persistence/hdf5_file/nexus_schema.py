@@ -56,6 +56,9 @@ COLUMN_FILLS |= {
 }
 """What a column holds where no frame is; its dtype is the column's."""
 
+CLOCK_STEP = "clock_step_ns"
+"""How far the wall clock was set during the recording; the only counter that may be negative."""
+
 COUNTERS = (
     "frames_written",
     "frames_durable",
@@ -64,6 +67,7 @@ COUNTERS = (
     "frames_raw",
     "writer_restarts",
     "writer_failed",
+    CLOCK_STEP,
 )
 LOSS_COLUMNS = ("loss_before_frame", "loss_count", "loss_stage")
 COLUMN_CHUNK = 8192

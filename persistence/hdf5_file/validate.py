@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ...errors import RecordingError
 from ..losses import MAX_LOSSES
 from .nexus_schema import (
+    CLOCK_STEP,
     COLUMN_FILLS,
     COLUMN_PATHS,
     COUNTERS,
@@ -77,7 +78,7 @@ def validate_structure(file: h5py.File, file_size: Callable[[], int]) -> None:
         counter = _dataset(file, f"{LEDGER}/{name}")
         if counter.shape != () or counter.dtype != "<i8":
             raise ValueError(f"{LEDGER}/{name} holds {counter.shape} {counter.dtype}, not one number")
-        if (count := read_small(file, f"{LEDGER}/{name}")) < 0:
+        if name != CLOCK_STEP and (count := read_small(file, f"{LEDGER}/{name}")) < 0:
             raise ValueError(f"{name} is {count}")
     frames = min(data.shape[0], int(read_small(file, f"{LEDGER}/frames_written")))
     for name, where in COLUMN_PATHS.items():

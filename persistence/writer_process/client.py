@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ...errors import RingFullError, StorageError, WriterError
 from ..block_layout import BlockLayout, plan_blocks
+from ..clock import steady_ns
 from ..keep_awake import KeepAwake
 from ..losses import STAGES, Loss
 from ..options import SpoolOptions
@@ -63,7 +64,6 @@ class WriterClient:
         self._peak = self._dropped = self._frames = self._limit = self._checked_ns = 0
         self._stalled = False
         self._start: StartWriting | None = None
-        self._started = 0.0  # on the monotonic clock: the wall clock may be set meanwhile
         self._awake: KeepAwake | None = None
         self._deaths = self._written_at_death = 0
         self._exchanges = 0
@@ -129,7 +129,7 @@ class WriterClient:
         """
         self._ring.lay_out(start.layout)
         self._frames = self._limit = start.layout.frames
-        self._start, self._started = start, time.monotonic()
+        self._start = start
         self._writer.send(start)
         try:
             self._wait_for_file()
@@ -234,7 +234,7 @@ class WriterClient:
             ring_used=put - written,
             ring_peak=max(self._peak, put - written),
             slowest_write_s=self.counters[RingField.SLOWEST_WRITE_NS] / 1e9,
-            elapsed_s=time.monotonic() - self._started if start else 0.0,
+            elapsed_s=(steady_ns() + start.wall_offset_ns - start.start_ns) / 1e9 if start else 0.0,
             writer_restarts=self.counters[RingField.RESTARTS],
         )
 

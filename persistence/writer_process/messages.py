@@ -17,6 +17,7 @@ class StartWriting:
     options: SpoolOptions
     start: datetime
     start_ns: int
+    wall_offset_ns: int
     resume: bool = False
 
 

@@ -7,10 +7,12 @@ from datetime import datetime
 import numpy as np
 
 from ...errors import StorageError
+from ..clock import wall_offset_ns
 from ..detector_info import DetectorInfo, to_json
 from ..hdf5_file import codec
 from ..hdf5_file.codec import Codec
 from ..hdf5_file.direct_file import DirectFile
+from ..hdf5_file.nexus_schema import CLOCK_STEP
 from ..hdf5_file.recording_file import RecordingFile
 from ..losses import final_ledger
 from ..results import final_state
@@ -40,6 +42,7 @@ class FrameWriter:
         self._layout = start.layout
         self._options = start.options
         self._start_ns = start.start_ns
+        self._wall_offset_ns = start.wall_offset_ns
         self._lost = 0
         self._synced = time.monotonic()
         self._growth: Future[None] | None = None
@@ -89,6 +92,7 @@ class FrameWriter:
         self._recording_file.stage_losses(losses)
         lost = int(losses[:, 1].sum())
         state = final_state(interrupted=interrupted, lost=lost)
+        self._recording_file.write_count(CLOCK_STEP, wall_offset_ns() - self._wall_offset_ns)
         durable = self._counters[RingField.DURABLE] if self._counters[RingField.SYNC_FAILED] else self._written
         size = self._recording_file.finish(
             self._written, durable, len(losses), state, end_reason, datetime.now().astimezone(), failed=failed

@@ -9,6 +9,7 @@ import numpy as np
 import mmspool
 from mmspool.persistence import verify
 from mmspool.persistence.block_layout import plan_blocks
+from mmspool.persistence.clock import wall_offset_ns
 from mmspool.persistence.options import SpoolOptions
 from mmspool.persistence.shared_ring.ring import Ring, RingField
 from mmspool.persistence.writer_process.messages import StartWriting
@@ -30,6 +31,7 @@ class InProcessWriter:
             layout=geometry,
             start=datetime.now(UTC),
             start_ns=0,
+            wall_offset_ns=wall_offset_ns(),
             options=SpoolOptions(sync_interval_s=0.0, compression=compression),
         )
         path.touch()

@@ -48,7 +48,9 @@ def record(path: Path, shape: tuple[int, int], frames: int) -> None:
     ring = Ring.create(256 << 20)
     layout = plan_blocks(shape, np.dtype("<u2"), ring.room, 100)
     ring.lay_out(layout)
-    start = StartWriting(path=path, layout=layout, start=datetime.now(UTC), start_ns=0, options=SpoolOptions())
+    start = StartWriting(
+        path=path, layout=layout, start=datetime.now(UTC), start_ns=0, wall_offset_ns=0, options=SpoolOptions()
+    )
     writer = FrameWriter(ring, start)
     frame = np.zeros(shape, "<u2")
     for index in range(frames):
