@@ -74,7 +74,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     def refuse(*_: object, **__: object) -> NoReturn:
         pytest.fail("a test that starts a process needs the fixture `processes`, or one that builds on it")
 
-    with patch.object(BaseProcess, "start", refuse), patch.object(subprocess, "Popen", refuse):
+    with patch.object(BaseProcess, "start", refuse), patch.object(subprocess.Popen, "__init__", refuse):
         return (yield)
 
 
