@@ -25,6 +25,7 @@ from .hdf5_file.validate import (
     read_small,
     text_attribute,
     unreadable,
+    validate_chunks,
     validate_structure,
 )
 from .losses import STAGES, final_ledger
@@ -104,6 +105,7 @@ def _examine(path: Path) -> tuple[RepairReport, BlockLayout, np.ndarray[Any, Any
         entries = journaled.recover()
         with h5py.File(journaled, "r", driver="fileobj") as file:
             validate_structure(file, lambda: journaled.seek(0, os.SEEK_END))
+            validate_chunks(file)
             if broken := unreadable(file):
                 raise RecordingError("; ".join(broken))
             data = file[DATA]
