@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 from unittest.mock import patch
 
+import h5py  # noqa: F401 - starts uname when it is imported, which is not to be in a quick test
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
