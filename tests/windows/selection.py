@@ -8,6 +8,7 @@ from collections.abc import Generator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import numpy.testing  # noqa: F401 - NumPy 1 starts a process when it is imported, which no quick test may
 import pytest
 
 LIST = Path(__file__).with_name("not_run.toml")

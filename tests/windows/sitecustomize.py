@@ -40,7 +40,7 @@ def _limited_allocate(allocate):
     def limited(descriptor, start, length):
         if start + length > _limit():
             raise _too_large()
-        allocate(descriptor, start, length)
+        return allocate(descriptor, start, length)
 
     return limited
 
@@ -69,4 +69,5 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 if sys.platform == "win32":
+    _LIMIT.unlink(missing_ok=True)  # of an earlier process with this id
     sys.meta_path.insert(0, _Finder())
