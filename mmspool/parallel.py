@@ -42,7 +42,7 @@ def map_in_order(
     MissingPackageError
         ``scheduler`` is given, and distributed is not installed.
     ClusterError
-        No scheduler answers there.
+        No scheduler answers there, or it has no workers (left).
     """
     if scheduler is None:
         yield from _on_threads(function, tasks)
@@ -111,5 +111,20 @@ def _on_cluster(function: Callable[[Task], Result], tasks: Iterable[Task], sched
         ahead = _AHEAD * max(1, sum(client.nthreads().values()))
         futures = deque(client.submit(function, task, pure=False) for task in itertools.islice(waiting, ahead))
         while futures:
-            yield futures.popleft().result()
+            yield _result(client, futures.popleft(), scheduler)
             futures.extend(client.submit(function, task, pure=False) for task in itertools.islice(waiting, 1))
+
+
+def _result(client: Any, future: Any, scheduler: str) -> Any:
+    """Return a result, and give up when no worker is left that could compute it."""
+    while True:
+        try:
+            return future.result(timeout=CONNECT_TIMEOUT)
+        except TimeoutError as exc:
+            if future.done():  # the function's own
+                raise
+            if not client.nthreads():
+                raise ClusterError(
+                    f"the dask scheduler at {scheduler} has no workers (left): start some with 'dask worker ADDRESS', "
+                    "where the same version of mmspool is installed"
+                ) from exc

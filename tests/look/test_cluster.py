@@ -1,6 +1,7 @@
 """Work on a dask cluster of separate processes gives what this process alone gives."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,17 +33,10 @@ def scheduler() -> Iterator[str]:
         yield cluster.scheduler_address
 
 
-def _process_of(_task: int) -> int:
-    import os
-
-    return os.getpid()
-
-
 def test_workers_are_other_processes(scheduler: str) -> None:
     """Tasks run on the workers, in this order."""
-    import os
-
-    assert os.getpid() not in set(map_in_order(_process_of, range(10), scheduler=scheduler))
+    places = set(map_in_order(os.path.realpath, ["/proc/self"] * 10, scheduler=scheduler))
+    assert f"/proc/{os.getpid()}" not in places
     assert list(map_in_order(abs, range(-50, 0), scheduler=scheduler)) == list(range(50, 0, -1))
 
 
@@ -79,6 +73,19 @@ def test_verify(source: Path, tmp_path: Path, scheduler: str) -> None:
     assert here.exit_code == there.exit_code == 1
     assert json.loads(here.stdout) == json.loads(there.stdout)
     assert "at 1 frame (7)" in json.loads(there.stdout)["damage"][0]
+
+
+def test_no_workers(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scheduler whose workers are gone is reported; nothing waits for ever."""
+    from distributed import LocalCluster
+
+    monkeypatch.setattr("mmspool.parallel.CONNECT_TIMEOUT", "2s")
+    with (
+        LocalCluster(n_workers=0, dashboard_address=None, silence_logs=50) as cluster,
+        pytest.raises(ClusterError, match=r"has no workers \(left\): start some"),
+    ):
+        export(source, tmp_path / "x.npy", projection="max", scheduler=cluster.scheduler_address)
+    assert not (tmp_path / "x.npy").exists()
 
 
 def test_no_scheduler(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
