@@ -14,6 +14,8 @@ import mmspool
 from mmspool import RecordingError, Spool, StorageError, repair, verify
 from mmspool.persistence import posix_file
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 HOME = str(Path(mmspool.__file__).parents[1])
 
 # A drive, below a folder, on which nobody can write to a file while any lock is held on it: SMB, and NFS of Windows.
@@ -52,8 +54,6 @@ import sys
 import numpy as np
 import mmspool
 from mmspool import Spool
-
-pytestmark = pytest.mark.usefixtures("processes")
 
 with Spool(sys.argv[1], shape=(64, 64), dtype="u2", buffer_bytes=8 << 20, sync_interval_s=0.05) as spool:
     for index in range(300):
