@@ -101,11 +101,15 @@ class Recording:
         """
         if self._private.closed:
             raise self._closed()
+        counted = 0
         for _ in range(_OPENINGS):
-            superblock = self._private.read_at(_SUPERBLOCK_BYTES, 0)
+            before, superblock = counted, self._private.read_at(_SUPERBLOCK_BYTES, 0)
             self._see(self._open_hdf5())
+            counted = self.frames_counted
             if self.state != "recording" or self._private.read_at(_SUPERBLOCK_BYTES, 0) == superblock:
                 break  # else the file grew meanwhile: HDF5 has its old end, and would not find the newest frames
+        else:  # it grows faster than it is opened: what was counted before the last opening lies before that end
+            self._length = min(self._length, before)
         return self
 
     def _see(self, file: h5py.File) -> None:

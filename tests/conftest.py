@@ -95,10 +95,17 @@ def pytest_runtest_makereport(
     return (yield)
 
 
+_UNMEASURED = ("test_process.py", "test_public.py", "test_interrupts.py", "test_producer_dies.py")
+
+
 @pytest.fixture(autouse=True)
 def measured_where_it_pays(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the processes out of coverage that are killed, traced or fuzzed: they are many, and cover little more."""
-    if request.node.get_closest_marker("torture"):
+    """Leave the processes out of coverage that are killed, traced or fuzzed: they are many, and cover little more.
+
+    Nor are those measured whose signals, handlers, exit or modules are tested: coverage has its own.
+    """
+    told = request.path.parent.name == "field" or request.path.name in _UNMEASURED
+    if told or request.node.get_closest_marker("torture"):
         for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
             monkeypatch.delenv(name)
 

@@ -14,12 +14,15 @@ import queue
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any, Self
+
+import psutil
 
 from ...errors import StorageError, WriterError
 from ..os_file import occupy_standard_descriptors
@@ -33,6 +36,8 @@ _BOOTSTRAP = (
     f"import json, os, sys; sys.path[:] = json.loads(os.environ[{ENVIRONMENT!r}])['path']; "
     "from mmspool.persistence.writer_process.main import main; main()"
 )
+_LOCKED_S = 0.5  # the queue is locked for microseconds at a time
+_LOOK_S = 0.01
 _EXIT_S = 10.0  # for a process that has closed its end of the pipe to end
 _FAULTS = {"SIGKILL", "SIGSTOP", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGSYS", "SIGTRAP", "SIGCONT", "SIGCHLD"}
 
@@ -50,13 +55,31 @@ class _MessageQueue(Queue):  # type: ignore[type-arg]  # it has none at run time
     def __init__(self) -> None:
         super().__init__(0, ctx=_context)
         self._ignore_epipe = True  # a process that was killed is not a programming error
+        self._stuck = False
 
     @property
     def reader(self) -> Connection:
         return self._reader  # type: ignore[attr-defined, no-any-return]
 
+    def is_stuck(self) -> bool:
+        """Tell whether an exception that left a signal handler in the midst of a call has left the queue locked.
+
+        Then nothing is sent any more: the process looks into the ring several times a second anyway.
+        """
+        if not self._stuck:
+            self._stuck = not self._notempty.acquire(timeout=_LOCKED_S)  # type: ignore[attr-defined]
+            if not self._stuck:
+                self._notempty.release()  # type: ignore[attr-defined]
+        return self._stuck
+
     def discard(self) -> None:
         """Close both ends, and end the thread that feeds them if there is one."""
+        if self.is_stuck():  # its thread, a daemon, waits for ever: so would whoever closes it or waits for it at exit
+            for name in ("_close", "_jointhread"):
+                finalizer: Any = getattr(self, name)
+                if finalizer is not None:
+                    finalizer.cancel()
+                setattr(self, name, None)
         self._reader.close()  # type: ignore[attr-defined]  # first: then the thread ends although nobody reads
         self.close()
         self.join_thread()
@@ -133,12 +156,13 @@ class WriterProcess:
 
     def is_alive(self) -> bool:
         """Tell whether the process runs."""
-        return self._process.poll() is None
+        return self._process.poll() is None and not (self._is_locked() and self._is_zombie())
 
     def send(self, message: Message) -> None:
         """Hand over a message; never blocks. What an ended process does not get, its successor finds in the ring."""
-        with contextlib.suppress(ValueError, queue.Full):  # closed meanwhile
-            self._messages.put(message, block=False)
+        if not self._messages.is_stuck():
+            with contextlib.suppress(ValueError, queue.Full):  # closed meanwhile
+                self._messages.put(message, block=False)
 
     def receive(self, timeout_s: float) -> FileReady | FileClosed | None:
         """Wait for an answer; None when there was none in time.
@@ -169,7 +193,24 @@ class WriterProcess:
 
     def wait(self) -> None:
         """Wait for the process to end."""
-        self._process.wait()
+        while self.is_alive():
+            if self._is_locked():
+                time.sleep(_LOOK_S)
+            else:
+                self._process.wait()
+
+    def _is_locked(self) -> bool:
+        """Tell whether `subprocess` is locked: for good, if a signal handler has raised in the midst of a poll."""
+        lock = getattr(self._process, "_waitpid_lock", None)
+        return lock is not None and lock.locked()
+
+    def _is_zombie(self) -> bool:
+        try:
+            return bool(psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return True
+        except (psutil.Error, OSError):  # the system does not say
+            return False
 
     def disown(self) -> None:
         """Free what leads to the process, and leave it alone; idempotent."""

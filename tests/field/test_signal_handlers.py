@@ -20,7 +20,7 @@ CLOSING = """
     signal.setitimer(signal.ITIMER_REAL, float(sys.argv[2]))
     index = 0
     try:
-        while True:
+        while index < 60_000:  # what its pixels can count
             spool.put(frame(index))
             index += 1
     except SpoolClosedError:

@@ -50,7 +50,7 @@ def test_a_full_disk(failed, frames):
     assert isinstance(error.__cause__, StorageError)
     assert error.__cause__.errno == errno.EFBIG
     written = check_what_is_there(frames, spool.path, "the disk is full")
-    assert written % 100 == 0
+    assert 100 <= written < 120  # an increment, and what fitted of the next one
     assert re.search(rf"the disk is full: {written:,} frames were written", str(error))
     assert written <= taken <= written + spool.stats.ring_frames
     assert spool.path.stat().st_size <= 120 * FRAME_BYTES
