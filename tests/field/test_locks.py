@@ -20,19 +20,21 @@ HOME = str(Path(mmspool.__file__).parents[1])
 
 # A drive, below a folder, on which nobody can write to a file while any lock is held on it: SMB, and NFS of Windows.
 BINDING = """
-import errno, fcntl, os
+import errno, fcntl, os, threading
 below, flock, pwrite = os.environ["BINDING_BELOW"], fcntl.flock, os.pwrite
+probing = threading.Lock()  # or one thread's probe would be what another one finds
 
 def bound(descriptor, data, offset):
     name = os.readlink(f"/proc/self/fd/{descriptor}")
     if name.startswith(below):
-        probe = os.open(name, os.O_RDWR)
-        try:
-            flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
-        finally:
-            os.close(probe)
+        with probing:
+            probe = os.open(name, os.O_RDWR)
+            try:
+                flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
+            finally:
+                os.close(probe)
     return pwrite(descriptor, data, offset)
 
 os.pwrite = bound
