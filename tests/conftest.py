@@ -43,8 +43,11 @@ settings.register_profile(
 settings.register_profile("deep", parent=settings.get_profile("ci"), max_examples=1000)
 settings.load_profile("deep" if DEEP else "ci")
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in its background
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+for _name in ("SIGINT", "SIGQUIT", "SIGHUP"):  # Windows has only the first
+    _number = getattr(signal, _name, None)
+    # A shell, or nohup, starts what runs in the background with these ignored.
+    if _number is not None and signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _name == "SIGINT" else signal.SIG_DFL)
 
 _raised = pytest.StashKey[bool]()
 
