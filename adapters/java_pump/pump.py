@@ -6,7 +6,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
 from importlib.resources import files
 from typing import Any
 
@@ -95,10 +94,12 @@ class FramePump:
         weakref.finalize(self, self._stop_beating.set)
         try:
             self._run(f"launch({frames});")
-        except CoreError:
+        except CoreError as exc:
             self._header[Place.STATE] = State.STOPPED
-            with suppress(Exception):  # it must not hide why nothing was started
+            try:
                 self._run("close();")  # as the pump's thread does at its end
+            except Exception as closing:  # noqa: BLE001 - it must not hide why nothing was started
+                exc.add_note(f"the memory could not be unmapped in Java either: {closing}")
             raise
 
     @property
