@@ -1,13 +1,14 @@
 """The command ``mmspool``."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from .._version import __version__
 from . import compress, defaults, doctor, export, files, preflight, record, report, view, watch
 from .log_file import log_to
-from .output import accept_any_text
+from .output import accept_any_text, output_works
 
 _SECTIONS = {
     "Record": (preflight.preflight, record.record, doctor.doctor),
@@ -22,6 +23,18 @@ class _Sections(click.Group):
 
     def list_commands(self, _context: click.Context) -> list[str]:
         return list(self.commands)
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except BrokenPipeError:
+            raise
+        except OSError as exc:
+            if output_works():
+                raise
+            raise click.ClickException(f"Cannot write the output: {exc.strerror}") from exc
+        finally:
+            output_works()
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
         width = formatter.width - 6 - max(map(len, self.commands))

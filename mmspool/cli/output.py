@@ -1,6 +1,7 @@
 """What all commands print with, and how they end."""
 
 import contextlib
+import io
 import os
 import shlex
 import subprocess
@@ -42,6 +43,23 @@ def accept_any_text() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError, OSError):  # a stream that a program has put there
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def output_works() -> bool:
+    """Return whether the standard output can be written; one that cannot gets nothing more, at exit neither."""
+    if sys.stdout is None:
+        return True
+    try:
+        sys.stdout.flush()
+        os.write(sys.stdout.fileno(), b"")
+    except io.UnsupportedOperation:  # a stream that a program has put there
+        return True
+    except OSError:
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -52,7 +52,7 @@ ENDING = {
     "writes fail for a while": ("pwrite64:error=EIO:when=5..8", errno.EIO),
     "there is no room for a while": ("pwrite64:error=ENOSPC:when=5..8", errno.ENOSPC),
     "a write is refused": ("pwrite64:error=EPERM:when=5", errno.EPERM),
-    "a sync fails": ("fdatasync:error=EIO:when=2", errno.EIO),
+    "a sync fails": ("fdatasync:error=EIO:when=1", errno.EIO),
     "setting aside room fails": ("fallocate:error=EIO:when=1", errno.EIO),
     "the disk is full": ("fallocate:error=ENOSPC", errno.ENOSPC),
     "the quota is used up": ("fallocate:error=EDQUOT", errno.EDQUOT),

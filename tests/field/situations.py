@@ -327,7 +327,14 @@ os.rename(name, "run.h5")
         script=RECORD + " -n 50 > /dev/full",
         shell=True,
         frames=50,
-        codes=(0, 1),
+    ),
+    Situation(
+        name="what is asked of a recording goes to a full device",
+        script=RECORD + " -n 50; {python} -m mmspool info run.h5 > /dev/full",
+        shell=True,
+        frames=50,
+        codes=(1,),
+        says="Cannot write the output: No space left on device",
     ),
     Situation(
         name="the reader of the command's output ends at once",
