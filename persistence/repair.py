@@ -42,10 +42,10 @@ class RepairReport:
         False: the recording was closed properly, and nothing was or would be done.
     path, state
         The file, and its state before.
-    frames_whole
-        Frames that are whole.
+    frames_written
+        Frames that are whole in the file.
     frames_counted
-        Frames the file said to have.
+        Frames that the file counted before.
     frames_unwritten
         Frames at least that had been handed over, but never reached the file; they are entered as lost.
     journal_entries
@@ -58,7 +58,7 @@ class RepairReport:
     path: Path
     needed: bool
     state: str
-    frames_whole: int
+    frames_written: int
     frames_counted: int
     frames_unwritten: int
     journal_entries: int
@@ -128,7 +128,7 @@ def _examine(path: Path) -> tuple[RepairReport, BlockLayout, np.ndarray[Any, Any
         path=path,
         needed=state == "recording" or entries > 0,
         state=state,
-        frames_whole=whole,
+        frames_written=whole,
         frames_counted=counted,
         frames_unwritten=unwritten,
         journal_entries=entries,
@@ -187,7 +187,7 @@ def _apply(path: Path, report: RepairReport, layout: BlockLayout, losses: np.nda
         try:
             recording_file.stage_losses(losses)
             reason = "not closed: the recording and its writer process died, or the power went; repaired"
-            frames = report.frames_whole
+            frames = report.frames_written
             recording_file.finish(frames, frames, len(losses), "repaired", reason, datetime.now().astimezone())
         finally:
             recording_file.close()

@@ -88,10 +88,10 @@ def repair(file: Path, *, dry_run: bool, as_json: bool) -> None:
         click.echo(json.dumps(asdict(report) | {"path": str(report.path), "dry_run": dry_run}, indent=2))
         return
     if not report.needed:
-        out.print(f"{report.path}: nothing to repair, it was closed ({report.state}), {report.frames_whole:,} frames")
+        out.print(f"{report.path}: nothing to repair, it was closed ({report.state}), {report.frames_written:,} frames")
         return
     does = "would keep" if dry_run else "kept"
-    text = f"{report.path}: {does} {report.frames_whole:,} whole frames (it counted {report.frames_counted:,})"
+    text = f"{report.path}: {does} {report.frames_written:,} whole frames (it counted {report.frames_counted:,})"
     if report.frames_unwritten:
         text += f"; at least {report.frames_unwritten:,} more had been handed over and are lost"
     if report.journal_entries:

@@ -203,20 +203,22 @@ def check_left(path: Path, returned: int, ring: int, plan: Plan) -> Tally:
     done = repair(path)
     assert done == found, f"found {found}, did {done}"
     assert done.needed == (state == "recording" or done.journal_entries > 0)
-    assert counted <= done.frames_whole <= returned + 1, f"{counted} counted, {done.frames_whole} found, {returned} put"
+    assert counted <= done.frames_written <= returned + 1, (
+        f"{counted} counted, {done.frames_written} found, {returned} put"
+    )
     tally.frames, tally.lost, tally.said = (
-        done.frames_whole,
-        max(0, returned - done.frames_whole),
+        done.frames_written,
+        max(0, returned - done.frames_written),
         done.frames_unwritten,
     )
     assert tally.lost <= ring, f"{tally.lost} frames lost, more than the ring's {ring}"
-    assert done.frames_whole + done.frames_unwritten <= returned + 1
+    assert done.frames_written + done.frames_unwritten <= returned + 1
     was_ended = done.state != "recording"  # then the frames of the ring, if any, were entered before the kill
     with mmspool.open(path) as recording:
         lost, state = recording.frames_lost, recording.state
     possible = {3 * count + done.frames_unwritten for count in range(len(plan.losses) + 1)}
     assert was_ended or lost in possible, f"{lost} lost frames in the ledger, not one of {possible}"
-    check_closed(path, done.frames_whole, state, lost)
+    check_closed(path, done.frames_written, state, lost)
     return tally
 
 

@@ -239,9 +239,9 @@ def test_a_dead_disk_leaves_what_was_written(start: Start, tmp_path: Path, fault
         check_frames(recording, counted)
     assert counted >= 30
     report = repair(path)
-    assert counted <= report.frames_whole <= result["returned"]
+    assert counted <= report.frames_written <= result["returned"]
     with mmspool.open(path) as recording:
-        check_frames(recording, report.frames_whole)
+        check_frames(recording, report.frames_written)
     assert verify(path).intact
     assert not repair(path).needed
 
@@ -256,7 +256,7 @@ def test_a_file_that_cannot_be_cut_has_all_frames(
     result = run_with(producer, "ftruncate:error=EIO:when=1", "first")
     assert (result["error"], result["cause_errno"], result["lost"]) == ("WriterError", errno.EIO, 0), result
     size = path.stat().st_size
-    assert repair(path).frames_whole == FRAMES
+    assert repair(path).frames_written == FRAMES
     assert path.stat().st_size < size
     check_whole(path)
     assert not repair(path).needed

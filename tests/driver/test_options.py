@@ -13,7 +13,7 @@ from mmspool.adapters import MockCore
 
 HOME = Path(mmspool.__file__).parents[1]
 WRONG = """\
-from mmspool import Camera
+from mmspool import Camera, Spool
 
 camera = Camera.mock(sed=1)
 Camera.demo(widht=512)
@@ -21,14 +21,18 @@ Camera.headless("/mm", "my.cfg", bufer_mb=512)
 camera.record("x.h5", frmaes=10)
 camera.start_recording("x.h5", seconds=1.0, on_full="cry")
 camera.exposure = 5
+Spool("x.h5", bufer_bytes=1 << 20)
+Spool("x.h5", compression="fastest")
 """
 RIGHT = """\
-from mmspool import Camera
+from mmspool import Camera, Spool
 
 with Camera.mock(seed=1, width=64) as camera:
     camera.roi = (0, 0, 32, 32)
     camera.exposure_ms = 5
     camera.record("x.h5", frames=10, overwrite=True, compression="fast", progress=print)
+with Spool("x.h5", shape=(64, 64), dtype="uint16", grow_frames=10) as spool:
+    spool.close()
 """
 
 
@@ -67,7 +71,7 @@ class TestTypes:
 
     def test_misspelt_options_are_errors(self, mypy):
         """Every line of a script in which an option or an attribute is misspelt has an error."""
-        assert sorted(set(mypy(WRONG))) == [3, 4, 5, 6, 7, 8]
+        assert sorted(set(mypy(WRONG))) == [3, 4, 5, 6, 7, 8, 9, 10]
 
     def test_right_options_are_none(self, mypy):
         """A script that uses the options as they are has no error."""

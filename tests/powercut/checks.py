@@ -86,7 +86,7 @@ def examine(path: Path, spec: Spec, expected: npt.NDArray[np.generic], watermark
     with mmspool.open(path) as recording:
         frames = len(recording)
         assert recording.state in ENDED, f"its state is {recording.state!r} after repair"
-        assert frames == report.frames_whole
+        assert frames == report.frames_written
         assert frames >= (watermark or 0), f"{watermark} frames were durable, {frames} are there"
         assert frames <= len(expected)
         wrong = np.flatnonzero((recording[:] != expected[:frames]).any(axis=(1, 2)))
