@@ -1,10 +1,8 @@
 """The acquisition loop: takes frames from the core as they come, and knows every way in which they may not."""
 
-import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ..adapters import MAX_FRAMES, CoreAdapter, Frame, Image, PcoStamp
 from ..errors import CoreError, RingFullError, SpoolClosedError, WriterError
@@ -12,6 +10,7 @@ from ..persistence import Spool
 from .frame_counters import GapDetector
 from .live import LiveFrame, Newest, owns_memory
 from .result import EndReason, RecordStats
+from .stop_conditions import StopConditions
 
 _IDLE_S = 0.0005  # the core has no event for a new frame; at 1,000 frames/s this polls twice a frame
 _QUIET_S = 0.02  # between two looks while no frame comes: 50 a second cost less than a percent of a core
@@ -19,41 +18,6 @@ _QUIET_SHARE = 0.05  # of the time since the last frame
 _BATCH = 64  # frames taken between two looks at the clock and at requests to stop
 _GRACE_S = 1.0  # for a camera to end by itself once it has made all its frames
 _ENDING_S = 10.0  # for a core to give the rest of its frames and to say that it has stopped
-
-
-@dataclass(frozen=True, kw_only=True)
-class StopConditions:
-    """When a recording ends: whatever comes first of what is set.
-
-    Parameters
-    ----------
-    frames
-        After so many frames.
-    seconds
-        After so many seconds.
-    until
-        When this returns true; called often, from the recording's thread.
-    frame_timeout_s
-        When no frame came for so long.
-    """
-
-    frames: int | None = None
-    seconds: float | None = None
-    until: Callable[[], bool] | None = None
-    frame_timeout_s: float = math.inf
-
-    def __post_init__(self) -> None:
-        if self.frames is not None and not (hasattr(self.frames, "__index__") and 1 <= self.frames <= MAX_FRAMES):
-            raise ValueError(f"frames is a whole number, 1 to {MAX_FRAMES:,}, not {self.frames!r}")
-        if self.seconds is not None and not self.seconds > 0:
-            raise ValueError(f"seconds is a positive number, not {self.seconds}")
-        if not self.frame_timeout_s > 0:
-            raise ValueError(f"frame_timeout_s is a positive number of seconds, not {self.frame_timeout_s}")
-
-    @property
-    def open_ended(self) -> bool:
-        """Whether it goes on until somebody stops it."""
-        return self.frames is None and self.seconds is None and self.until is None
 
 
 class Acquisition:

@@ -4,53 +4,23 @@ import logging
 import os
 import weakref
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, Unpack
 
 from .. import adapters
-from ..adapters import (
-    STAMP_PIXELS,
-    CoreAdapter,
-    DemoKeywords,
-    HeadlessKeywords,
-    Image,
-    MockCore,
-    MockKeywords,
-    read_pco_stamp,
-)
-from ..errors import CameraBusyError, CoreError, SettingError, SpoolError
-from ..persistence import (
-    Spool,
-    SpoolKeywords,
-    SpoolOptions,
-    buffer_bytes_for,
-    check_output_path,
-    refuse_unknown_options,
-)
-from .acquisition import Acquisition, StopConditions
+from ..adapters import CoreAdapter, DemoKeywords, HeadlessKeywords, Image, MockCore, MockKeywords
+from ..errors import CameraBusyError
+from ..persistence import Spool, SpoolKeywords, check_output_path, refuse_unknown_options
 from .interrupts import StopOnInterrupt
-from .options import RecordingKeywords
+from .launch import launch, require_recordable
+from .options import RecordingKeywords, RecordingOptions
 from .result import RecordResult, RecordStats
 from .running import RunningRecording, report_progress
 from .settings import CameraSettings
 from .time_lapse import TimeLapseResult, check_plan, run_time_lapse
 
 _log = logging.getLogger("mmspool")
-
-_FRAME_TIMEOUT_S = 10.0
-# Of a recording's options; the others are those of its spool.
-_OWN_KEYWORDS = (
-    "frames",
-    "seconds",
-    "until",
-    "frame_timeout_s",
-    "core_buffer_mb",
-    "pixel_stamp",
-    "pre_trigger_frames",
-    "on_frame",
-)
 
 
 class Camera(CameraSettings):
@@ -155,98 +125,19 @@ class Camera(CameraSettings):
             raise KeyboardInterrupt
         return recording
 
-    def _start(self, path: Path, options: RecordingKeywords) -> RunningRecording:
-        refuse_unknown_options("a recording", options, RecordingKeywords.__annotations__)
+    def _start(self, path: Path, keywords: RecordingKeywords) -> RunningRecording:
         # Everything that can be refused without the camera is, before it is touched.
-        timeout = options.get("frame_timeout_s")
-        if timeout is None:
-            timeout = _FRAME_TIMEOUT_S + self.exposure_ms / 100
-        conditions = StopConditions(
-            frames=options.get("frames"),
-            seconds=options.get("seconds"),
-            until=options.get("until"),
-            frame_timeout_s=timeout,
-        )
-        if options.get("pixel_stamp") not in (None, "pco"):
-            raise ValueError(f"pixel_stamp is 'pco' or None, not {options.get('pixel_stamp')!r}")
-        held = options.get("pre_trigger_frames")
-        if held is not None and not (hasattr(held, "__index__") and held >= 1):
-            raise ValueError(f"pre_trigger_frames is a whole number, 1 or more, not {held!r}")
-        spool_options: dict[str, Any] = {name: value for name, value in options.items() if name not in _OWN_KEYWORDS}
-        SpoolOptions(**spool_options)
-        check_output_path(path, overwrite=options.get("overwrite", False))
+        options = RecordingOptions.from_keywords(keywords, exposure_ms=self.exposure_ms)
+        check_output_path(path, overwrite=options.spool.get("overwrite", False))
         self._require_idle("start a recording")
-        self._require_recordable()
-        properties = self._read_properties()
-        self._check_start(properties)
-        core_buffer_mb = options.get("core_buffer_mb")
-        if core_buffer_mb is not None:
-            self.core.set_buffer_mb(core_buffer_mb)
-        image = self.image_format
-        if conditions.frames is not None and spool_options.get("buffer_bytes") is None:
-            frame_bytes = image.height * image.width * image.dtype.itemsize
-            spool_options["buffer_bytes"] = buffer_bytes_for(frame_bytes, conditions.frames)
-        stamped = options.get("pixel_stamp") == "pco"
-        info = self._detector_info(properties)
-        if stamped:
-            not_image = {
-                "pixels_not_image": {"y": 0, "x": 0, "height": 1, "width": STAMP_PIXELS, "content": "PCO stamp"}
-            }
-            info = replace(info, camera={**info.camera, **not_image})
-        spool = Spool(path, shape=(image.height, image.width), dtype=image.dtype, info=info, **spool_options)
-        try:
-            acquisition = Acquisition(
-                self.core,
-                spool,
-                conditions,
-                clock_step_ns=self._clock_step_ns(),
-                read_stamp=read_pco_stamp if stamped else None,
-                pre_trigger_frames=held,
-            )
-            acquisition.start()
-            recording = RunningRecording(acquisition, spool, options.get("on_frame"))
-            self._last_recording = weakref.ref(recording)
-            recording.begin()
-        except BaseException as exc:
-            self._undo_start(spool, exc)
-            raise
+        require_recordable(self.core, self.label)
+        values = self.properties.read_all()
+        self._vocabulary.check_start(values)
+        info = self._detector_info(values)
+        clock_step_ns = self._vocabulary.clock_step_ns()
+        recording = launch(self.core, path, options, info=info, clock_step_ns=clock_step_ns)
+        self._last_recording = weakref.ref(recording)
         return recording
-
-    def _require_recordable(self) -> None:
-        """Refuse what would be recorded wrong: colours packed into one number, frames of several cameras in one stack.
-
-        Raises
-        ------
-        SettingError
-            Which it is, and what to do.
-        """
-        device, image = self.core.device_info(self.label), self.core.image_format()
-        if (device["library"], device["name"]) == ("Utilities", "Multi Camera"):
-            raise SettingError(
-                f"{self.label} is a Multi Camera, whose frames of several cameras would be mixed in one stack: choose "
-                "one of its cameras as the core's camera, and record each from a process of its own"
-            )
-        if image.components > 1:
-            raise SettingError(
-                f"{self.label} gives colour frames of {image.components} components a pixel, which are not recorded: "
-                "choose a grey PixelType, such as 16bit (pixel_type, --pixel-type)"
-            )
-
-    def _undo_start(self, spool: Spool, exc: BaseException) -> None:
-        """Leave neither a file nor a running camera behind; that this fails too must not hide why it did not start.
-
-        A camera that refused to start is left alone: the sequence that runs then is another client's.
-        """
-        try:
-            if not isinstance(exc, CoreError) and self.core.is_sequence_running():
-                self.core.stop_sequence()
-        except CoreError as stopping:
-            exc.add_note(f"the camera could not be stopped either: {stopping}")
-        try:
-            spool.close(interrupted=True, end_reason="the camera did not start")
-        except SpoolError as closing:
-            exc.add_note(f"closing the file failed too: {closing}")
-        spool.path.unlink(missing_ok=True)
 
     def record(
         self,
@@ -347,7 +238,7 @@ class Camera(CameraSettings):
         check_plan(frames, interval_s)
         check_output_path(path, overwrite=options.get("overwrite", False))
         self._require_idle("start a time lapse")
-        self._require_recordable()
+        require_recordable(self.core, self.label)
         image = self.image_format
         spool_options: dict[str, Any] = dict(options)
         spool_options |= {"shape": (image.height, image.width), "dtype": image.dtype, "info": self.detector_info()}

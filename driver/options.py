@@ -1,10 +1,14 @@
-"""The options of a recording from a camera, as keywords."""
+"""The options of a recording from a camera: as keywords, and checked."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypedDict
+from dataclasses import dataclass
+from typing import Any, Literal, Self, TypedDict
 
-from ..persistence import Compression, OnFull
+from ..persistence import Compression, OnFull, SpoolOptions, refuse_unknown_options
 from .live import LiveFrame
+from .stop_conditions import StopConditions
+
+_FRAME_TIMEOUT_S = 10.0
 
 
 class RecordingKeywords(TypedDict, total=False):
@@ -30,3 +34,62 @@ class RecordingKeywords(TypedDict, total=False):
     compression: Compression | None
     raw_if_slow: bool
     keep_awake: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordingOptions:
+    """The options of one recording, checked without its camera.
+
+    Attributes
+    ----------
+    conditions
+        When it ends.
+    core_buffer_mb, pixel_stamp, pre_trigger_frames, on_frame
+        As `Camera.start_recording` has them.
+    spool
+        The options of its `Spool`.
+    """
+
+    conditions: StopConditions
+    core_buffer_mb: int | None
+    pixel_stamp: Literal["pco"] | None
+    pre_trigger_frames: int | None
+    on_frame: Callable[[LiveFrame], object] | None
+    spool: dict[str, Any]
+
+    @classmethod
+    def from_keywords(cls, options: RecordingKeywords, *, exposure_ms: float) -> Self:
+        """Check a caller's keywords; the default frame timeout depends on the exposure.
+
+        Raises
+        ------
+        TypeError
+            There is no such option; the message names the nearest.
+        ValueError
+            An option makes no sense.
+        """
+        refuse_unknown_options("a recording", options, RecordingKeywords.__annotations__)
+        given: dict[str, Any] = dict(options)
+        timeout_s = given.pop("frame_timeout_s", None)
+        checked = cls(
+            conditions=StopConditions(
+                frames=given.pop("frames", None),
+                seconds=given.pop("seconds", None),
+                until=given.pop("until", None),
+                frame_timeout_s=_FRAME_TIMEOUT_S + exposure_ms / 100 if timeout_s is None else timeout_s,
+            ),
+            core_buffer_mb=given.pop("core_buffer_mb", None),
+            pixel_stamp=given.pop("pixel_stamp", None),
+            pre_trigger_frames=given.pop("pre_trigger_frames", None),
+            on_frame=given.pop("on_frame", None),
+            spool=given,
+        )
+        SpoolOptions(**checked.spool)
+        return checked
+
+    def __post_init__(self) -> None:
+        if self.pixel_stamp not in (None, "pco"):
+            raise ValueError(f"pixel_stamp is 'pco' or None, not {self.pixel_stamp!r}")
+        held = self.pre_trigger_frames
+        if held is not None and not (hasattr(held, "__index__") and held >= 1):
+            raise ValueError(f"pre_trigger_frames is a whole number, 1 or more, not {held!r}")

@@ -1,5 +1,6 @@
 """A camera's device properties, by name."""
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -8,6 +9,8 @@ from typing import Any
 
 from ..adapters import CoreAdapter
 from ..errors import CoreError, PropertyNotFoundError, SettingError
+
+_log = logging.getLogger("mmspool")
 
 _TOLERANCE = 0.01  # cameras round numbers to what their electronics can do
 
@@ -117,9 +120,20 @@ class Properties(Mapping[str, str]):
                 self._read_only[name] = self._core.is_read_only(self._device, name)
         return [name for name in self._names if not self._read_only[name]]
 
+    def read_all(self) -> dict[str, str]:
+        """Return all values by name; one that cannot be read is logged, and empty."""
+        return {name: self._read(name) for name in self}
+
     def dump(self) -> dict[str, dict[str, Any]]:
         """Return all properties with values, allowed values, limits and whether they can be set; JSON can hold it."""
         return {name: asdict(self.describe(name)) for name in self}
+
+    def _read(self, name: str) -> str:
+        try:
+            return self[name]
+        except CoreError as exc:  # one property that cannot be read is no reason not to record
+            _log.warning("%s of %s cannot be read: %s", name, self._device, exc)
+            return ""
 
     def _read_names(self) -> tuple[str, ...]:
         """Ask the device; over the Java bridge that is a call for each name, so known names are kept."""

@@ -4,11 +4,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import CoreError, RecordingError, SettingError
 from ..persistence import Recording
 from .properties import Properties
+from .region import binning_number
+
+if TYPE_CHECKING:
+    from .settings import CameraSettings
 
 _PASSES = 3  # a property may allow its value only after another one was set
 
@@ -68,7 +72,39 @@ def checked_settings(settings: Any) -> dict[str, Any]:
     return settings
 
 
-def set_properties(properties: Properties, values: Mapping[str, str], order: tuple[str, ...]) -> SettingsReport:
+def plain_settings(camera: "CameraSettings", values: Mapping[str, str]) -> dict[str, Any]:
+    """Return a camera's settings as plain values; ``values`` are those of its properties."""
+    about, roi = camera.core.device_info(camera.label), camera.roi
+    settable = [name for name in camera.properties.settable() if name not in ("Exposure", "Binning")]
+    return {
+        "library": about["library"],
+        "device": about["name"],
+        "exposure_ms": camera.exposure_ms,
+        "binning": binning_number(values["Binning"]) if "Binning" in values else 1,
+        "roi": [roi.x, roi.y, roi.width, roi.height],
+        "properties": {name: values[name] for name in settable if name in values},
+    }
+
+
+def set_again(camera: "CameraSettings", settings: Mapping[str, Any], *, order: tuple[str, ...]) -> SettingsReport:
+    """Set an idle camera as `plain_settings` found one, properties of ``order`` first, and report what came of it."""
+    report = _set_properties(camera.properties, settings.get("properties", {}), order)
+    changed, refused = list(report.changed), dict(report.refused)
+    for name in ("binning", "roi", "exposure_ms"):
+        if name not in settings:
+            continue
+        value = tuple(settings[name]) if name == "roi" else settings[name]
+        try:
+            before = getattr(camera, name)
+            setattr(camera, name, value)
+            if getattr(camera, name) != before:
+                changed.append(name)
+        except (CoreError, SettingError) as exc:
+            refused[name] = str(exc)
+    return SettingsReport(changed=tuple(changed), refused=refused)
+
+
+def _set_properties(properties: Properties, values: Mapping[str, str], order: tuple[str, ...]) -> SettingsReport:
     """Set properties to values they had, those first that decide what others allow."""
     names = [*(name for name in order if name in values), *sorted(values.keys() - set(order))]
     changed: list[str] = []

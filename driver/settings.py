@@ -1,26 +1,23 @@
 """A camera's settings: checked, set, read back, and never touched while a sequence runs."""
 
-import logging
 import math
-import operator
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from ..adapters import CoreAdapter, Image, ImageFormat, Roi
-from ..errors import CameraBusyError, CoreError, SettingError
+from ..errors import CameraBusyError, SettingError
 from ..persistence import DetectorInfo
+from .description import describe
 from .families import family_of
+from .feature_groups import Readout, Trigger
 from .properties import Properties
-from .saved_settings import SettingsReport, checked_settings, set_properties
-from .vocabulary import Readout, Trigger, Vocabulary
-
-_log = logging.getLogger("mmspool")
+from .region import as_roi, binning_number, note_rounding, set_region
+from .saved_settings import SettingsReport, checked_settings, plain_settings, set_again
+from .vocabulary import Vocabulary
 
 _EXPOSURE_TOLERANCE = 0.1  # relative; sCMOS cameras round to whole line times, about 10 us
 _LINE_TIME_MS = 0.05
-_WHOLE_SENSOR = 0.9  # of its area: a larger region may have been rounded up to it
 _FIELDS = ("core", "label", "properties")
 
 
@@ -72,7 +69,7 @@ class CameraSettings:
         got = self.core.get_exposure_ms()
         if not math.isclose(asked, got, rel_tol=_EXPOSURE_TOLERANCE, abs_tol=_LINE_TIME_MS):
             raise SettingError(f"exposure_ms was set to {asked:g}, but {self.label} made it {got:g} ms")
-        _note_rounding("exposure_ms", asked, got)
+        note_rounding("exposure_ms", asked, got)
 
     @property
     def roi(self) -> Roi:
@@ -81,26 +78,9 @@ class CameraSettings:
 
     @roi.setter
     def roi(self, value: Roi | tuple[int, int, int, int]) -> None:
-        value = _as_roi(value)
-        height, width = self.sensor_size()
-        binning = self.binning
-        height, width = height // binning, width // binning
-        inside = value.x >= 0 and value.y >= 0 and value.x + value.width <= width and value.y + value.height <= height
-        if value.width < 1 or value.height < 1 or not inside:
-            raise SettingError(f"{value} does not lie in the {width} x {height} pixels that {self.label} reads out")
+        asked, (height, width), binning = as_roi(value), self.sensor_size(), self.binning
         self._require_idle("set the region")
-        self.core.clear_roi()  # some cameras take a region relative to the present one
-        whole = Roi(0, 0, width, height)
-        if value != whole:
-            try:
-                self.core.set_roi(value)
-            except CoreError as exc:
-                exc.add_note(f"{self.label} now reads out the whole sensor")
-                raise
-        got = self.core.get_roi()
-        if got == whole and value.width * value.height < _WHOLE_SENSOR * width * height:
-            raise SettingError(f"{value} was not taken: {self.label} still reads out its {width} x {height} pixels")
-        _note_rounding("roi", value, got)
+        note_rounding("roi", asked, set_region(self.core, self.label, asked, (height // binning, width // binning)))
 
     def clear_roi(self) -> None:
         """Read out the whole sensor."""
@@ -110,12 +90,12 @@ class CameraSettings:
     @property
     def binning(self) -> int:
         """Binning, the same in both directions; 1 where the camera has none. It changes the region."""
-        return _binning(self.properties["Binning"]) if "Binning" in self.properties else 1
+        return binning_number(self.properties["Binning"]) if "Binning" in self.properties else 1
 
     @binning.setter
     def binning(self, value: int) -> None:
         allowed = self._choices("Binning")
-        texts = [text for text in allowed if _binning(text) == value] or ([] if allowed else [str(value)])
+        texts = [text for text in allowed if binning_number(text) == value] or ([] if allowed else [str(value)])
         if not texts:
             raise SettingError(f"binning = {value} is not allowed: {self.label} takes {', '.join(allowed)}")
         self.properties["Binning"] = texts[0]
@@ -244,7 +224,7 @@ class CameraSettings:
 
     def settings(self) -> dict[str, Any]:
         """Return all settings as plain values, for JSON and `apply_settings`; each recording has them too."""
-        return self._settings(self._read_properties())
+        return plain_settings(self, self.properties.read_all())
 
     def apply_settings(self, settings: Mapping[str, Any]) -> SettingsReport:
         """Set the camera as it was when `settings` returned these; with some of them, only those.
@@ -262,85 +242,16 @@ class CameraSettings:
         CameraBusyError
             A sequence is running.
         """
-        settings = checked_settings(dict(settings))
+        checked = checked_settings(dict(settings))
         self._require_idle("change the settings")
-        report = set_properties(self.properties, settings.get("properties", {}), self._vocabulary.family.order)
-        changed, refused = list(report.changed), dict(report.refused)
-        for name in ("binning", "roi", "exposure_ms"):
-            if name not in settings:
-                continue
-            value = tuple(settings[name]) if name == "roi" else settings[name]
-            try:
-                before = getattr(self, name)
-                setattr(self, name, value)
-                if getattr(self, name) != before:
-                    changed.append(name)
-            except (CoreError, SettingError) as exc:
-                refused[name] = str(exc)
-        return SettingsReport(changed=tuple(changed), refused=refused)
-
-    def _settings(self, properties: Mapping[str, str]) -> dict[str, Any]:
-        about, roi = self.core.device_info(self.label), self.roi
-        settable = [name for name in self.properties.settable() if name not in ("Exposure", "Binning")]
-        return {
-            "library": about["library"],
-            "device": about["name"],
-            "exposure_ms": self.exposure_ms,
-            "binning": _binning(properties["Binning"]) if "Binning" in properties else 1,
-            "roi": [roi.x, roi.y, roi.width, roi.height],
-            "properties": {name: properties[name] for name in settable if name in properties},
-        }
-
-    def _read_properties(self) -> dict[str, str]:
-        return {name: self._read(name) for name in self.properties}
-
-    def _check_start(self, properties: Mapping[str, str]) -> None:
-        """Refuse settings with which this family's frames would be recorded wrong, and log what to know of others."""
-        family = self._vocabulary.family
-        family.check_start(properties)
-        for warning in family.warnings(properties):
-            _log.warning("%s: %s", self.label, warning)
-
-    def _clock_step_ns(self) -> Callable[[int], int] | None:
-        """Return the steps of the camera's clock if lost frames show in it: in frames at equal intervals."""
-        step = self._vocabulary.family.clock_step_ns
-        return step if step is not None and self.trigger.mode == "internal" else None
+        return set_again(self, checked, order=self._vocabulary.family.order)
 
     def detector_info(self) -> DetectorInfo:
         """Return what is known of the camera, for the file."""
-        return self._detector_info(self._read_properties())
+        return self._detector_info(self.properties.read_all())
 
-    def _detector_info(self, properties: Mapping[str, str]) -> DetectorInfo:
-        about, roi, size = self.core.device_info(self.label), self.roi, self.pixel_size_um
-        settings = self._settings(properties)
-        return DetectorInfo(
-            description=f"{about['description']} ({about['library']}/{about['name']})",
-            serial_number=properties.get("CameraID", ""),
-            count_time_s=settings["exposure_ms"] / 1e3,
-            sample_pixel_um=(size, size) if size else None,
-            bit_depth=self.bit_depth,
-            gain=properties.get("Gain", ""),
-            acquisition_mode=properties.get("TriggerMode", ""),
-            roi_origin=(roi.y, roi.x),
-            camera={
-                "label": self.label,
-                "core": self.core.version(),
-                "backend": self.core.backend,
-                "binning": settings["binning"],
-                "family": self.family,
-                "losses_before_core": self._vocabulary.family.losses_seen,
-                "roi": {"x": roi.x, "y": roi.y, "width": roi.width, "height": roi.height},
-                "properties": dict(properties),
-                "settings": settings,
-            },
-        )
-
-    def _read(self, name: str) -> str:
-        try:
-            return self.properties[name]
-        except CoreError as exc:  # one property that cannot be read is no reason not to record
-            _log.warning("%s of %s cannot be read: %s", name, self.label, exc)
-            return ""
+    def _detector_info(self, values: Mapping[str, str]) -> DetectorInfo:
+        return describe(self, values, losses_seen=self._vocabulary.family.losses_seen)
 
     def _choices(self, name: str) -> tuple[str, ...]:
         if name not in self.properties:
@@ -358,27 +269,3 @@ class CameraSettings:
                 f"cannot {action} of {self.label} while a sequence is running, because that would end it: "
                 "stop the sequence first, with stop_sequence() or on the command line with --stop-running"
             )
-
-
-def _as_roi(value: Roi | tuple[int, int, int, int]) -> Roi:
-    if isinstance(value, Roi):
-        return value
-    try:
-        x, y, width, height = map(operator.index, value)
-    except (TypeError, ValueError) as exc:
-        raise SettingError(
-            f"roi is Roi(x, y, width, height) or a tuple of those four whole numbers, not {value!r}"
-        ) from exc
-    return Roi(x, y, width, height)
-
-
-def _binning(text: str) -> int:
-    match: re.Match[str] | None = re.match(r"(\d+)", text)
-    if match is None:
-        raise SettingError(f"the camera's binning {text!r} does not begin with a number")
-    return int(match[1])
-
-
-def _note_rounding(name: str, asked: Any, got: Any) -> None:
-    if asked != got:
-        _log.info("%s: asked for %s, the camera uses %s", name, asked, got)

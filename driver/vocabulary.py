@@ -1,10 +1,10 @@
 """mmspool's words for a camera's settings, after GenICam's SFNC, over the properties that its family has for them."""
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from ..errors import CoreError, SettingError
-from .families import Choice, Family, Number, OwnWords, matching
+from .families import Choice, Family, Number, OwnWords, Values, matching
 from .properties import Properties
 
 _log = logging.getLogger("mmspool")
@@ -115,6 +115,23 @@ class Vocabulary:
         raw = feature.per_unit / value if feature.inverse else value / feature.per_unit
         self._properties[found] = f"{raw:.9g}"
 
+    def check_start(self, values: Values) -> None:
+        """Log what to know of a camera that is about to be recorded; ``values`` are those of its properties.
+
+        Raises
+        ------
+        SettingError
+            Its frames would be recorded wrong.
+        """
+        self.family.check_start(values)
+        for warning in self.family.warnings(values):
+            _log.warning("%s: %s", self._label, warning)
+
+    def clock_step_ns(self) -> Callable[[int], int] | None:
+        """Return the steps of the camera's clock if lost frames show in it: in frames at equal intervals."""
+        step = self.family.clock_step_ns
+        return step if step is not None and self.text("trigger.mode") == "internal" else None
+
     def _find(self, feature: OwnWords | Number | Choice) -> str | None:
         if isinstance(feature, Choice):
             return None
@@ -160,118 +177,3 @@ def _converted(feature: Number, text: str) -> float | None:
     if not feature.inverse:
         return raw * feature.per_unit
     return feature.per_unit / raw if raw > 0 else None
-
-
-class _Group:
-    """Settings that belong together; an unknown name is refused."""
-
-    __slots__ = ("_vocabulary",)
-    _vocabulary: Vocabulary
-
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        object.__setattr__(self, "_vocabulary", vocabulary)
-
-    if not TYPE_CHECKING:  # with it, mypy would take any name
-
-        def __setattr__(self, name: str, value: object) -> None:
-            if not hasattr(type(self), name):
-                names = [each for each, member in vars(type(self)).items() if isinstance(member, property)]
-                raise AttributeError(f"there is no {name!r} here; there is {', '.join(names)}")
-            super().__setattr__(name, value)
-
-
-class Trigger(_Group):
-    """What starts an exposure; ``camera.trigger``."""
-
-    __slots__ = ()
-
-    @property
-    def mode(self) -> str | None:
-        """What an exposure waits for; None if the camera has no trigger.
-
-        ``internal``: nothing. ``software``: a command. ``edge``: each edge starts one. ``level``: it lasts as long as
-        the signal. ``start``: an edge starts the sequence. ``synchronous``: each edge ends one and starts the next.
-        """
-        return self._vocabulary.text("trigger.mode")
-
-    @mode.setter
-    def mode(self, value: str) -> None:
-        self._vocabulary.set_text("trigger.mode", value)
-
-    @property
-    def modes(self) -> tuple[str, ...]:
-        """The modes that this camera has."""
-        return self._vocabulary.choices("trigger.mode")
-
-    @property
-    def activation(self) -> str | None:
-        """``rising_edge`` or ``falling_edge``; None where the camera has no choice."""
-        return self._vocabulary.text("trigger.activation")
-
-    @activation.setter
-    def activation(self, value: str) -> None:
-        self._vocabulary.set_text("trigger.activation", value)
-
-    @property
-    def overlap(self) -> str | None:
-        """Whether it exposes while it reads out: ``on`` or ``off``; None where the camera has no choice."""
-        return self._vocabulary.text("trigger.overlap")
-
-    @overlap.setter
-    def overlap(self, value: str) -> None:
-        self._vocabulary.set_text("trigger.overlap", value)
-
-    @property
-    def delay_us(self) -> float | None:
-        """From the trigger to the exposure, us; None where it cannot be set."""
-        return self._vocabulary.number("trigger.delay_us")
-
-    @delay_us.setter
-    def delay_us(self, value: float) -> None:
-        self._vocabulary.set_number("trigger.delay_us", value)
-
-
-class Readout(_Group):
-    """How the sensor is read out; ``camera.readout``. Values are the camera's own texts, any case; see `choices`."""
-
-    __slots__ = ()
-
-    def choices(self, name: str) -> tuple[str, ...]:
-        """Return what ``speed``, ``port``, ``shutter`` or ``direction`` can be on this camera."""
-        return self._vocabulary.choices(f"readout.{name}")
-
-    @property
-    def port(self) -> str | None:
-        """Read-out port, which decides about speeds and gains; None where the camera has one only."""
-        return self._vocabulary.text("readout.port")
-
-    @port.setter
-    def port(self, value: str) -> None:
-        self._vocabulary.set_text("readout.port", value)
-
-    @property
-    def speed(self) -> str | None:
-        """Read-out rate or scan mode."""
-        return self._vocabulary.text("readout.speed")
-
-    @speed.setter
-    def speed(self, value: str) -> None:
-        self._vocabulary.set_text("readout.speed", value)
-
-    @property
-    def shutter(self) -> str | None:
-        """Electronic shutter: ``rolling``, ``global`` or the camera's own text."""
-        return self._vocabulary.text("readout.shutter")
-
-    @shutter.setter
-    def shutter(self, value: str) -> None:
-        self._vocabulary.set_text("readout.shutter", value)
-
-    @property
-    def direction(self) -> str | None:
-        """Order in which rows are read."""
-        return self._vocabulary.text("readout.direction")
-
-    @direction.setter
-    def direction(self, value: str) -> None:
-        self._vocabulary.set_text("readout.direction", value)

@@ -3,7 +3,7 @@
 from .andor_sdk3 import ANDOR_SDK3
 from .check import check_dump
 from .demo import DEMO
-from .family import Choice, Family, Feature, Number, OwnWords, matching
+from .family import Choice, Family, Feature, Number, OwnWords, Values, matching
 from .generic import GENERIC
 from .hamamatsu import HAMAMATSU
 from .pco import PCO
@@ -13,7 +13,18 @@ from .tucam import TUCAM
 FAMILIES = (ANDOR_SDK3, HAMAMATSU, PCO, PVCAM, TUCAM, DEMO, GENERIC)
 """Every family; the last one takes any camera."""
 
-__all__ = ["FAMILIES", "Choice", "Family", "Feature", "Number", "OwnWords", "check_dump", "family_of", "matching"]
+__all__ = [
+    "FAMILIES",
+    "Choice",
+    "Family",
+    "Feature",
+    "Number",
+    "OwnWords",
+    "Values",
+    "check_dump",
+    "family_of",
+    "matching",
+]
 
 
 def family_of(library: str) -> Family:

@@ -10,7 +10,8 @@ from mmspool import CoreError, EndReason, Faults, FrameError, MockCore, RingFull
 from mmspool import frame_index as index_of
 from mmspool.adapters import MAX_FRAMES, wrap
 from mmspool.driver import acquisition as module
-from mmspool.driver.acquisition import Acquisition, StopConditions
+from mmspool.driver.acquisition import Acquisition
+from mmspool.driver.stop_conditions import StopConditions
 
 FRAMES_PER_MB = 2**20 // (64 * 32 * 2)
 TOO_SLOW = RingFullError("the ring was full")

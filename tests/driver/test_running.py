@@ -538,7 +538,7 @@ class TestTimeLimit:
     @pytest.mark.parametrize(("exposure_ms", "limit_s"), [(10, 10.1), (5000, 60.0)])
     def test_is_ten_seconds_and_ten_exposures(self, mock, record, mocker, exposure_ms, limit_s):
         """The default frame timeout is ten seconds plus ten exposures."""
-        plan = mocker.spy(mmspool.driver.camera, "StopConditions")
+        plan = mocker.spy(mmspool.driver.options, "StopConditions")
         camera = mock(tick_s=100.0)
         camera.exposure_ms = exposure_ms
         record(camera, frames=1)

@@ -1,0 +1,47 @@
+"""What a recording's file says of its camera."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ..persistence import DetectorInfo
+from .saved_settings import plain_settings
+
+if TYPE_CHECKING:
+    from .settings import CameraSettings
+
+
+def describe(camera: "CameraSettings", values: Mapping[str, str], *, losses_seen: str) -> DetectorInfo:
+    """Return what is known of a camera, for the file.
+
+    Parameters
+    ----------
+    camera
+        The camera.
+    values
+        Its properties, as `Properties.read_all` returned them.
+    losses_seen
+        What can be known of frames that were lost before the core saw them.
+    """
+    about, roi, size = camera.core.device_info(camera.label), camera.roi, camera.pixel_size_um
+    settings = plain_settings(camera, values)
+    return DetectorInfo(
+        description=f"{about['description']} ({about['library']}/{about['name']})",
+        serial_number=values.get("CameraID", ""),
+        count_time_s=settings["exposure_ms"] / 1e3,
+        sample_pixel_um=(size, size) if size else None,
+        bit_depth=camera.bit_depth,
+        gain=values.get("Gain", ""),
+        acquisition_mode=values.get("TriggerMode", ""),
+        roi_origin=(roi.y, roi.x),
+        camera={
+            "label": camera.label,
+            "core": camera.core.version(),
+            "backend": camera.core.backend,
+            "binning": settings["binning"],
+            "family": camera.family,
+            "losses_before_core": losses_seen,
+            "roi": {"x": roi.x, "y": roi.y, "width": roi.width, "height": roi.height},
+            "properties": dict(values),
+            "settings": settings,
+        },
+    )

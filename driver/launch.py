@@ -1,0 +1,119 @@
+"""Launching a recording: the core's buffer, the ring and the file, and last the camera; or nothing of them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from ..adapters import STAMP_PIXELS, CoreAdapter, read_pco_stamp
+from ..errors import CoreError, SettingError, SpoolError
+from ..persistence import DetectorInfo, Spool, buffer_bytes_for
+from .acquisition import Acquisition
+from .options import RecordingOptions
+from .running import RunningRecording
+
+
+def require_recordable(core: CoreAdapter, label: str) -> None:
+    """Refuse what would be recorded wrong: colours packed into one number, frames of several cameras in one stack.
+
+    Raises
+    ------
+    SettingError
+        Which it is, and what to do.
+    """
+    device, image = core.device_info(label), core.image_format()
+    if (device["library"], device["name"]) == ("Utilities", "Multi Camera"):
+        raise SettingError(
+            f"{label} is a Multi Camera, whose frames of several cameras would be mixed in one stack: choose "
+            "one of its cameras as the core's camera, and record each from a process of its own"
+        )
+    if image.components > 1:
+        raise SettingError(
+            f"{label} gives colour frames of {image.components} components a pixel, which are not recorded: "
+            "choose a grey PixelType, such as 16bit (pixel_type, --pixel-type)"
+        )
+
+
+def launch(
+    core: CoreAdapter,
+    path: Path,
+    options: RecordingOptions,
+    *,
+    info: DetectorInfo,
+    clock_step_ns: Callable[[int], int] | None,
+) -> RunningRecording:
+    """Open the file and the ring, start the camera, and take its frames from then on.
+
+    Parameters
+    ----------
+    core
+        Idle and configured; its frames can be recorded.
+    path
+        The file to make.
+    options
+        Checked.
+    info
+        What is known of the camera.
+    clock_step_ns
+        As for `GapDetector`.
+
+    Raises
+    ------
+    CoreError
+        The camera does not start. No file is left behind.
+    StorageError
+        The file or the ring cannot be made.
+    """
+    if options.core_buffer_mb is not None:
+        core.set_buffer_mb(options.core_buffer_mb)
+    image = core.image_format()
+    spool_options = dict(options.spool)
+    if options.conditions.frames is not None and spool_options.get("buffer_bytes") is None:
+        frame_bytes = image.height * image.width * image.dtype.itemsize
+        spool_options["buffer_bytes"] = buffer_bytes_for(frame_bytes, options.conditions.frames)
+    stamped = options.pixel_stamp == "pco"
+    spool = Spool(
+        path,
+        shape=(image.height, image.width),
+        dtype=image.dtype,
+        info=_with_stamp(info) if stamped else info,
+        **spool_options,
+    )
+    try:
+        acquisition = Acquisition(
+            core,
+            spool,
+            options.conditions,
+            clock_step_ns=clock_step_ns,
+            read_stamp=read_pco_stamp if stamped else None,
+            pre_trigger_frames=options.pre_trigger_frames,
+        )
+        acquisition.start()
+        recording = RunningRecording(acquisition, spool, options.on_frame)
+        recording.begin()
+    except BaseException as exc:
+        _undo(core, spool, exc)
+        raise
+    return recording
+
+
+def _with_stamp(info: DetectorInfo) -> DetectorInfo:
+    """Mark the pixels that hold PCO's stamp."""
+    region = {"y": 0, "x": 0, "height": 1, "width": STAMP_PIXELS, "content": "PCO stamp"}
+    return replace(info, camera={**info.camera, "pixels_not_image": region})
+
+
+def _undo(core: CoreAdapter, spool: Spool, exc: BaseException) -> None:
+    """Leave neither a file nor a running camera behind; that this fails too must not hide why it did not start.
+
+    A camera that refused to start is left alone: the sequence that runs then is another client's.
+    """
+    try:
+        if not isinstance(exc, CoreError) and core.is_sequence_running():
+            core.stop_sequence()
+    except CoreError as stopping:
+        exc.add_note(f"the camera could not be stopped either: {stopping}")
+    try:
+        spool.close(interrupted=True, end_reason="the camera did not start")
+    except SpoolError as closing:
+        exc.add_note(f"closing the file failed too: {closing}")
+    spool.path.unlink(missing_ok=True)
