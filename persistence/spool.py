@@ -238,7 +238,9 @@ class Spool:
             with self._lock:
                 if self._result is not None:
                     return self._result
-                if self._state in (_State.STARTING, _State.CLOSING) or (self._in_call and self._client.exchanging):
+                if self._state in (_State.STARTING, _State.CLOSING) or (
+                    self._in_call and self._client.writer.exchanging
+                ):
                     raise self._interrupted()
                 if self._state not in (_State.OPEN, _State.ENDING):
                     raise self._not_open()
@@ -367,14 +369,14 @@ class Spool:
         with self._lock:
             if self._state is _State.OPEN:
                 try:
-                    self._client.ensure_writer()
+                    self._client.writer.ensure()
                 except WriterError as exc:
                     self._fail(exc)
 
     def _log_notices(self) -> None:
         """Log what happened; without the lock, for which somebody may wait who holds the log's."""
-        while self._client.notices:
-            _log.warning("%s", self._client.notices.pop(0))
+        while self._client.writer.notices:
+            _log.warning("%s", self._client.writer.notices.pop(0))
 
     def _disown(self) -> None:
         """After a fork the parent goes on recording; the child must not touch its ring, its process or its file."""
@@ -392,11 +394,11 @@ def _watch(spool: "weakref.ref[Spool]", client: WriterClient, target: OutputPath
             _close_abandoned(client, target)
             return
         with contextlib.suppress(ValueError):  # released meanwhile
-            if client.needs_attention() and (attending := spool()) is not None:
+            if client.writer.needs_attention() and (attending := spool()) is not None:
                 attending._attend()
                 attending._log_notices()
                 del attending
-    client.reap()
+    client.writer.reap()
 
 
 def _abandon(client: WriterClient) -> None:

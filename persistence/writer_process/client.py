@@ -3,8 +3,6 @@
 import contextlib
 import os
 import time
-from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,14 +18,12 @@ from ..results import SpoolStats
 from ..shared_ring.memory import available, default_buffer_bytes, warn_if_small
 from ..shared_ring.ring import Ring, RingField
 from .messages import BlockReady, FileClosed, FileReady, StartWriting
-from .process import Launch, ProcessDiedError, WriterProcess
+from .process import Launch
+from .supervisor import ANSWER_TIMEOUT_S, WriterSupervisor
 
 _CHECK_NS = 250_000_000  # how often a putting producer looks whether the writer still lives
 _FULL_SLEEP_S = 0.0005
 _FULL_CHECK_S = 0.05
-_ANSWER_S = 0.1
-_MAX_DEATHS = 3  # without a frame written in between: what kills it would kill the next one too
-_ANSWER_TIMEOUT_S = 120.0  # a new process imports NumPy and h5py, from a network drive at worst
 
 
 class WriterClient:
@@ -42,8 +38,8 @@ class WriterClient:
     ----------
     counters
         The ring's.
-    notices
-        What is to be logged, by somebody who holds no lock.
+    writer
+        The supervisor of its writer process.
     released
         Whether ring and process were given up.
     abandoned
@@ -62,23 +58,9 @@ class WriterClient:
         self._open(default_buffer_bytes(frame_bytes) if options.buffer_bytes is None else options.buffer_bytes)
         self._owner = os.getpid()
         self._peak = self._dropped = self._frames = self._limit = self._checked_ns = 0
-        self._stalled = False
         self._start: StartWriting | None = None
         self._awake: KeepAwake | None = None
-        self._deaths = self._written_at_death = 0
-        self._exchanges = 0
-        self.notices: list[str] = []
         self.released = self.abandoned = False
-
-    @property
-    def exchanging(self) -> bool:
-        """Whether a call is waiting for the process or replacing it: a signal handler that interrupted it must not."""
-        return self._exchanges > 0
-
-    @property
-    def writer_pid(self) -> int:
-        """The writer process's id."""
-        return self._writer.pid
 
     @property
     def begun(self) -> bool:
@@ -102,9 +84,7 @@ class WriterClient:
         compressed = self._options.compresses(frame_bytes)
         if self._options.buffer_bytes is None and (size := default_buffer_bytes(frame_bytes)) > 2 * self._ring.size:
             losses = self.losses()
-            self._writer.kill()
-            self._writer.wait()
-            self._writer.disown()
+            self._end_writer()
             self._ring.close()
             self._open(size)
             for loss in losses:
@@ -130,13 +110,7 @@ class WriterClient:
         self._ring.lay_out(start.layout)
         self._frames = self._limit = start.layout.frames
         self._start = start
-        self._writer.send(start)
-        try:
-            self._wait_for_file()
-        except WriterError as exc:
-            if isinstance(exc.__cause__, StorageError):
-                raise exc.__cause__ from None
-            raise
+        self.writer.create_file(start)
         if self._options.keep_awake:
             self._awake = KeepAwake(start.path)
 
@@ -153,7 +127,7 @@ class WriterClient:
         ring, counters = self._ring, self.counters
         index = counters[RingField.PUT]
         if now_ns - self._checked_ns > _CHECK_NS:
-            self.ensure_writer()
+            self.writer.ensure()
             self._checked_ns = now_ns
         if index >= self._limit and not self._wait_for_room(index):
             return False
@@ -161,7 +135,7 @@ class WriterClient:
         ring.fence()
         while counters[RingField.FAILED]:
             counters[RingField.CLAIMED] = index
-            self.ensure_writer()
+            self.writer.ensure()
             counters[RingField.CLAIMED] = index + 1
             ring.fence()
         if ring.put_frame(index, frame, values):
@@ -194,26 +168,26 @@ class WriterClient:
             The writer process failed, or made no progress in ``timeout_s``; then it goes on by itself.
         """
         if wake:
-            self._writer.send(BlockReady(self.counters[RingField.PUT]))
+            self.writer.send(BlockReady(self.counters[RingField.PUT]))
         timeout_s, written, deadline = self._options.timeout_s, None, 0.0
         while True:
             restarts = self.counters[RingField.RESTARTS]
             if self.counters[RingField.WRITTEN] != written:
                 written, deadline = self.counters[RingField.WRITTEN], time.monotonic() + timeout_s
-            answer = self._receive()
+            answer = self.writer.receive()
             if isinstance(answer, FileClosed):
                 return answer
             if isinstance(answer, FileReady):
                 written = None  # a new process has the ring: now its time begins
             elif self.counters[RingField.RESTARTS] != restarts:
-                deadline = time.monotonic() + _ANSWER_TIMEOUT_S  # for it to start
+                deadline = time.monotonic() + ANSWER_TIMEOUT_S  # for it to start
             elif time.monotonic() > deadline:
-                self._stalled = True
+                self.writer.stalled = True
                 waiting = self.counters[RingField.PUT] - self.counters[RingField.WRITTEN]
                 raise WriterError(
                     f"the file could not be closed: no data could be written for {timeout_s:g} s, and "
                     f"{waiting:,} frames wait in the ring. The writer process "
-                    f"(pid {self._writer.pid}) goes on trying; leave it running to save them"
+                    f"(pid {self.writer.pid}) goes on trying; leave it running to save them"
                 )
 
     def stats(self) -> SpoolStats:
@@ -248,66 +222,32 @@ class WriterClient:
         if self._awake is not None:
             self._awake.close()
         if kill:
-            self._writer.kill()
+            self.writer.kill()
         self._ring.close()
-        if not self._stalled:
-            self._writer.wait()
+        self.writer.wait()
         if not interrupting:
-            self._writer.disown()
-
-    def reap(self) -> None:
-        """Wait for a process that was left to empty the ring, so that it does not stay as a zombie."""
-        while self._writer.is_alive():
-            time.sleep(_ANSWER_S)
+            self.writer.disown()
 
     def forget(self) -> None:
         """Leave the recording to the process that this one was forked from."""
-        self._writer.forget()
+        self.writer.forget()
 
     def count_rest_as_lost(self) -> None:
         """Enter what is left in the ring into the ledger, unless a process goes on emptying it."""
         written = self.counters[RingField.WRITTEN]
-        if not self._stalled and (rest := self.counters[RingField.PUT] - written):
+        if not self.writer.stalled and (rest := self.counters[RingField.PUT] - written):
             self._ring.add_loss(written, rest, "ring")
-
-    def needs_attention(self) -> bool:
-        """Tell whether the process has failed or died."""
-        return bool(self.counters[RingField.FAILED]) or not self._writer.is_alive()
-
-    def ensure_writer(self) -> None:
-        """Replace a process that died, and raise what one that failed has said.
-
-        Raises
-        ------
-        WriterError
-            It failed, or the ones that replaced it died too, or none can be started.
-        """
-        deadline = time.monotonic() + _ANSWER_TIMEOUT_S
-        with self._exchange():
-            while self.needs_attention():
-                self._receive()
-                if time.monotonic() > deadline:
-                    self._stalled = True
-                    raise WriterError(
-                        f"the writer process (pid {self._writer.pid}) failed, and for {_ANSWER_TIMEOUT_S:g} s it "
-                        "has not said why: the disk does not answer"
-                    )
 
     def _open(self, size: int) -> None:
         """Create the ring, and start the process while it gets its memory."""
         self._ring = Ring.create(size)
         self.counters = self._ring.counters
         try:
-            try:
-                self._writer = WriterProcess(self._launch, self._ring)
-            except (OSError, RuntimeError) as exc:
-                raise StorageError(f"the writer process could not be started: {exc}") from exc
+            self.writer = WriterSupervisor(self._launch, self._ring)
             try:
                 self._ring.reserve()
             except BaseException:
-                self._writer.kill()
-                self._writer.wait()
-                self._writer.disown()
+                self._end_writer()
                 raise
         except BaseException:
             self._ring.close()
@@ -315,61 +255,16 @@ class WriterClient:
         if self._options.buffer_bytes is None:
             warn_if_small(size)
 
+    def _end_writer(self) -> None:
+        self.writer.kill()
+        self.writer.wait()
+        self.writer.disown()
+
     def _block_ready(self, stop: int) -> None:
         """Announce that all frames before ``stop`` are in the ring; a signal handler may have closed it meanwhile."""
         with contextlib.suppress(ValueError):
             self._peak = max(self._peak, stop - self.counters[RingField.WRITTEN])
-        self._writer.send(BlockReady(stop))
-
-    def _receive(self) -> FileReady | FileClosed | None:
-        with self._exchange():
-            try:
-                return self._writer.receive(_ANSWER_S)
-            except ProcessDiedError as exc:
-                self._replace(exc)
-                return None
-            except Exception as exc:
-                raise WriterError(f"the writer process failed: {exc}") from exc
-
-    def _replace(self, death: ProcessDiedError) -> None:
-        """Start a new process, which takes over the ring and the file from one that was killed."""
-        written = self.counters[RingField.WRITTEN]
-        self._deaths = self._deaths + 1 if written == self._written_at_death else 1
-        self._written_at_death = written
-        if self._deaths > _MAX_DEATHS:
-            raise WriterError(
-                f"{death}, {self._deaths} times without writing a frame in between; 'mmspool repair' makes "
-                "the file exact"
-            ) from death
-        self._writer.disown()
-        self.counters[RingField.RESTARTS] += 1
-        resumed = self._start and replace(self._start, resume=bool(self.counters[RingField.STARTED]))
-        try:
-            self._writer = WriterProcess(self._launch, self._ring)
-            self.notices.append(f"{death}; a new one takes over")
-            if resumed is not None:
-                self._writer.send(resumed)
-        except (OSError, RuntimeError, MemoryError) as exc:  # no descriptors, processes, threads or memory
-            raise self._finish_here(exc, resumed) from exc
-
-    def _finish_here(self, cause: Exception, start: StartWriting | None) -> WriterError:
-        """Close the file in this process; return the error that ends the recording."""
-        from .main import finish_here  # it loads h5py
-
-        error = WriterError(f"the writer process died, and no other could be started: {cause}")
-        if start is not None and start.resume:
-            self.counters[RingField.FAILED] = 1
-            try:
-                finish_here(self._ring, start, error)
-            except Exception as exc:  # noqa: BLE001 - it must not hide why
-                error.add_note(f"the file could not be closed either ({exc}): use mmspool repair")
-        return error
-
-    def _wait_for_file(self) -> None:
-        deadline = time.monotonic() + _ANSWER_TIMEOUT_S
-        while self._receive() is None:
-            if time.monotonic() > deadline:
-                raise WriterError(f"the writer process (pid {self._writer.pid}) did not start")
+        self.writer.send(BlockReady(stop))
 
     def _wait_for_room(self, index: int) -> bool:
         """Wait until the ring has room for frame ``index``; otherwise enter it into the ledger."""
@@ -383,7 +278,7 @@ class WriterClient:
                 return True
             self._peak = self._frames
             if (now := time.monotonic()) >= checked + _FULL_CHECK_S:
-                self.ensure_writer()
+                self.writer.ensure()
                 checked = now
             if now >= deadline:
                 break
@@ -398,11 +293,3 @@ class WriterClient:
             f"{self.counters[RingField.WRITTEN]:,} are written; the frame is counted as lost. "
             "Record less, to a faster disk, or with a larger buffer_bytes"
         )
-
-    @contextlib.contextmanager
-    def _exchange(self) -> Iterator[None]:
-        self._exchanges += 1
-        try:
-            yield
-        finally:
-            self._exchanges -= 1

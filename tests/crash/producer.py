@@ -49,7 +49,7 @@ def record(counters: np.ndarray, plan: Plan, spools: list[Spool]) -> dict[str, o
         spools.append(spool)
 
         def look() -> None:
-            counters[Slot.WRITER] = spool._client.writer_pid
+            counters[Slot.WRITER] = spool._client.writer.pid
             stats = spool.stats
             counters[Slot.WRITTEN], counters[Slot.RESTARTS] = stats.frames_written, stats.writer_restarts
             counters[Slot.RING_FRAMES] = stats.ring_frames

@@ -21,7 +21,7 @@ from support.waiting import wait_until
 import mmspool
 from mmspool import Loss, Spool, WriterError
 from mmspool.persistence import repair, verify
-from mmspool.persistence.writer_process import client
+from mmspool.persistence.writer_process import supervisor
 
 Start = Callable[..., Producer]
 
@@ -200,8 +200,8 @@ def test_nothing_is_lost_twice_when_the_disk_answers_after_all(
     image = np.zeros((64, 64), np.uint16)
     spool.put(image)
     wait_until(lambda: spool.durable == 1, "a sync")  # by then all its threads are there
-    writer = spool._client.writer_pid
-    monkeypatch.setattr(client, "_ANSWER_TIMEOUT_S", 0.2)
+    writer = spool._client.writer.pid
+    monkeypatch.setattr(supervisor, "ANSWER_TIMEOUT_S", 0.2)
     hanging, failing = "fdatasync:delay_enter=3000000:when=1", "pwrite64:error=EPERM:when=2+"
     with traced(other_threads(writer), "-e", "trace=desc", "-e", f"inject={hanging}", "-e", f"inject={failing}"):
         spool.put(image)

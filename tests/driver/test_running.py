@@ -417,7 +417,7 @@ class TestFailures:
         """With a full disk, each frame of the camera is in the file, in its ledger, or named in the error."""
         camera = mock(width=512, height=512)
         recording = start(camera, buffer_bytes=16 << 20)
-        limit_files(recording._spool._client.writer_pid, 70 << 20)
+        limit_files(recording._spool._client.writer.pid, 70 << 20)
         with pytest.raises(WriterError, match="the disk is full") as caught:
             recording.wait()
         file = read(tmp_path / "run.h5")

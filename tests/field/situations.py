@@ -67,7 +67,7 @@ def put(spool, first, count):
         spool.put(frame(index))
 
 def writer(spool):
-    return psutil.Process(spool._client.writer_pid)
+    return psutil.Process(spool._client.writer.pid)
 """
 
 RECORD = "{python} -m mmspool record run.h5 --mock --roi 0,0,128,64 --exposure 1 --buffer-mb 16"

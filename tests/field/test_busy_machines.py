@@ -31,10 +31,10 @@ def test_the_codecs_threads_give_way(tmp_path):
         for index in range(50):
             spool.put(np.full(SHAPE, index, "u2"))
         wait_until(lambda: spool.stats.frames_written == 50)
-        found = priorities(spool._client.writer_pid)
+        found = priorities(spool._client.writer.pid)
     lower = found[own + compressed_blocks._NICENESS]
     assert 1 <= len(lower) <= max(1, len(os.sched_getaffinity(0)) - 1)
-    assert spool._client.writer_pid in found[own]
+    assert spool._client.writer.pid in found[own]
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="elsewhere a process is not bound to processors")

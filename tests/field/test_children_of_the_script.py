@@ -116,7 +116,7 @@ def test_the_writer_is_killed_while_a_child_lives(start, closed):
         spool.put(frame(0))
         if os.fork() == 0:
             time.sleep(300)
-        os.kill(spool._client.writer_pid, signal.SIGKILL)
+        os.kill(spool._client.writer.pid, signal.SIGKILL)
         for index in range(1, 60):
             spool.put(frame(index))
         result = spool.close()

@@ -18,7 +18,7 @@ def put(spool, count=50):
     """Put numbered frames; return the writer's process id."""
     for index in range(count):
         spool.put(np.full((24, 32), index, "u2"))
-    return spool._client.writer_pid
+    return spool._client.writer.pid
 
 
 def state(path):
@@ -65,7 +65,7 @@ def test_in_a_cycle(tmp_path):
 def test_without_a_frame(tmp_path):
     """Nothing is left of it."""
     spool = Spool(tmp_path / "run.h5", buffer_bytes=1 << 20)
-    writer = spool._client.writer_pid
+    writer = spool._client.writer.pid
     del spool
     wait_until(lambda: ended(writer))
     wait_until(lambda: not list(tmp_path.iterdir()))
@@ -75,7 +75,7 @@ def test_whose_writer_dies_afterwards(tmp_path):
     """Even then a new process takes over, and closes the file."""
     spool = Spool(tmp_path / "run.h5", buffer_bytes=1 << 20)
     spool.put(np.full((24, 32), 0, "u2"))
-    writer = psutil.Process(spool._client.writer_pid)
+    writer = psutil.Process(spool._client.writer.pid)
     writer.suspend()
     for index in range(1, 50):
         spool.put(np.full((24, 32), index, "u2"))

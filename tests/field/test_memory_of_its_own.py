@@ -147,7 +147,7 @@ def test_shared_memory_is_tidied_away(tmp_path):
         for index in range(50):
             spool.put(np.full((24, 32), index, "u2"))
         assert set(Path("/dev/shm").iterdir()) <= names, "there is a name to be removed"
-        os.kill(spool._client.writer_pid, signal.SIGKILL)
+        os.kill(spool._client.writer.pid, signal.SIGKILL)
         for index in range(50, 100):
             spool.put(np.full((24, 32), index, "u2"))
     assert (spool.result.state, spool.result.stats.writer_restarts) == ("complete", 1)

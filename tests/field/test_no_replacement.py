@@ -12,7 +12,7 @@ from support.waiting import wait_until
 import mmspool
 from mmspool import Spool, WriterError
 from mmspool.persistence import repair, verify
-from mmspool.persistence.writer_process import client
+from mmspool.persistence.writer_process import supervisor
 
 FAULTS = {
     "no descriptors": OSError(errno.EMFILE, os.strerror(errno.EMFILE)),
@@ -50,8 +50,8 @@ def test_no_other_writer_can_be_started(tmp_path, monkeypatch, fault, compressio
         spool.put(np.full(shape, index, "u2"))
     spool.record_loss(2, "core")
 
-    monkeypatch.setattr(client, "WriterProcess", refuse(FAULTS[fault]))
-    kill(spool._client.writer_pid)
+    monkeypatch.setattr(supervisor, "WriterProcess", refuse(FAULTS[fault]))
+    kill(spool._client.writer.pid)
     if idle:
         wait_until(lambda: spool._error is not None)
     with pytest.raises(WriterError, match="no other could be started") as caught:
@@ -74,8 +74,8 @@ def test_no_other_writer_can_be_started(tmp_path, monkeypatch, fault, compressio
 def test_before_the_first_frame(tmp_path, monkeypatch):
     """The first put says so, and no file is left."""
     spool = Spool(tmp_path / "run.h5", buffer_bytes=1 << 20)
-    writer = spool._client.writer_pid
-    monkeypatch.setattr(client, "WriterProcess", refuse(OSError(errno.EMFILE, "too many")))
+    writer = spool._client.writer.pid
+    monkeypatch.setattr(supervisor, "WriterProcess", refuse(OSError(errno.EMFILE, "too many")))
     kill(writer)
     with pytest.raises(WriterError, match=r"no other could be started: .*too many"):
         put_on(spool, 0, (24, 32))
@@ -98,7 +98,7 @@ def test_descriptors_run_out(start, closed):
                 leaked.append(os.open(os.devnull, os.O_RDONLY))
         except OSError:
             pass
-        os.kill(spool._client.writer_pid, signal.SIGKILL)
+        os.kill(spool._client.writer.pid, signal.SIGKILL)
         try:
             index = 30
             while True:
@@ -117,8 +117,8 @@ def test_the_watching_thread_survives(tmp_path, monkeypatch):
     """An error on the way ends the recording, not the thread that has to notice it; the writer's zombie is gone."""
     spool = Spool(tmp_path / "run.h5", buffer_bytes=1 << 20)
     spool.put(np.zeros((24, 32), "u2"))
-    writer = spool._client.writer_pid
-    monkeypatch.setattr(client, "WriterProcess", refuse(OSError(errno.ENOMEM, "none")))
+    writer = spool._client.writer.pid
+    monkeypatch.setattr(supervisor, "WriterProcess", refuse(OSError(errno.ENOMEM, "none")))
     kill(writer)
     wait_until(lambda: spool._error is not None)
     assert ended(writer)

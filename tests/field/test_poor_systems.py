@@ -17,7 +17,7 @@ from mmspool import Spool
 spool = Spool("run.h5", buffer_bytes=8 << 20, compression="fast" if "compressed" in sys.argv else None)
 for index in range(60):
     if index == 30:
-        os.kill(spool._client.writer_pid, signal.SIGKILL)
+        os.kill(spool._client.writer.pid, signal.SIGKILL)
     spool.put(np.full((192, 128), index, "u2"))
 print(spool.close().state, spool.result.stats.writer_restarts, spool.result.stats.ring_bytes)
 """

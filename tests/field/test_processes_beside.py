@@ -141,7 +141,7 @@ def test_the_current_folder_and_the_environment_change(start, closed):
         os.rmdir("../elsewhere")
         os.environ.clear()
         sys.path.clear()
-        os.kill(spool._client.writer_pid, signal.SIGKILL)
+        os.kill(spool._client.writer.pid, signal.SIGKILL)
         for index in range(1, 40):
             spool.put(frame(index))
         print(spool.close().state, spool.result.stats.writer_restarts, flush=True)
@@ -155,8 +155,8 @@ def test_what_reads_the_output_of_a_killed_script_does_not_wait(start, closed):
     script = start("""
         spool = Spool("run.h5", buffer_bytes=1 << 20)
         spool.put(frame(0))
-        os.kill(spool._client.writer_pid, signal.SIGSTOP)
-        print(spool._client.writer_pid, flush=True)
+        os.kill(spool._client.writer.pid, signal.SIGSTOP)
+        print(spool._client.writer.pid, flush=True)
         time.sleep(300)
     """)
     writer = int(script.line())

@@ -74,13 +74,13 @@ def test_a_handler_that_interrupts_close(start, closed):
         spool = Spool("run.h5", buffer_bytes=8 << 20)
         for index in range(100):
             spool.put(frame(index))
-        os.kill(spool._client.writer_pid, signal.SIGSTOP)
+        os.kill(spool._client.writer.pid, signal.SIGSTOP)
         def again(*_):
             try:
                 spool.close()
             except SpoolError as error:
                 print("interrupted another" in str(error), flush=True)
-            os.kill(spool._client.writer_pid, signal.SIGCONT)
+            os.kill(spool._client.writer.pid, signal.SIGCONT)
         signal.signal(signal.SIGALRM, again)
         signal.setitimer(signal.ITIMER_REAL, 0.3)
         print(spool.close().state, flush=True)
@@ -96,7 +96,7 @@ def test_ctrl_c_in_close(start, closed):
         spool = Spool("run.h5", buffer_bytes=8 << 20)
         for index in range(100):
             spool.put(frame(index))
-        os.kill(spool._client.writer_pid, signal.SIGSTOP)
+        os.kill(spool._client.writer.pid, signal.SIGSTOP)
         threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
         try:
             spool.close()
@@ -106,7 +106,7 @@ def test_ctrl_c_in_close(start, closed):
             spool.put(frame(100))
         except SpoolClosedError:
             print("refused", flush=True)
-        os.kill(spool._client.writer_pid, signal.SIGCONT)
+        os.kill(spool._client.writer.pid, signal.SIGCONT)
         print(spool.close().state, flush=True)
     """).end()
     assert done.out.split() == ["interrupted", "refused", "complete"]
@@ -138,7 +138,7 @@ spool = Spool("run.h5", buffer_bytes=1 << 20)
 for turn in range(2):
     for index in range(50):
         spool.put(frame(50 * turn + index))
-    os.kill(spool._client.writer_pid, signal.SIGKILL)
+    os.kill(spool._client.writer.pid, signal.SIGKILL)
     limit = time.monotonic() + 100
     while spool.stats.writer_restarts == turn or spool.stats.frames_written < 50 * (turn + 1):
         assert time.monotonic() < limit

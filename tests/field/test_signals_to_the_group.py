@@ -25,7 +25,7 @@ RECORD = """
     spool = Spool("run.h5", buffer_bytes=1 << 20)
     for index in range(50):
         spool.put(frame(index))
-    print(spool._client.writer_pid, flush=True)
+    print(spool._client.writer.pid, flush=True)
     time.sleep(300)
 """
 
@@ -47,7 +47,7 @@ def test_all_of_them_to_the_writer_alone(start, closed):
         spool = Spool("run.h5", buffer_bytes=1 << 20)
         for index in range(20):
             spool.put(frame(index))
-        print(spool._client.writer_pid, flush=True)
+        print(spool._client.writer.pid, flush=True)
         input()
         for index in range(20, 40):
             spool.put(frame(index))
@@ -67,7 +67,7 @@ def test_stopped_and_continued_by_the_terminal(start, closed):
         with Spool("run.h5", buffer_bytes=1 << 20) as spool:
             for index in range(50):
                 spool.put(frame(index))
-            print(spool._client.writer_pid, flush=True)
+            print(spool._client.writer.pid, flush=True)
             input()
     """)
     writer = psutil.Process(int(script.line()))

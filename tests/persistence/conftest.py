@@ -93,7 +93,7 @@ def make_spool(processes: None, tmp_path: Path, frames: Frames) -> Iterator[Make
 
 def writer_pid(spool: Spool) -> int:
     """Return the id of the spool's writer process."""
-    pid = spool._client.writer_pid
+    pid = spool._client.writer.pid
     assert pid
     return pid
 

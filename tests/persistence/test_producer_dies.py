@@ -31,7 +31,7 @@ def test_killed(start_script, frames, tmp_path, wait_until, state_of, buffer_byt
     """After SIGKILL every frame whose `put` had returned is in the file, and the writer ends."""
     script = start_script(f"""
 spool = Spool("run.h5", buffer_bytes={buffer_bytes})
-print(spool._client.writer_pid, flush=True)
+print(spool._client.writer.pid, flush=True)
 index = 0
 while True:
     spool.put(frame(index))
@@ -55,7 +55,7 @@ def test_killed_before_the_first_frame(start_script, tmp_path, wait_until):
     """A script that is killed before its first frame leaves no writer behind."""
     script = start_script("""
 spool = Spool("run.h5", buffer_bytes=1 << 20)
-print(spool._client.writer_pid, flush=True)
+print(spool._client.writer.pid, flush=True)
 input()
 """)
     writer_pid = int(script.line())
@@ -68,7 +68,7 @@ def test_killed_while_the_writer_is_behind(start_script, frames, tmp_path, wait_
     """A full ring is written out after its producer's death."""
     script = start_script(f"""
 spool = Spool("run.h5", buffer_bytes=1 << 20, shape={frames.shape}, dtype="<u2")
-print(spool._client.writer_pid, flush=True)
+print(spool._client.writer.pid, flush=True)
 input()
 for index in range(spool.stats.ring_frames):
     spool.put(frame(index))
@@ -173,7 +173,7 @@ with Spool("run.h5", buffer_bytes=1 << 20) as spool:
     for index in range(10**9):
         spool.put(frame(index))
         if index == 100:
-            print(spool._client.writer_pid, flush=True)
+            print(spool._client.writer.pid, flush=True)
 """)
     writer_pid = int(script.line())
     script.interrupt()

@@ -10,7 +10,7 @@ import pytest
 
 import mmspool
 from mmspool import WriterError
-from mmspool.persistence.writer_process import client
+from mmspool.persistence.writer_process import client, supervisor
 
 TIMEOUT_S = 60.0
 
@@ -92,10 +92,10 @@ def test_no_end_of_deaths(make_spool, frames, wait_until, mocker):
     spool.put(frames(0))
     wait_until(lambda: spool.stats.frames_written == 1)
     killer = mocker.patch(
-        "mmspool.persistence.writer_process.client.WriterProcess", wraps=spool._client._writer.__class__
+        "mmspool.persistence.writer_process.supervisor.WriterProcess", wraps=spool._client.writer._process.__class__
     )
-    killer.side_effect = lambda *arguments: born_dead(spool._client._writer.__class__(*arguments))
-    spool._client._writer._process.kill()
+    killer.side_effect = lambda *arguments: born_dead(spool._client.writer._process.__class__(*arguments))
+    spool._client.writer._process._process.kill()
 
     def failed():
         try:
@@ -121,15 +121,15 @@ def test_the_time_to_start_again_is_not_the_disks(make_spool, frames, writer_of,
     """A process that takes over during `close` has all the time to start; only then ``timeout_s`` counts."""
     clock = mocker.patch.object(client, "time", wraps=time)
     late = 0.0
-    replace = client.WriterClient._replace
+    restart = supervisor.WriterSupervisor._restart
 
-    def replace_slowly(self, death):
+    def restart_slowly(self, death):
         nonlocal late
-        replace(self, death)
+        restart(self, death)
         late += 2 * TIMEOUT_S
 
     clock.monotonic.side_effect = lambda: time.monotonic() + late
-    mocker.patch.object(client.WriterClient, "_replace", replace_slowly)
+    mocker.patch.object(supervisor.WriterSupervisor, "_restart", restart_slowly)
     spool = make_spool(shape=frames.shape, dtype="<u2", timeout_s=TIMEOUT_S)
     with writer_of(spool).stopped():
         for index in range(20):

@@ -37,7 +37,7 @@ with Spool(sys.argv[2], buffer_bytes=spec["ring_bytes"], grow_frames=spec["grow_
         elif step == "durable":
             wait_until(lambda: spool.durable == index)
         elif step == "kill":
-            os.kill(spool._client.writer_pid, signal.SIGKILL)
+            os.kill(spool._client.writer.pid, signal.SIGKILL)
 """
 
 

@@ -60,7 +60,7 @@ def sampling(spool: Spool) -> Iterator[Samples]:
     samples, ended = Samples(), threading.Event()
 
     def look() -> None:
-        processes = {"user's": psutil.Process(), "writer": psutil.Process(spool._client.writer_pid)}
+        processes = {"user's": psutil.Process(), "writer": psutil.Process(spool._client.writer.pid)}
         while True:
             for name, process in processes.items():
                 with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):

@@ -65,7 +65,7 @@ class Model:
 
     def process(self) -> psutil.Process:
         """Return the writer process."""
-        return psutil.Process(self.spool._client.writer_pid)
+        return psutil.Process(self.spool._client.writer.pid)
 
     def resume(self) -> None:
         """Let the writer process go on."""
@@ -151,7 +151,7 @@ class SpoolMachine(RuleBasedStateMachine):
         if model.kills < MAX_KILLS and model.frames:
             process = model.process()
             process.send_signal(signal.SIGKILL)
-            wait_until(lambda: model.spool._client.writer_pid != process.pid, "taking over")
+            wait_until(lambda: model.spool._client.writer.pid != process.pid, "taking over")
             model.kills, model.stopped = model.kills + 1, False
 
     @rule(model=spools)

@@ -34,7 +34,7 @@ import sys, time, numpy as np
 from mmspool import Spool
 path, pause_s = sys.argv[1], float(sys.argv[2])
 spool = Spool(path, shape=(64, 64), dtype="u2", buffer_bytes=4 << 20, grow_frames=50)
-print(spool._client.writer_pid, flush=True)
+print(spool._client.writer.pid, flush=True)
 for index in range(1_000_000):
     spool.put(np.full((64, 64), index & 0xFFFF, "u2"))
     print(index + 1, flush=True)
@@ -92,7 +92,7 @@ def test_the_writer_is_killed_again_and_again(tmp_path: Path, seed: int) -> None
                 index += 1
                 time.sleep(0.0005)
             time.sleep(chance.random() * 0.02)
-            psutil.Process(spool._client.writer_pid).kill()
+            psutil.Process(spool._client.writer.pid).kill()
             wait_until(lambda before=restarts: spool.stats.writer_restarts > before, "a new writer takes over")
         spool.put(frame(index))
     result = spool.result
