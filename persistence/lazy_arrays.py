@@ -8,14 +8,15 @@ import numpy as np
 from ..errors import MissingPackageError
 
 if TYPE_CHECKING:
+    from .frame_array import FrameArray
     from .reader import Recording
 
 _PIECE_BYTES = 64 << 20  # of a dask array: large enough that a task's fixed cost vanishes, small enough for any worker
 _PLOT = "/entry/data"
 
 
-def to_dask(recording: "Recording", chunks: Any = None) -> Any:
-    """Return a dask array over a recording; see `Recording.to_dask`."""
+def to_dask(recording: "FrameArray", chunks: Any = None) -> Any:
+    """Return a dask array over a recording; see `FrameArray.to_dask`."""
     array, base = _package("dask.array", "to_dask"), _package("dask.base", "to_dask")
     if chunks is None:
         step, height, width = recording.chunks

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as numpy_strategies
 
 import mmspool
 from mmspool import Loss, Recording, RecordingError, Spool
-from mmspool.persistence import frame_indexing, reader
+from mmspool.persistence import frame_indexing, frame_slabs
 
 SHAPE = (23, 6, 5)
 
@@ -148,7 +148,7 @@ class TestArray:
     def test_windows_are_cut_from_whole_rows_in_batches(self, recording, stack, key):
         """Batches of one frame give what a whole read gives."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(reader, "_BATCH_BYTES", 1)
+            patch.setattr(frame_slabs, "_BATCH_BYTES", 1)
             np.testing.assert_array_equal(recording[key], stack[key])
 
     def test_facts_of_an_array(self, recording, stack):

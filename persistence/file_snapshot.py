@@ -1,0 +1,148 @@
+"""What a recording's file says at one moment, and the HDF5 handle that sees the file as it was then."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import RecordingError
+from .hdf5_file.nexus_schema import DATA, DETECTOR, END_TIME, LEDGER, METADATA
+from .hdf5_file.private_file import PrivateFile
+from .hdf5_file.validate import DAMAGE, read_losses, read_small, text_attribute, validate_structure
+from .os_file import lock_for_reading
+
+_OPENINGS = (
+    20  # of a file whose end moves while it is opened, which takes milliseconds and happens a few times a second
+)
+_SUPERBLOCK_BYTES = 48
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileSnapshot:
+    """The facts of a recording, as its file had them when it was opened.
+
+    Attributes
+    ----------
+    file, data
+        The HDF5 handle, private to this snapshot, and the frames in it.
+    length
+        Frames that can be read through this handle.
+    frames_counted, frames_lost, state, end_reason, compression
+        As `Recording` has them.
+    losses
+        The ledger, ``(entries, 3)``.
+    metadata
+        What was known before the first frame.
+    count_offset, state_offset
+        Where the number of frames and the state lie in the file, bytes.
+    """
+
+    file: h5py.File
+    data: h5py.Dataset
+    length: int
+    frames_counted: int
+    frames_lost: int
+    state: str
+    end_reason: str
+    compression: str
+    losses: npt.NDArray[np.int64]
+    metadata: dict[str, Any]
+    count_offset: int
+    state_offset: int
+
+
+def take_snapshot(path: Path, private: PrivateFile, previous: FileSnapshot | None) -> FileSnapshot:
+    """Open the file as it is now and read what it says; ``previous`` stays open.
+
+    Raises
+    ------
+    RecordingError
+        It cannot be read, is not a recording, or is locked by another program.
+    """
+    newest, counted = previous, 0
+    for _ in range(_OPENINGS):
+        before, superblock = counted, private.read_at(_SUPERBLOCK_BYTES, 0)
+        superseded, newest = newest, _read_snapshot(path, private, newest)
+        if superseded is not None and superseded is not previous:
+            superseded.file.close()
+        counted = newest.frames_counted
+        if newest.state != "recording" or private.read_at(_SUPERBLOCK_BYTES, 0) == superblock:
+            return newest  # else the file grew meanwhile: HDF5 has its old end, and would not find the newest frames
+    # It grows faster than it is opened: what was counted before the last opening lies before that end.
+    return replace(newest, length=min(newest.length, before))
+
+
+def _read_snapshot(path: Path, private: PrivateFile, previous: FileSnapshot | None) -> FileSnapshot:
+    """Open the file and read it once, however it changes meanwhile."""
+    file = _open_hdf5(path, private)
+    try:
+        validate_structure(file, private.size)
+        names = ("frames_written", "frames_lost", "state", "end_reason")
+        ledger = {name: read_small(file, f"{LEDGER}/{name}") for name in names}
+        data, counted, state = file[DATA], int(ledger["frames_written"]), ledger["state"].decode()
+        count_offset, state_offset = (file[f"{LEDGER}/{name}"].id.get_offset() for name in ("frames_written", "state"))
+        snapshot = FileSnapshot(
+            file=file,
+            data=data,
+            length=min(counted, int(data.shape[0])),
+            frames_counted=counted,
+            frames_lost=int(ledger["frames_lost"]),
+            state=state,
+            end_reason=ledger["end_reason"].decode(),
+            compression=text_attribute(data, "compression"),
+            losses=read_losses(file),
+            metadata=_read_metadata(file),
+            count_offset=count_offset,
+            state_offset=state_offset,
+        )
+        may_lock = state != "recording" or int(file[LEDGER].attrs["locked"])  # else its writer could write no more
+        if may_lock and (previous is None or state != previous.state):
+            lock_for_reading(private.descriptor, being_written=state == "recording")
+    except BlockingIOError as exc:
+        file.close()
+        raise RecordingError(f"{path} is locked by another program, which may be changing it") from exc
+    except DAMAGE as exc:
+        file.close()
+        raise RecordingError(f"{path} is an HDF5 file, but not a recording of mmspool ({exc})") from exc
+    except BaseException:
+        file.close()
+        raise
+    return snapshot
+
+
+def _open_hdf5(path: Path, private: PrivateFile) -> h5py.File:
+    try:
+        return private.open_hdf5()
+    except (OSError, ValueError, RuntimeError) as exc:
+        raise RecordingError(f"{path} {_what_it_is(private)} ({exc})") from exc
+
+
+def _what_it_is(file: PrivateFile) -> str:
+    """Say what a file is that HDF5 cannot open."""
+    size, head = file.size(), file.read_at(8, 0)
+    if not size:
+        return "is empty: a recording took this name and has no frame yet, or ended before its first one"
+    if head == bytes(len(head)):
+        return "holds no recording yet: the program that was making it is at it, or was killed before the first frame"
+    if head != b"\x89HDF\r\n\x1a\n":
+        return "is no HDF5 file"
+    return "cannot be opened as an HDF5 file"
+
+
+def _read_metadata(file: h5py.File) -> dict[str, Any]:
+    texts = ("/entry/start_time", END_TIME, METADATA, f"{DETECTOR}/camera/info")
+    start, end, given, detector = (read_small(file, where) for where in texts)
+    metadata = {
+        "start_time": start.decode(),
+        "end_time": end.decode(),
+        "metadata": json.loads(given),
+        "detector": json.loads(detector),
+    }
+    camera = metadata["detector"].get("camera", {})
+    if not all(isinstance(part, dict) for part in (metadata["metadata"], camera, camera.get("properties", {}))):
+        raise ValueError("its metadata are not what was written")
+    return metadata

@@ -1,0 +1,90 @@
+"""The face of an array ``(T, Y, X)`` whose frames lie in files."""
+
+import abc
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .frame_indexing import select
+from .lazy_arrays import to_dask
+
+Pixels = npt.NDArray[Any]
+
+
+class FrameArray(abc.ABC):
+    """What NumPy, dask and viewers expect of an array, over a way to read frames."""
+
+    ndim = 3
+    """Number of axes: time, rows, columns."""
+
+    @property
+    @abc.abstractmethod
+    def shape(self) -> tuple[int, int, int]:
+        """``(T, Y, X)``."""
+
+    @property
+    @abc.abstractmethod
+    def dtype(self) -> np.dtype[Any]:
+        """The frames' dtype, as they were put."""
+
+    @property
+    @abc.abstractmethod
+    def chunks(self) -> tuple[int, int, int]:
+        """``(T, Y, X)`` of the pieces in which a file holds the frames: whole frames, one or more."""
+
+    @abc.abstractmethod
+    def _read_slab(self, frames: range, rows: range, columns: range) -> Pixels:
+        """Read frames, rows and columns ``(t, y, x)``, given as ranges of positive step."""
+
+    @property
+    def size(self) -> int:
+        """Number of pixels in all frames."""
+        return math.prod(self.shape)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a pixel."""
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all pixels, uncompressed."""
+        return int(self.size * self.itemsize)
+
+    def to_dask(self, chunks: Any = None) -> Any:
+        """Return a `dask.array.Array` ``(T, Y, X)`` that reads frames where they are computed.
+
+        Parameters
+        ----------
+        chunks
+            As dask takes them; by default runs of whole frames of about 64 MB.
+
+        Raises
+        ------
+        MissingPackageError
+            dask is not installed.
+        """
+        return to_dask(self, chunks)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Pixels:
+        """Read what an index selects, as NumPy would from an array ``(T, Y, X)``."""
+        return select(key, self.shape, self.itemsize, self._read_slab)
+
+    def __iter__(self) -> Iterator[Pixels]:
+        return (self[index] for index in range(len(self)))
+
+    def __contains__(self, value: object) -> bool:
+        """Tell whether a pixel, or a frame, has a value, as NumPy does; reads frame by frame."""
+        return any(bool(np.any(frame == value)) for frame in self)
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Pixels:
+        """Read everything; ``copy=False`` cannot be had from a file."""
+        if copy is False:
+            raise ValueError("reading a recording always makes a copy")
+        return np.asarray(self[:], dtype)
