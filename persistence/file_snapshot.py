@@ -63,17 +63,19 @@ def take_snapshot(path: Path, private: PrivateFile, previous: FileSnapshot | Non
     RecordingError
         It cannot be read, is not a recording, or is locked by another program.
     """
-    newest, counted = previous, 0
+    older, length, counted = previous, 0, 0
     for _ in range(_OPENINGS):
-        before, superblock = counted, private.read_at(_SUPERBLOCK_BYTES, 0)
-        superseded, newest = newest, _read_snapshot(path, private, newest)
-        if superseded is not None and superseded is not previous:
-            superseded.file.close()
-        counted = newest.frames_counted
-        if newest.state != "recording" or private.read_at(_SUPERBLOCK_BYTES, 0) == superblock:
+        superblock = private.read_at(_SUPERBLOCK_BYTES, 0)
+        try:
+            newest = _read_snapshot(path, private, older)
+        finally:
+            if older is not None and older is not previous:
+                older.file.close()
+        if private.read_at(_SUPERBLOCK_BYTES, 0) == superblock:
             return newest  # else the file grew meanwhile: HDF5 has its old end, and would not find the newest frames
+        older, length, counted = newest, min(newest.length, counted), newest.frames_counted
     # It grows faster than it is opened: what was counted before the last opening lies before that end.
-    return replace(newest, length=min(newest.length, before))
+    return replace(newest, length=length)
 
 
 def _read_snapshot(path: Path, private: PrivateFile, previous: FileSnapshot | None) -> FileSnapshot:
