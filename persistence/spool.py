@@ -6,7 +6,6 @@ import logging
 import operator
 import os
 import threading
-import time
 import weakref
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,10 +27,9 @@ from .options import SpoolKeywords, SpoolOptions
 from .os_file import occupy_standard_descriptors
 from .results import SpoolResult, SpoolStats, final_state
 from .shared_ring.ring import RingField
+from .watching import abandon, watch
 from .writer_process.client import WriterClient
 from .writer_process.messages import FileClosed, StartWriting
-
-_WATCH_S = 0.1  # how long a writer that died goes unnoticed while nothing is put
 
 _log = logging.getLogger("mmspool")
 _open_spools: "weakref.WeakSet[Spool]" = weakref.WeakSet()
@@ -93,10 +91,10 @@ class Spool:
             self._target.release(remove=True)
             raise
         _open_spools.add(self)
-        weakref.finalize(self, _abandon, self._client).atexit = False
+        weakref.finalize(self, abandon, self._client).atexit = False
         watching = (weakref.ref(self), self._client, self._target)
         try:
-            threading.Thread(target=_watch, args=watching, name="mmspool-watch", daemon=True).start()
+            threading.Thread(target=watch, args=watching, name="mmspool-watch", daemon=True).start()
         except RuntimeError as exc:
             self._release(_State.CLOSED, kill=True, remove=True)
             raise StorageError(f"the thread that watches the writer process could not be started: {exc}") from exc
@@ -365,13 +363,14 @@ class Spool:
         )
 
     def _attend(self) -> None:
-        """Replace a writer that died, although nothing is put."""
+        """Restart a writer process that died, although nothing is put; called by the thread that watches it."""
         with self._lock:
             if self._state is _State.OPEN:
                 try:
                     self._client.writer.ensure()
                 except WriterError as exc:
                     self._fail(exc)
+        self._log_notices()
 
     def _log_notices(self) -> None:
         """Log what happened; without the lock, for which somebody may wait who holds the log's."""
@@ -384,39 +383,6 @@ class Spool:
         self._lock, self._in_call = threading.RLock(), False
         self._client.forget()
         self._target.forget()
-
-
-def _watch(spool: "weakref.ref[Spool]", client: WriterClient, target: OutputPath) -> None:
-    """Attend to the writer process while nobody else does; close the recording of a spool that was dropped."""
-    while not client.released:
-        time.sleep(_WATCH_S)
-        if client.abandoned:
-            _close_abandoned(client, target)
-            return
-        with contextlib.suppress(ValueError):  # released meanwhile
-            if client.writer.needs_attention() and (attending := spool()) is not None:
-                attending._attend()
-                attending._log_notices()
-                del attending
-    client.writer.reap()
-
-
-def _abandon(client: WriterClient) -> None:
-    """Order the end of a recording that nobody can close any more; called by the garbage collector: no locks."""
-    if not client.released and not client.inherited:
-        client.request_stop(interrupted=True, end_reason="the spool was dropped without being closed")
-        client.abandoned = True
-
-
-def _close_abandoned(client: WriterClient, target: OutputPath) -> None:
-    try:
-        if client.begun:
-            client.finish()
-    except WriterError as exc:
-        _log.warning("the recording to %s, whose spool was dropped without being closed, failed: %s", target.path, exc)
-    finally:
-        client.release(kill=not client.begun)
-        target.release(remove=not client.begun)
 
 
 def _close_at_exit() -> None:
