@@ -242,6 +242,7 @@ class Camera(CameraSettings):
         image = self.image_format
         spool_options: dict[str, Any] = dict(options)
         spool_options |= {"shape": (image.height, image.width), "dtype": image.dtype, "info": self.detector_info()}
+        spool_options["expected_frames"] = frames
         return run_time_lapse(self.core, Spool(path, **spool_options), frames=frames, interval_s=interval_s)
 
     def snap(self) -> Image:

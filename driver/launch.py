@@ -66,7 +66,7 @@ def launch(
     if options.core_buffer_mb is not None:
         core.set_buffer_mb(options.core_buffer_mb)
     image = core.image_format()
-    spool_options = dict(options.spool)
+    spool_options = dict(options.spool) | {"expected_frames": options.conditions.frames}
     if options.conditions.frames is not None and spool_options.get("buffer_bytes") is None:
         frame_bytes = image.height * image.width * image.dtype.itemsize
         spool_options["buffer_bytes"] = buffer_bytes_for(frame_bytes, options.conditions.frames)

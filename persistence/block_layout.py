@@ -64,6 +64,8 @@ class BlockLayout:
         By how many frames the dataset grows at a time; a multiple of ``frames_per_block``.
     compressed
         Whether blocks, of one frame each then, are compressed in the file.
+    expected_frames
+        How many frames will come, if that is known.
     """
 
     shape: tuple[int, int]
@@ -72,6 +74,12 @@ class BlockLayout:
     blocks: int
     growth_frames: int
     compressed: bool = False
+    expected_frames: int | None = None
+
+    @property
+    def expected_capacity(self) -> int | None:
+        """Frames that fit in the blocks which the expected ones take, if their number is known."""
+        return None if self.expected_frames is None else round_up(self.expected_frames, self.frames_per_block)
 
     @property
     def frame_bytes(self) -> int:
@@ -105,11 +113,17 @@ class BlockLayout:
 
 
 def plan_blocks(
-    shape: tuple[int, int], dtype: np.dtype[Any], room: int, grow_frames: int, *, compressed: bool = False
+    shape: tuple[int, int],
+    dtype: np.dtype[Any],
+    room: int,
+    grow_frames: int,
+    *,
+    compressed: bool = False,
+    expected_frames: int | None = None,
 ) -> BlockLayout:
     """Choose the layout for frames of ``shape`` and ``dtype`` in a ring with ``room`` bytes.
 
-    ``compressed`` frames have a block each, which is written once.
+    ``compressed`` frames have a block each, which is written once. No block has room for more than ``expected_frames``.
 
     Raises
     ------
@@ -117,13 +131,15 @@ def plan_blocks(
         The ring cannot hold two frames, or a frame is larger than an HDF5 chunk can be.
     """
     frame_bytes = math.prod(shape) * dtype.itemsize
+    most = min(_MAX_FRAMES_PER_BLOCK, expected_frames or _MAX_FRAMES_PER_BLOCK)
+    grow_frames = min(grow_frames, expected_frames or grow_frames)
     if frame_bytes > _MAX_CHUNK_BYTES:
         raise StorageError(
             f"a frame of {shape[0]}x{shape[1]} {dtype.name} has {frame_bytes:,} bytes; HDF5 stores at most "
             f"{_MAX_CHUNK_BYTES:,} bytes in a chunk: record a smaller region"
         )
     fitting = 1 if compressed else min(_BLOCK_BYTES // frame_bytes, room // 8 // (frame_bytes + RECORD_BYTES))
-    frames_per_block = _common_step(min(max(1, fitting), _MAX_FRAMES_PER_BLOCK), grow_frames)
+    frames_per_block = _common_step(min(max(1, fitting), most), grow_frames)
     per_block = round_up(frames_per_block * frame_bytes, PAGE) + frames_per_block * RECORD_BYTES
     blocks = (room - PAGE) // per_block  # a page for rounding up the records
     if blocks < _MIN_BLOCKS:
@@ -143,6 +159,7 @@ def plan_blocks(
         blocks=blocks,
         growth_frames=step * steps,
         compressed=compressed,
+        expected_frames=expected_frames,
     )
 
 

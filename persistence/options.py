@@ -27,6 +27,7 @@ class SpoolKeywords(TypedDict, total=False):
     on_full: OnFull
     timeout_s: float
     grow_frames: int
+    expected_frames: int | None
     overwrite: bool
     info: DetectorInfo | None
     metadata: Mapping[str, Any] | None
@@ -54,7 +55,11 @@ class SpoolOptions:
     timeout_s
         How long `Spool.put` waits for room, and `Spool.close` for a writer that makes no progress, seconds.
     grow_frames
-        The dataset grows by this many frames at a time, or by a multiple where they are tiny or more of them wait.
+        The dataset grows by this many frames at a time, or by a multiple where they are tiny or more of them wait; by
+        fewer where the disk has no room for so many.
+    expected_frames
+        How many frames will come, if that is known: the file allocates no room for more of them, up to whole chunks of
+        at most 8 MiB. If more come, it grows on.
     overwrite
         Replace an existing file. It is removed at the first frame (at once, if ``shape`` is given), before the new one
         is known to fit on the disk.
@@ -92,6 +97,7 @@ class SpoolOptions:
     on_full: OnFull = "wait"
     timeout_s: float = 60.0
     grow_frames: int = GROW_FRAMES
+    expected_frames: int | None = None
     overwrite: bool = False
     info: DetectorInfo | None = None
     metadata: Mapping[str, Any] | None = field(default=None, hash=False)
@@ -129,6 +135,8 @@ class SpoolOptions:
             raise ValueError(f"sync_interval_s is a number of seconds, 0 or more, not {self.sync_interval_s}")
         if self.grow_frames < 1:
             raise ValueError(f"grow_frames is at least 1, not {self.grow_frames}")
+        if self.expected_frames is not None and self.expected_frames < 1:
+            raise ValueError(f"expected_frames is at least 1, or None, not {self.expected_frames}")
         if self.compression is not None:
             codec.require(self.compression)
         if self.info is not None:

@@ -194,9 +194,11 @@ class MDARecording:
             "metadata": plan | dict(given.get("metadata") or {}),
         }
         axes = regular_axes(sequence)
-        if axes and given.get("buffer_bytes") is None:  # a short run needs no large ring, which takes time to map
-            frame_bytes = math.prod(frames.shape) * frames.dtype.itemsize
-            options["buffer_bytes"] = buffer_bytes_for(frame_bytes, math.prod(axes.values()))
+        if axes:
+            options["expected_frames"] = expected = math.prod(axes.values())
+            if given.get("buffer_bytes") is None:  # a short run needs no large ring, which takes time to map
+                frame_bytes = math.prod(frames.shape) * frames.dtype.itemsize
+                options["buffer_bytes"] = buffer_bytes_for(frame_bytes, expected)
         return Spool(path, **options)
 
 

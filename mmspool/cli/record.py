@@ -41,6 +41,13 @@ from .output import (
 )
 @click.option("--buffer-mb", type=click.IntRange(min=1), help="Size of the ring in shared memory, MB of 10^6 bytes.")
 @click.option(
+    "--grow-frames",
+    type=click.IntRange(min=1),
+    default=SpoolOptions.grow_frames,
+    show_default=True,
+    help="Allocate room on the disk for this many frames at a time, and never for more than --frames.",
+)
+@click.option(
     "--frame-timeout",
     type=click.FloatRange(min=0, min_open=True),
     metavar="S",
@@ -58,6 +65,7 @@ def record(
     overwrite: bool,
     compression: Compression | None,
     buffer_mb: int | None,
+    grow_frames: int,
     frame_timeout: float | None,
     allow_sleep: bool,
     view: bool,
@@ -101,6 +109,7 @@ def record(
                 overwrite=overwrite,
                 compression=compression,
                 buffer_bytes=None if buffer_mb is None else buffer_mb * 10**6,
+                grow_frames=grow_frames,
                 core_buffer_mb=request.core_buffer_mb,
                 frame_timeout_s=frame_timeout,
             )

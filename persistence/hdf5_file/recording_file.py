@@ -85,6 +85,7 @@ class RecordingFile:
         self._file = file
         self._images: h5py.h5d.DatasetID = file[DATA].id
         self._packed = self._images.get_create_plist().get_nfilters() > 0
+        self._packed_chunks = self.chunks() if self._packed else 0
         load_filters(self._images)  # HDF5 itself packs the last chunk again when it cuts it
         ledger = file[LEDGER]
         self._values = {name: ledger[name].id.get_offset() for name in (*COUNTERS, "state", "end_reason")}
@@ -185,10 +186,16 @@ class RecordingFile:
         with _journaled(path) as (_, journaled):
             journaled.retire_journal()
 
+    def is_short_of(self, frame: int) -> bool:
+        """Tell whether to grow before frame ``frame`` comes: one increment ahead, but not beyond the expected frames."""
+        ahead = 0 if self.capacity == self._layout.expected_capacity else self._layout.growth_frames
+        return frame > self.capacity - ahead
+
     def grow(self, frames: int) -> None:
         """Add increments for so many frames, at least one: room on the disk first, so that no reader sees a cut file.
 
-        Where there is no room for all of that, fewer frames are added, at least a block.
+        Where there is no room for all of that, fewer frames are added, at least a block, and up to the expected number
+        of frames no more than these.
 
         Raises
         ------
@@ -197,12 +204,14 @@ class RecordingFile:
         """
         g = self._layout
         target = self.capacity + max(1, math.ceil(frames / g.growth_frames)) * g.growth_frames
+        if g.expected_capacity is not None and self.capacity < g.expected_capacity:
+            target = min(target, g.expected_capacity)
         while self.capacity < target:
             capacity = min(target, self.capacity + MAX_COMMIT_CHUNKS * g.frames_per_block)
             for_columns = column_bytes(capacity) - column_bytes(self.capacity)
             # Packed chunks get their places as they are written: there is room for all that may have none yet.
             new = capacity - self.capacity
-            placed = min(capacity, new + g.growth_frames) if self._packed else new
+            placed = capacity - self._packed_chunks * g.frames_per_block if self._packed else new
             try:
                 self._set_aside(placed // g.frames_per_block * round_up(g.block_bytes, PAGE) + for_columns + _SLACK)
             except StorageError:
@@ -236,6 +245,7 @@ class RecordingFile:
         place = self._journaled.write_offset_of(
             data, lambda: self._images.write_direct_chunk(start, content, filter_mask)
         )
+        self._packed_chunks += 1
         write = self._blocks.write_block if len(data) >= _LEAST_DIRECT_BYTES else self._blocks.write
         write(data, place)
 

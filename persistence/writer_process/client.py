@@ -90,7 +90,14 @@ class WriterClient:
             for loss in losses:
                 self._ring.add_loss(loss.before_frame, loss.count, loss.stage)
         try:
-            return plan_blocks(shape, dtype, self._ring.room, self._options.grow_frames, compressed=compressed)
+            return plan_blocks(
+                shape,
+                dtype,
+                self._ring.room,
+                self._options.grow_frames,
+                compressed=compressed,
+                expected_frames=self._options.expected_frames,
+            )
         except StorageError as exc:
             if self._options.buffer_bytes is not None:
                 raise

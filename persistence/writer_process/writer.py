@@ -137,7 +137,6 @@ class FrameWriter:
 
         A disk too full for that matters only when a frame has no place.
         """
-        growth = self._layout.growth_frames
         while True:
             if self._growth is not None and (self._growth.done() or stop > self._recording_file.capacity):
                 growing, self._growth = self._growth, None
@@ -145,7 +144,7 @@ class FrameWriter:
                     growing.result()
                 except StorageError as exc:
                     self._no_room = exc
-            if self._growth is None and self._no_room is None and stop > self._recording_file.capacity - growth:
+            if self._growth is None and self._no_room is None and self._recording_file.is_short_of(stop):
                 waiting = self._counters[RingField.PUT] - self._recording_file.capacity
                 self._growth = self._housekeeping.submit(self._recording_file.grow, waiting)
                 if self._codec is not None:  # HDF5 allocates chunks as well, in this thread: one after the other
@@ -156,8 +155,8 @@ class FrameWriter:
                 self._publish()  # for the error to count all frames that are in the file
                 raise StorageError(
                     self._no_room.errno,
-                    f"the disk is full: {self._written:,} frames were written, and there is no room for the next "
-                    f"{growth:,} ({self._no_room.strerror})",
+                    f"the disk is full: {self._written:,} frames were written, and there is no room for the next frame "
+                    f"({self._no_room.strerror})",
                     self._no_room.filename,
                 ) from self._no_room
 

@@ -95,3 +95,27 @@ def test_the_capacity_may_be_filled_exactly(make_spool, frames):
     with mmspool.open(path) as recording:
         assert recording.shape == (count, *shape)
         assert (recording[:, 0, 0] == np.arange(count)).all()
+
+
+@pytest.mark.parametrize("compression", [None, "fast"])
+@pytest.mark.parametrize(("shape", "count"), [(BIG, 10), (BIG, 103), ((64, 64), 10), ((24, 32), 1)])
+def test_no_room_is_allocated_for_more_than_are_expected(make_spool, frames, shape, count, compression):
+    """A recording of n frames never takes more of the disk than n frames and its structure."""
+    frame_bytes = shape[0] * shape[1] * 2
+    with make_spool(
+        shape=shape, dtype="<u2", buffer_bytes=8 << 20, expected_frames=count, compression=compression
+    ) as spool:
+        for index in range(count):
+            assert allocated_bytes(spool.path) <= count * frame_bytes + 2 * STRUCTURE_BYTES
+            spool.put(frames(index, shape))
+    assert spool.result.file_bytes <= count * frame_bytes + STRUCTURE_BYTES
+    frames.check(spool.path, count)
+
+
+@pytest.mark.parametrize("compression", [None, "fast"])
+def test_more_frames_than_expected(make_spool, frames, compression):
+    """Frames that come beyond the expected number are recorded too."""
+    with make_spool(buffer_bytes=8 << 20, expected_frames=7, compression=compression) as spool:
+        for index in range(250):
+            spool.put(frames(index, BIG))
+    frames.check(spool.path, 250)
