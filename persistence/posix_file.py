@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 _REFUSED = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)  # what file systems say that lack something
+_CANNOT_EXTEND = (*_REFUSED, errno.EPERM)  # POSIX lets FAT refuse to make a file longer but by writing
 _NO_LOCKS = (errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.EPERM)
 _HELD = (errno.EAGAIN, errno.EACCES)
 
@@ -57,7 +58,12 @@ def write_direct_once(descriptor: int, data: memoryview, offset: int) -> int:
 
 def truncate(descriptor: int, size: int) -> None:
     """Move the file's end."""
-    os.ftruncate(descriptor, size)
+    try:
+        os.ftruncate(descriptor, size)
+    except OSError as exc:
+        if exc.errno not in _CANNOT_EXTEND or os.fstat(descriptor).st_size >= size:
+            raise
+        os.pwrite(descriptor, b"\0", size - 1)
 
 
 def allocate(descriptor: int, start: int, length: int) -> bool:
@@ -80,9 +86,9 @@ def allocate(descriptor: int, start: int, length: int) -> bool:
             fcntl.fcntl(descriptor, _F_PREALLOCATE, _FSTORE.pack(_F_ALLOCATEALL, _F_PEOFPOSMODE, 0, length, 0))
             allocated = True
     except OSError as exc:
-        if exc.errno not in (*_REFUSED, errno.EPERM):  # the last one by sandboxes
+        if exc.errno not in (*_REFUSED, errno.EPERM):  # the last one by sandboxes and FAT
             raise
-    os.ftruncate(descriptor, start + length)
+    truncate(descriptor, start + length)
     return allocated
 
 

@@ -187,7 +187,7 @@ class RecordingFile:
             journaled.retire_journal()
 
     def is_short_of(self, frame: int) -> bool:
-        """Tell whether to grow before frame ``frame`` comes: one increment ahead, but not beyond the expected frames."""
+        """Tell whether to grow before frame ``frame`` comes: an increment ahead, not beyond the expected frames."""
         ahead = 0 if self.capacity == self._layout.expected_capacity else self._layout.growth_frames
         return frame > self.capacity - ahead
 

@@ -1,10 +1,12 @@
 """What the tests of the field share: scripts as users write them, in processes of their own."""
 
+import contextlib
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.mounts import Mounts
 from support.processes import Python, ended
 from support.waiting import wait_until
 
@@ -63,3 +65,11 @@ def closed(tmp_path: Path) -> Callable[..., tuple[str, int]]:
 def gone() -> Callable[[int], None]:
     """Return a function that waits until a process has ended."""
     return lambda pid: wait_until(lambda: ended(pid), f"process {pid} ends")
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Mounts]:
+    """Return a function that mounts a file system of a kind; what it has mounted is unmounted afterwards."""
+    mounts = Mounts(tmp_path)
+    with contextlib.closing(mounts):
+        yield mounts

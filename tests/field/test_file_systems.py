@@ -3,12 +3,12 @@
 import contextlib
 import errno
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.mounts import MAKERS, can_mount
 
 import mmspool
 from mmspool import Spool, StorageError, verify
@@ -19,63 +19,9 @@ pytestmark = pytest.mark.usefixtures("processes")
 
 SHAPE = (512, 1024)
 FRAMES = 40
-IMAGE_BYTES = 700 << 20
-
-MAKERS = {
-    "ext2": ["mkfs.ext2", "-q", "-F"],
-    "ext3": ["mkfs.ext3", "-q", "-F"],
-    "xfs": ["mkfs.xfs", "-q", "-f"],
-    "btrfs": ["mkfs.btrfs", "-q", "-f"],
-    "vfat": ["mkfs.vfat"],
-    "exfat": ["mkfs.exfat"],
-    "ntfs": ["mkfs.ntfs", "-q", "-F", "-f"],
-}
-BY_FUSE = {"ntfs": "ntfs-3g", "exfat": "mount.exfat-fuse"}
 FULL_OF = "no room"
-
-
-def call(*words):
-    """Run a program; skip the test where it is missing or refused, as it is without root or in a container."""
-    program = shutil.which(words[0]) or shutil.which(words[0], path="/usr/sbin:/sbin")
-    if program is None:
-        pytest.skip(f"{words[0]} is not installed")
-    done = subprocess.run([program, *map(str, words[1:])], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"{' '.join(map(str, words))} is refused here: {done.stderr.strip()[-100:]}")
-    return done.stdout.strip()
-
-
-@pytest.fixture
-def mounted(tmp_path):
-    """Return a function that mounts a file system of a kind; what it has mounted is unmounted afterwards."""
-    with contextlib.ExitStack() as unmounting:
-
-        def mount(kind):
-            place = tmp_path / kind
-            place.mkdir()
-            if kind == "tmpfs":
-                call("mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", place)
-            elif kind == "overlay":
-                base = mount("tmpfs")
-                for name in ("lower", "upper", "work"):
-                    (base / name).mkdir()
-                options = f"lowerdir={base}/lower,upperdir={base}/upper,workdir={base}/work"
-                call("mount", "-t", "overlay", "-o", options, "overlay", place)
-            elif kind == "bindfs":
-                (tmp_path / "below").mkdir()
-                call("bindfs", tmp_path / "below", place)
-            else:
-                image = tmp_path / f"{kind}.img"
-                with image.open("wb") as file:
-                    file.truncate(IMAGE_BYTES)
-                call(*MAKERS[kind], image)
-                device = call("losetup", "-f", "--show", image)
-                unmounting.callback(call, "losetup", "-d", device)
-                call(*([BY_FUSE[kind]] if kind in BY_FUSE else ["mount", "-t", kind]), device, place)
-            unmounting.callback(call, "umount", "-l", place)  # a process that ends may still have a file there
-            return place
-
-        yield mount
+KINDS = [kind for kind in (*MAKERS, "tmpfs", "overlay", "bindfs", "sshfs") if can_mount(kind)]
+"""Those that can be mounted here; .ci/packages has their programs. What vfat lacks is imitated below."""
 
 
 def frame(index):
@@ -99,7 +45,7 @@ def record(path, frames=FRAMES, **options):
 
 
 @pytest.mark.parametrize("compression", [None, "fast"])
-@pytest.mark.parametrize("kind", [*MAKERS, "tmpfs", "overlay", "bindfs"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_recorded_right(mounted, kind, compression):
     """Whatever a file system lacks, every frame is in the file."""
     place = mounted(kind)
@@ -112,7 +58,7 @@ def bytes_written(device):
     return int(Path(f"/sys/block/{Path(device).name}/stat").read_text().split()[6]) * 512
 
 
-@pytest.mark.parametrize("kind", ["ext2", "ext3", "xfs", "btrfs"])
+@pytest.mark.parametrize("kind", [kind for kind in ("ext2", "ext3", "xfs", "btrfs") if kind in KINDS])
 def test_nothing_is_written_twice(mounted, kind):
     """Where room cannot be allocated ahead, it is not filled with zeros either."""
     place = mounted(kind)
@@ -125,7 +71,7 @@ def test_nothing_is_written_twice(mounted, kind):
     assert pixels <= bytes_written(device) - before < 1.3 * pixels + (8 << 20)
 
 
-@pytest.mark.parametrize("kind", ["ext3", "xfs", "tmpfs"])
+@pytest.mark.parametrize("kind", [kind for kind in ("ext3", "xfs", "tmpfs") if kind in KINDS])
 def test_a_disk_without_room_is_refused_at_start(mounted, kind):
     """A file that cannot fit is refused before the first frame, whether room can be allocated ahead or not."""
     place = mounted(kind)
