@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..persistence import DetectorInfo
+from .families import Family
 from .saved_settings import plain_settings
 
 if TYPE_CHECKING:
     from .settings import CameraSettings
 
 
-def describe(camera: "CameraSettings", values: Mapping[str, str], *, losses_seen: str) -> DetectorInfo:
+def describe(camera: "CameraSettings", values: Mapping[str, str], family: Family) -> DetectorInfo:
     """Return what is known of a camera, for the file.
 
     Parameters
@@ -19,11 +20,11 @@ def describe(camera: "CameraSettings", values: Mapping[str, str], *, losses_seen
         The camera.
     values
         Its properties, as `Properties.read_all` returned them.
-    losses_seen
-        What can be known of frames that were lost before the core saw them.
+    family
+        The table of its family.
     """
     about, roi, size = camera.core.device_info(camera.label), camera.roi, camera.pixel_size_um
-    settings = plain_settings(camera, values)
+    settings = plain_settings(camera, values, readings=family.readings)
     return DetectorInfo(
         description=f"{about['description']} ({about['library']}/{about['name']})",
         serial_number=values.get("CameraID", ""),
@@ -38,8 +39,8 @@ def describe(camera: "CameraSettings", values: Mapping[str, str], *, losses_seen
             "core": camera.core.version(),
             "backend": camera.core.backend,
             "binning": settings["binning"],
-            "family": camera.family,
-            "losses_before_core": losses_seen,
+            "family": family.name,
+            "losses_before_core": family.losses_seen,
             "roi": {"x": roi.x, "y": roi.y, "width": roi.width, "height": roi.height},
             "properties": dict(values),
             "settings": settings,

@@ -1,4 +1,4 @@
-"""Settings that belong together, as attributes: ``camera.trigger``, ``camera.readout``."""
+"""Settings that belong together, as attributes: ``camera.trigger``, ``.readout``, ``.outputs``, ``.light_sheet``."""
 
 from typing import TYPE_CHECKING
 
@@ -65,6 +65,15 @@ class Trigger(_Group):
         self._vocabulary.set_text("trigger.overlap", value)
 
     @property
+    def burst_frames(self) -> float | None:
+        """Frames for each trigger, in modes that take several; None where the camera has no such setting."""
+        return self._vocabulary.number("trigger.burst_frames")
+
+    @burst_frames.setter
+    def burst_frames(self, value: int) -> None:
+        self._vocabulary.set_number("trigger.burst_frames", value)
+
+    @property
     def delay_us(self) -> float | None:
         """From the trigger to the exposure, us; None where it cannot be set."""
         return self._vocabulary.number("trigger.delay_us")
@@ -118,3 +127,111 @@ class Readout(_Group):
     @direction.setter
     def direction(self, value: str) -> None:
         self._vocabulary.set_text("readout.direction", value)
+
+
+class Output(_Group):
+    """One of the camera's output lines; ``camera.outputs[1]``."""
+
+    __slots__ = ("_prefix",)
+    _prefix: str
+
+    def __init__(self, vocabulary: Vocabulary, number: int) -> None:
+        super().__init__(vocabulary)
+        object.__setattr__(self, "_prefix", f"output{number}")
+
+    @property
+    def source(self) -> str | None:
+        """What the line shows; see `sources`.
+
+        ``exposure``: that any row exposes. ``all_rows``: that all rows do, the time for a light that must reach every
+        row alike. ``first_row``, ``last_row``: that this one does. ``exposure_start``, ``readout_end``: a pulse then.
+        ``trigger_ready``: that a trigger would be taken. ``low``, ``high``, ``off``: nothing.
+        """
+        return self._vocabulary.text(f"{self._prefix}.source")
+
+    @source.setter
+    def source(self, value: str) -> None:
+        self._vocabulary.set_text(f"{self._prefix}.source", value)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources that this line has."""
+        return self._vocabulary.choices(f"{self._prefix}.source")
+
+    @property
+    def polarity(self) -> str | None:
+        """``positive`` or ``negative``; None where the camera has no choice."""
+        return self._vocabulary.text(f"{self._prefix}.polarity")
+
+    @polarity.setter
+    def polarity(self, value: str) -> None:
+        self._vocabulary.set_text(f"{self._prefix}.polarity", value)
+
+    @property
+    def delay_us(self) -> float | None:
+        """From the event to the pulse, us; None where it cannot be set."""
+        return self._vocabulary.number(f"{self._prefix}.delay_us")
+
+    @delay_us.setter
+    def delay_us(self, value: float) -> None:
+        self._vocabulary.set_number(f"{self._prefix}.delay_us", value)
+
+    @property
+    def width_us(self) -> float | None:
+        """Length of a pulse, us; None where it cannot be set."""
+        return self._vocabulary.number(f"{self._prefix}.width_us")
+
+    @width_us.setter
+    def width_us(self, value: float) -> None:
+        self._vocabulary.set_number(f"{self._prefix}.width_us", value)
+
+
+class LightSheet(_Group):
+    """Lines exposed one after the other in step with a scanned light sheet; ``camera.light_sheet``."""
+
+    __slots__ = ()
+
+    @property
+    def mode(self) -> str | None:
+        """``off``, ``on``, or ``by_width`` where `exposed_lines` decides about the speed; None without such a mode."""
+        return self._vocabulary.text("light_sheet.mode")
+
+    @mode.setter
+    def mode(self, value: str) -> None:
+        self._vocabulary.set_text("light_sheet.mode", value)
+
+    @property
+    def line_interval_us(self) -> float | None:
+        """From one line's start to the next one's, us."""
+        return self._vocabulary.number("light_sheet.line_interval_us")
+
+    @line_interval_us.setter
+    def line_interval_us(self, value: float) -> None:
+        self._vocabulary.set_number("light_sheet.line_interval_us", value)
+
+    @property
+    def line_delay(self) -> float | None:
+        """By how many line times the next line starts later, where the camera counts so."""
+        return self._vocabulary.number("light_sheet.line_delay")
+
+    @line_delay.setter
+    def line_delay(self, value: float) -> None:
+        self._vocabulary.set_number("light_sheet.line_delay", value)
+
+    @property
+    def exposed_lines(self) -> float | None:
+        """How many lines expose at the same time; None where that is the exposure divided by the line interval."""
+        return self._vocabulary.number("light_sheet.exposed_lines")
+
+    @exposed_lines.setter
+    def exposed_lines(self, value: float) -> None:
+        self._vocabulary.set_number("light_sheet.exposed_lines", value)
+
+
+_MOST_OUTPUTS = 8
+
+
+def outputs_of(vocabulary: Vocabulary) -> dict[int, Output]:
+    """Return the camera's output lines by their numbers."""
+    numbers = range(1, _MOST_OUTPUTS + 1)
+    return {number: Output(vocabulary, number) for number in numbers if vocabulary.has(f"output{number}.source")}

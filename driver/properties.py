@@ -120,6 +120,11 @@ class Properties(Mapping[str, str]):
                 self._read_only[name] = self._core.is_read_only(self._device, name)
         return [name for name in self._names if not self._read_only[name]]
 
+    def write(self, name: str, value: str) -> None:
+        """Set a property that shows something else than what was set; it is not read back."""
+        self._before_set(name)
+        self._core.set_property(self._device, name, _accepted(self.describe(name), value))
+
     def read_all(self) -> dict[str, str]:
         """Return all values by name; one that cannot be read is logged, and empty."""
         return {name: self._read(name) for name in self}

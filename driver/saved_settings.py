@@ -72,10 +72,12 @@ def checked_settings(settings: Any) -> dict[str, Any]:
     return settings
 
 
-def plain_settings(camera: "CameraSettings", values: Mapping[str, str]) -> dict[str, Any]:
-    """Return a camera's settings as plain values; ``values`` are those of its properties."""
+def plain_settings(
+    camera: "CameraSettings", values: Mapping[str, str], *, readings: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Return a camera's settings as plain values, without ``readings``; ``values`` are those of its properties."""
     about, roi = camera.core.device_info(camera.label), camera.roi
-    settable = [name for name in camera.properties.settable() if name not in ("Exposure", "Binning")]
+    settable = [name for name in camera.properties.settable() if name not in ("Exposure", "Binning", *readings)]
     return {
         "library": about["library"],
         "device": about["name"],

@@ -10,7 +10,7 @@ from ..errors import CameraBusyError, SettingError
 from ..persistence import DetectorInfo
 from .description import describe
 from .families import family_of
-from .feature_groups import Readout, Trigger
+from .feature_groups import LightSheet, Output, Readout, Trigger, outputs_of
 from .properties import Properties
 from .region import as_roi, binning_number, note_rounding, set_region
 from .saved_settings import SettingsReport, checked_settings, plain_settings, set_again
@@ -138,6 +138,16 @@ class CameraSettings:
         return Readout(self._vocabulary)
 
     @property
+    def outputs(self) -> dict[int, Output]:
+        """The output lines by their numbers: ``camera.outputs[1].source = "all_rows"``; empty where it has none."""
+        return outputs_of(self._vocabulary)
+
+    @property
+    def light_sheet(self) -> LightSheet:
+        """Line-by-line exposure for light sheets: ``camera.light_sheet.mode = "on"``."""
+        return LightSheet(self._vocabulary)
+
+    @property
     def gain(self) -> str | None:
         """Gain, sensitivity or dynamic range, in the camera's own words; None where it has none."""
         return self._vocabulary.text("gain")
@@ -224,7 +234,7 @@ class CameraSettings:
 
     def settings(self) -> dict[str, Any]:
         """Return all settings as plain values, for JSON and `apply_settings`; each recording has them too."""
-        return plain_settings(self, self.properties.read_all())
+        return plain_settings(self, self.properties.read_all(), readings=self._vocabulary.family.readings)
 
     def apply_settings(self, settings: Mapping[str, Any]) -> SettingsReport:
         """Set the camera as it was when `settings` returned these; with some of them, only those.
@@ -251,7 +261,7 @@ class CameraSettings:
         return self._detector_info(self.properties.read_all())
 
     def _detector_info(self, values: Mapping[str, str]) -> DetectorInfo:
-        return describe(self, values, losses_seen=self._vocabulary.family.losses_seen)
+        return describe(self, values, self._vocabulary.family)
 
     def _choices(self, name: str) -> tuple[str, ...]:
         if name not in self.properties:

@@ -100,6 +100,7 @@ class MockSensor:
         self._pool: list[Image] = []
         self._lines = 0
         self._family = family
+        self._banks: dict[tuple[str, str], dict[str, str]] = {}
         specs = {
             "Binning": PropertySpec("1", allowed=("1", "2", "4"), fixed_in_sequence=True),
             "BitDepth": PropertySpec("16", allowed=("12", "16", "8"), fixed_in_sequence=True),
@@ -152,13 +153,13 @@ class MockSensor:
     def set_property(self, name: str, value: str, *, running: bool) -> None:
         """Set a property, with what it changes in others."""
         old = self.format.binning
+        before = self._value(name, "")
         if self._family is not None and (name, value) in self._family.refused:
             raise RefusedError(f'Cannot set property "{name}" to "{value}": not supported by this camera')
         self.properties.set(name, value, running=running)
-        new = self.properties.get(name)
         if self._family is not None:
-            for other, allowed in self._family.dependent.get(name, {}).get(new, {}).items():
-                self.properties.restrict(other, allowed)
+            self._set_others(self._family, name, before)
+        new = self.properties.get(name)
         if name == "Exposure":
             self._set_exposure_ms(float(new))
         elif name == "ScanMode":
@@ -210,10 +211,22 @@ class MockSensor:
 
     @property
     def _line_s(self) -> float:
-        return self._line_time_us * 1e-6 * _SCAN_MODES[self._value("ScanMode", "2")]
+        return self._line_time_us * 1e-6 * _SCAN_MODES.get(self._value("ScanMode", "2"), 1.0)
 
     def _value(self, name: str, default: str) -> str:
         return self.properties.get(name) if name in self.properties else default
+
+    def _set_others(self, family: MockFamily, name: str, before: str) -> None:
+        """Do what the adapter does besides when a property was set."""
+        new = self.properties.get(name)
+        if name in family.inert:
+            self.properties.publish(name, before)
+        for other, allowed in family.dependent.get(name, {}).get(new, {}).items():
+            self.properties.restrict(other, allowed)
+        if name in family.banks:
+            self._banks[name, before] = {each: self.properties.get(each) for each in family.banks[name]}
+        for each, value in self._banks.get((name, new), {}).items():
+            self.properties.publish(each, value)
 
     def _set_exposure_ms(self, value: float) -> None:
         self._lines = max(1, round(value / 1e3 / self._line_s))

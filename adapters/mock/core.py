@@ -351,6 +351,8 @@ class MockCore:
 
     @core_call(FLOAT)
     def start_continuous_sequence_acquisition(self, _interval_ms: float) -> None:
+        for name, value in ({} if self._family is None else self._family.continuous).items():
+            self.sensor.properties.publish(name, value)
         self._start(None, stop_on_overflow=False)
 
     @core_call()
@@ -424,7 +426,10 @@ class MockCore:
 
     def _render(self, entry: Entry) -> Image:
         # With the present settings, as the core does: changed since the exposure, frame and tags disagree.
-        return self.sensor.render(entry.exposure)
+        image = self.sensor.render(entry.exposure)
+        if self._family is not None:
+            self._family.stamp(image, entry, dict(self.sensor.properties.items()))
+        return image
 
     def _tagged(self, entry: Entry) -> Any:
         tags = core_tags(entry, self._label, camera_counter=self._camera_counter)

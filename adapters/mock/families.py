@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..core_adapter import Image
+from .pco_stamp import write_pco_stamp
 from .properties import PropertySpec
 
 if TYPE_CHECKING:
@@ -34,6 +36,14 @@ class MockFamily:
         Values that its lists have and that it refuses all the same.
     dependent
         ``{property: {value: {other: its list then}}}``: lists that depend on another property's value.
+    banks
+        ``{selector: properties}``: properties that have a value of their own for each value of the selector.
+    inert
+        Properties that can be set without an error and show what they showed.
+    continuous
+        Properties that the adapter sets silently when a sequence without a count is started.
+    stamp
+        Writes into the pixels of a frame what the camera writes there.
     """
 
     library: str
@@ -43,6 +53,10 @@ class MockFamily:
     tags: Callable[["Entry", Mapping[str, str]], Tags] = field(default=lambda _entry, _values: {})
     refused: frozenset[tuple[str, str]] = frozenset()
     dependent: Mapping[str, Mapping[str, Mapping[str, tuple[str, ...]]]] = field(default_factory=dict)
+    banks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    inert: frozenset[str] = frozenset()
+    continuous: Mapping[str, str] = field(default_factory=dict)
+    stamp: Callable[[Image, "Entry", Mapping[str, str]], None] = field(default=lambda _image, _entry, _values: None)
 
 
 def _choice(*values: str) -> PropertySpec:
@@ -51,6 +65,10 @@ def _choice(*values: str) -> PropertySpec:
 
 def _number(value: float, low: float, high: float) -> PropertySpec:
     return PropertySpec(f"{value:.4f}", kind=float, limits=(low, high))
+
+
+def _whole(value: int, low: int, high: int) -> PropertySpec:
+    return PropertySpec(str(value), kind=int, limits=(low, high))
 
 
 def _read_only(value: str) -> PropertySpec:
@@ -103,10 +121,23 @@ FAMILIES: dict[str, MockFamily] = {
             "SensorTemperature": _read_only("-0.30"),
             "TemperatureControl": _choice("0.00", "5.00"),
             "FrameRate": _number(100, 0.01, 100),
+            "FrameRateLimits": _read_only("Min: 0.016  Max: 100.5  Max Sustain: 52.3"),
+            "ExternalTriggerDelay": _number(0, 0, 10),
+            **{
+                f"AuxOut{number} (TTL I/O)": _choice("FireRow1", "FireRowN", "FireAll", "FireAny")
+                for number in (1, 2, 3)
+            },
+            "LightScanPlus-SensorReadoutMode": _choice(
+                "Bottom Up Sequential", "Centre Out Simultaneous", "Top Down Sequential"
+            ),
+            "LightScanPlus-ScanSpeedControlEnable": _choice("Off", "On"),
+            "LightScanPlus-LineScanSpeed [lines/sec]": _number(104_166, 20, 104_166),
+            "LightScanPlus-ExposedPixelHeight": _whole(1024, 1, 2048),
             "RowReadTime": _read_only("9.6e-06"),
             "CameraModel": _read_only("ZYLA-4.2P-CL10"),
         },
         tags=_andor_tags,
+        continuous={"TriggerMode": "Software (Recommended for Live Mode)"},
     ),
     "hamamatsu": MockFamily(
         library="HamamatsuHam",
@@ -121,6 +152,18 @@ FAMILIES: dict[str, MockFamily] = {
             "READOUT DIRECTION": _choice("FORWARD", "BACKWARD", "DIVERGE"),
             "INTERNAL LINE INTERVAL": _number(0.0097, 0.0097, 100),
             "MASTER PULSE INTERVAL": _number(0.01, 0.00001, 10),
+            "SENSOR TEMPERATURE": _read_only("-10.5"),
+            **{
+                f"OUTPUT TRIGGER {name}[{index}]": spec
+                for index in (0, 1, 2)
+                for name, spec in {
+                    "KIND": _choice("LOW", "EXPOSURE", "PROGRAMABLE", "TRIGGER READY", "HIGH", "ANYROW EXPOSURE"),
+                    "SOURCE": _choice("READOUT END", "VSYNC", "HSYNC", "TRIGGER"),
+                    "POLARITY": _choice("NEGATIVE", "POSITIVE"),
+                    "DELAY": _number(0, 0, 10),
+                    "PERIOD": _number(0.001, 0.000001, 10),
+                }.items()
+            },
         },
         without=("CCDTemperature", "CCDTemperature RO", "Offset", "TriggerMode"),
     ),
@@ -132,10 +175,25 @@ FAMILIES: dict[str, MockFamily] = {
             "Acquiremode": _choice("Internal", "External", "Sequence Trigger"),
             "PixelRate": _choice("fast scan", "slow scan"),
             "Cooling Set Point": _number(5, -30, 20),
-            "Line Time [us]": _number(9.65, 9.65, 1000),
+            "Line Time [us]": _read_only("9.65"),
             "Fps": _number(100, 0.1, 100),
             "Timestampmode": _choice("No stamp", "Binary", "Binary + ASCII"),
+            "Acquire Sequence Number Images": _whole(1, 0, 10_000),
+            "Signal 3 (Status Busy) Status": _choice("on", "off"),
+            "Signal 4 (Status Expos) Status": _choice("on", "off"),
+            "Signal 4 (Status Expos) Timing": _choice(
+                "Show time of 'First Line'",
+                "Show common time of 'All Lines'",
+                "Show time of 'Last Line'",
+                "Show overall time of 'All Lines'",
+            ),
+            "Line Scanning Mode": _choice("Off", "On"),
+            "Line Scanning Mode Timebase": _choice("us", "ns", "ms"),
+            "Line Scanning Mode Line Time": _whole(10, 1, 100_000),
+            "Line Scanning Mode Delay Lines": _whole(0, 0, 2048),
+            "Line Scanning Mode Exposure Lines": _whole(100, 1, 2048),
         },
+        stamp=lambda image, entry, values: write_pco_stamp(image, entry, values["Timestampmode"]),
     ),
     "pvcam": MockFamily(
         library="PVCAM",
@@ -147,11 +205,14 @@ FAMILIES: dict[str, MockFamily] = {
             "TriggerMode": _choice(
                 "Internal Trigger", "Edge Trigger", "Trigger first", "Level Trigger", "Software Trigger Edge"
             ),
-            "ExposeOutMode": _choice("First Row", "Any Row", "Rolling Shutter"),
+            "ExposeOutMode": _choice("First Row", "All Rows", "Any Row", "Rolling Shutter", "Line Output"),
+            "ScanMode": _choice("Auto", "Line Delay", "Scan Width"),
             "ScanDirection": _choice("Down", "Up"),
+            "ScanLineDelay": _whole(1, 0, 65535),
+            "ScanWidth": _whole(10, 1, 3200),
             "CCDTemperature": _read_only("-25.00"),
             "CCDTemperatureSetPoint": _number(-25, -25, 0),
-            "ActualInterval-ms": _read_only("12.0000"),
+            "ActualInterval-ms": PropertySpec("12.0000", kind=float),  # it can be set, to no effect
             "ScanLineTime": _read_only("7063"),
             "ChipName": _read_only("TMP-Kinetix"),
             "MetadataEnabled": _choice("No", "Yes"),
@@ -166,7 +227,9 @@ FAMILIES: dict[str, MockFamily] = {
         library="TUCam",
         device="TUCam",
         properties={
-            "Trigger Mode": _choice("Off", "Standard", "Synchronization", "Global", "Software"),
+            "Trigger Mode": _choice(
+                "Off", "Standard(Overlap)", "Standard(Non-Overlap)", "Synchronization", "Global", "Software"
+            ),
             "Trigger Exposure Mode": _choice("Timed", "Width"),
             "Trigger Edge Mode": _choice("Rising", "Falling"),
             "Trigger Delay": _number(0, 0, 1_000_000),
@@ -174,7 +237,29 @@ FAMILIES: dict[str, MockFamily] = {
             "Gain": _choice("High Dynamic", "High Gain", "Low Gain"),
             "Temperature": _number(-10, -50, 50),
             "Frame Rate": _number(50, 0.1, 100),
+            "Trigger Frames": _whole(1, 1, 65535),
+            "Output Trigger Port": _choice("1", "2", "3"),
+            "Output Trigger Kind": _choice(
+                "Exposure Start", "Readout End", "Global Exposure", "Trigger Ready", "Low", "High"
+            ),
+            "Output Trigger Edge Mode": _choice("Rising", "Falling"),
+            "Output Trigger Delay": _whole(0, 0, 10_000_000),
+            "Output Trigger Width": _whole(1, 1, 10_000_000),
+            "Rollingshutter Status": _choice("Off", "Line Time Delay", "Slit Height"),
+            "Rollingshutter Readout Direction": _choice("Down", "Up", "Down Up Cycle"),
+            "Rollingshutter Line Time Delay": _whole(1, 1, 1000),
+            "Rollingshutter Slit Height": _whole(1, 1, 2048),
+            "Rollingshutter Rolling Speed": PropertySpec("7.20 us/row"),
         },
+        banks={
+            "Output Trigger Port": (
+                "Output Trigger Kind",
+                "Output Trigger Edge Mode",
+                "Output Trigger Delay",
+                "Output Trigger Width",
+            )
+        },
+        inert=frozenset({"Temperature", "Rollingshutter Rolling Speed"}),
     ),
 }
 """The families that can be simulated, by the names that the driver has for them."""

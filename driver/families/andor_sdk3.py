@@ -10,6 +10,18 @@ def clock_step_ns(stamp_ns: int) -> int:
     return step_ns
 
 
+def _output(number: int) -> Choice:
+    name = f"AuxOut{number} (TTL I/O)"
+    return Choice(
+        words={
+            "exposure": ((name, "FireAny"),),
+            "first_row": ((name, "FireRow1"),),
+            "last_row": ((name, "FireRowN"),),
+            "all_rows": ((name, "FireAll"),),
+        }
+    )
+
+
 ANDOR_SDK3 = Family(
     name="andor_sdk3",
     library="AndorSDK3",
@@ -24,6 +36,18 @@ ANDOR_SDK3 = Family(
             }
         ),
         "trigger.overlap": Choice(words={"on": (("Overlap", "On"),), "off": (("Overlap", "Off"),)}),
+        "trigger.delay_us": Number(properties=("ExternalTriggerDelay",), per_unit=1e6),
+        **{f"output{number}.source": _output(number) for number in (1, 2, 3)},
+        "light_sheet.mode": Choice(
+            words={
+                "on": (("LightScanPlus-ScanSpeedControlEnable", "On"),),
+                "off": (("LightScanPlus-ScanSpeedControlEnable", "Off"),),
+            }
+        ),
+        "light_sheet.line_interval_us": Number(
+            properties=("LightScanPlus-LineScanSpeed [lines/sec]",), per_unit=1e6, inverse=True
+        ),
+        "light_sheet.exposed_lines": Number(properties=("LightScanPlus-ExposedPixelHeight",)),
         "readout.speed": OwnWords(properties=("PixelReadoutRate",)),
         "readout.shutter": Choice(
             words={
@@ -35,10 +59,16 @@ ANDOR_SDK3 = Family(
         "gain": OwnWords(properties=("Sensitivity/DynamicRange",)),
         "sensor_temperature_c": Number(properties=("SensorTemperature",)),
         "temperature_setpoint_c": Number(properties=("TemperatureControl",)),
-        "frame_rate_hz": Number(properties=("FrameRate",)),
+        "frame_rate_hz": Number(properties=("FrameRate",), limits_property="FrameRateLimits"),
         "line_time_us": Number(properties=("RowReadTime",), per_unit=1e6),
     },
-    order=("PixelReadoutRate", "ElectronicShutteringMode", "Sensitivity/DynamicRange", "TriggerMode"),
+    order=(
+        "PixelReadoutRate",
+        "ElectronicShutteringMode",
+        "Sensitivity/DynamicRange",
+        "TriggerMode",
+        "LightScanPlus-ScanSpeedControlEnable",
+    ),
     # ImageNumber with a prefix is counted by the adapter after each frame was taken: it never jumps.
     losses_seen=(
         "losses before the core show in the camera's clock alone, and only while its steps are shorter than a frame: "

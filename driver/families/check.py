@@ -30,7 +30,7 @@ def check_dump(family: Family, dump: Dump) -> list[str]:
         if isinstance(feature, Choice):
             for word, assignments in feature.words.items():
                 lines += [f"{name} = {word}: {why}" for why in _missing(assignments, dump)]
-        elif not any(each in dump for each in feature.properties):
+        elif not any(matching(each, tuple(dump)) for each in feature.properties):
             lines.append(f"{name}: the camera has none of {', '.join(feature.properties)}")
     lines += [f"order: the camera has no property {name}" for name in family.order if name not in dump]
     return lines
@@ -38,7 +38,8 @@ def check_dump(family: Family, dump: Dump) -> list[str]:
 
 def _missing(assignments: tuple[tuple[str, str], ...], dump: Dump) -> list[str]:
     missing = []
-    for name, pattern in assignments:
+    for wanted, pattern in assignments:
+        name = next(iter(matching(wanted, tuple(dump))), wanted)
         if name not in dump:
             missing.append(f"the camera has no property {name}")
         elif not matching(pattern, tuple(dump[name]["allowed"])):

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from ...errors import SettingError
 
 Assignments = tuple[tuple[str, str], ...]
-"""Property names and the values to set, in this order; a value is a pattern such as ``Internal*``, in any case."""
+"""Property names and the values to set, in this order; a value is a pattern such as ``Internal*``, see `matching`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +31,7 @@ class OwnWords:
     Parameters
     ----------
     properties
-        Names that the property may have; the first one that the camera has counts.
+        Names that the property may have, patterns too; the first one that the camera has counts.
     """
 
     properties: tuple[str, ...]
@@ -44,16 +44,26 @@ class Number:
     Parameters
     ----------
     properties
-        Names that the property may have; the first one that the camera has counts.
+        Names that the property may have, patterns too; the first one that the camera has counts.
     per_unit
         What the property's value is multiplied with to get the vocabulary's unit, such as 1e6 from seconds to us.
     inverse
-        Whether the property has a time where the vocabulary has a rate: value = per_unit / property.
+        Whether the property has a time where the vocabulary has a rate, or the reverse: value = per_unit / property.
+    unit_property, units
+        A property that has the unit of the first one, and ``per_unit`` for each of its values.
+    limits_property
+        A property with the limits as text, such as ``Min: 0.5  Max: 100``.
+    write_only
+        Whether the property shows something else than what was set, which therefore cannot be read back.
     """
 
     properties: tuple[str, ...]
     per_unit: float = 1.0
     inverse: bool = False
+    unit_property: str = ""
+    units: Mapping[str, float] = field(default_factory=dict)
+    limits_property: str = ""
+    write_only: bool = False
 
 
 Feature = Choice | OwnWords | Number
@@ -74,6 +84,11 @@ class Family:
         Micro-Manager's name of the device adapter's library; a pattern, in any case.
     features
         The settings by their names in the vocabulary, such as ``trigger.mode``.
+    selectors
+        For the settings whose names begin so, such as ``output2.``, a property and the value that it must have before
+        they are read or set.
+    readings
+        Properties that can be set in name only: they show what the camera does, and are no settings to keep.
     order
         Properties that change what others allow, in the order in which to set them.
     losses_seen
@@ -90,6 +105,8 @@ class Family:
     name: str
     library: str
     features: Mapping[str, Feature]
+    selectors: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    readings: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
     losses_seen: str = "losses before the core cannot be seen: the frames carry no counter of the camera"
     clock_step_ns: Callable[[int], int] | None = None
@@ -98,10 +115,27 @@ class Family:
 
 
 def matching(pattern: str, values: tuple[str, ...]) -> list[str]:
-    """Return the values that a pattern stands for, in any case; an equal one alone if there is one."""
-    wanted = pattern.casefold()
-    equal = [value for value in values if value.casefold() == wanted]
-    return equal or [value for value in values if fnmatchcase(value.casefold(), wanted)]
+    """Return the values that a pattern stands for, in any case.
+
+    Parameters
+    ----------
+    pattern
+        A text, or one with ``*`` for anything; several with ``|`` between them are tried in turn.
+    values
+        What there is; one that equals the pattern is returned alone.
+    """
+    equal = [value for value in values if value.casefold() == pattern.casefold()]
+    if equal:
+        return equal
+    for each in pattern.casefold().split("|"):
+        # Brackets are part of names such as "OUTPUT TRIGGER KIND[0]", not sets of characters.
+        glob = each.replace("[", "[[]")
+        found = [value for value in values if value.casefold() == each] or [
+            value for value in values if fnmatchcase(value.casefold(), glob)
+        ]
+        if found:
+            return found
+    return []
 
 
 def refuse(name: str, value: str, why: str) -> None:

@@ -1,6 +1,32 @@
 """Hamamatsu ORCA cameras: the adapter HamamatsuHam."""
 
-from .family import Choice, Family, Number, OwnWords
+from .family import Choice, Family, Feature, Number, OwnWords
+
+
+def _output(index: int) -> dict[str, Feature]:
+    """Return the settings of an output, which the camera counts from 0."""
+    kind, source = f"OUTPUT TRIGGER KIND[{index}]", f"OUTPUT TRIGGER SOURCE[{index}]"
+    polarity = f"OUTPUT TRIGGER POLARITY[{index}]"
+    name = f"output{index + 1}"
+    return {
+        f"{name}.source": Choice(
+            words={
+                "exposure": ((kind, "ANYROW EXPOSURE"),),
+                "all_rows": ((kind, "GLOBAL EXPOSURE|EXPOSURE"),),
+                "readout_end": ((kind, "PROGRAM*ABLE"), (source, "READOUT END")),
+                "vsync": ((kind, "PROGRAM*ABLE"), (source, "VSYNC")),
+                "trigger_ready": ((kind, "TRIGGER READY"),),
+                "low": ((kind, "LOW"),),
+                "high": ((kind, "HIGH"),),
+            }
+        ),
+        f"{name}.polarity": Choice(
+            words={"positive": ((polarity, "POSITIVE"),), "negative": ((polarity, "NEGATIVE"),)}
+        ),
+        f"{name}.delay_us": Number(properties=(f"OUTPUT TRIGGER DELAY[{index}]",), per_unit=1e6),
+        f"{name}.width_us": Number(properties=(f"OUTPUT TRIGGER PERIOD[{index}]",), per_unit=1e6),
+    }
+
 
 HAMAMATSU = Family(
     name="hamamatsu",
@@ -23,6 +49,13 @@ HAMAMATSU = Family(
             }
         ),
         "trigger.delay_us": Number(properties=("TRIGGER DELAY",), per_unit=1e6),
+        **_output(0),
+        **_output(1),
+        **_output(2),
+        "light_sheet.mode": Choice(
+            words={"on": (("SENSOR MODE", "PROGRESSIVE"),), "off": (("SENSOR MODE", "AREA"),)},
+        ),
+        "light_sheet.line_interval_us": Number(properties=("INTERNAL LINE INTERVAL",), per_unit=1e3),
         "readout.speed": OwnWords(properties=("ScanMode",)),
         "readout.shutter": OwnWords(properties=("SENSOR MODE",)),
         "readout.direction": OwnWords(properties=("READOUT DIRECTION",)),

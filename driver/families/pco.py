@@ -35,13 +35,35 @@ PCO = Family(
             }
         ),
         "readout.speed": OwnWords(properties=("PixelRate",)),
-        "readout.shutter": OwnWords(properties=("Shutter Mode", "Shuttermode")),
+        "trigger.burst_frames": Number(properties=("Acquire Sequence Number Images",)),
+        # Signals 1 and 2 are inputs; the text in brackets is the camera's own.
+        "output3.source": Choice(
+            words={"busy": (("Signal 3 (*) Status", "on"),), "off": (("Signal 3 (*) Status", "off"),)}
+        ),
+        "output4.source": Choice(
+            words={
+                "exposure": (("Signal 4 (*) Status", "on"), ("Signal 4 (*) Timing", "*overall*")),
+                "first_row": (("Signal 4 (*) Status", "on"), ("Signal 4 (*) Timing", "*First Line*")),
+                "last_row": (("Signal 4 (*) Status", "on"), ("Signal 4 (*) Timing", "*Last Line*")),
+                "all_rows": (("Signal 4 (*) Status", "on"), ("Signal 4 (*) Timing", "*common*")),
+                "off": (("Signal 4 (*) Status", "off"),),
+            }
+        ),
+        "light_sheet.mode": Choice(
+            words={"on": (("Line Scanning Mode", "On"),), "off": (("Line Scanning Mode", "Off"),)}
+        ),
+        "light_sheet.line_interval_us": Number(
+            properties=("Line Scanning Mode Line Time",),
+            unit_property="Line Scanning Mode Timebase",
+            units={"ns": 1e-3, "us": 1.0, "ms": 1e3},
+        ),
+        "light_sheet.exposed_lines": Number(properties=("Line Scanning Mode Exposure Lines",)),
         "gain": OwnWords(properties=("Conversion factor*100",)),
         "temperature_setpoint_c": Number(properties=("Cooling Set Point",)),
         "frame_rate_hz": Number(properties=("Fps",)),
         "line_time_us": Number(properties=("Line Time [us]",)),
     },
-    order=("PixelRate", "Acquiremode", "Triggermode"),
+    order=("PixelRate", "Acquiremode", "Triggermode", "Line Scanning Mode", "Line Scanning Mode Timebase"),
     losses_seen=(
         "losses before the core cannot be seen, unless Timestampmode stamps the camera's counter into the pixels "
         "(pixel_stamp='pco' reads it)"

@@ -27,15 +27,33 @@ PVCAM = Family(
         "trigger.mode": Choice(
             words={
                 "internal": (("TriggerMode", "Internal*"),),
-                "software": (("TriggerMode", "Software*Edge*"),),
+                "software": (("TriggerMode", "Software*"),),
                 "edge": (("TriggerMode", "Edge*"),),
                 "level": (("TriggerMode", "Level*"),),
                 "start": (("TriggerMode", "Trigger?first*"),),
             }
         ),
+        "output1.source": Choice(
+            words={
+                "exposure": (("ExposeOutMode", "Any Row*"),),
+                "first_row": (("ExposeOutMode", "First Row*"),),
+                "all_rows": (("ExposeOutMode", "All Rows*"),),
+                "rolling_shutter": (("ExposeOutMode", "Rolling Shutter*"),),
+                "line_output": (("ExposeOutMode", "Line Output*"),),
+            }
+        ),
+        "light_sheet.mode": Choice(
+            words={
+                "on": (("ScanMode", "*Line Delay*"),),
+                "by_width": (("ScanMode", "*Scan Width*"),),
+                "off": (("ScanMode", "Auto*"),),
+            }
+        ),
+        "light_sheet.line_interval_us": Number(properties=("ScanLineTime",), per_unit=1e-3),
+        "light_sheet.line_delay": Number(properties=("ScanLineDelay",)),
+        "light_sheet.exposed_lines": Number(properties=("ScanWidth",)),
         "readout.port": OwnWords(properties=("Port",)),
         "readout.speed": OwnWords(properties=("ReadoutRate",)),
-        "readout.shutter": OwnWords(properties=("ExposeOutMode",)),
         "readout.direction": OwnWords(properties=("ScanDirection",)),
         "gain": OwnWords(properties=("Gain",)),
         "sensor_temperature_c": Number(properties=("CCDTemperature",)),
@@ -43,7 +61,15 @@ PVCAM = Family(
         "frame_rate_hz": Number(properties=("ActualInterval-ms",), per_unit=1e3, inverse=True),
         "line_time_us": Number(properties=("ScanLineTime",), per_unit=1e-3),
     },
-    order=("Port", "ReadoutRate", "Gain", "TriggerMode"),  # each has its own list of the next one's values
+    order=(
+        "Port",
+        "ReadoutRate",
+        "Gain",
+        "TriggerMode",
+        "ExposeOutMode",
+        "ScanMode",
+    ),  # each decides the next one's list
+    readings=("ActualInterval-ms",),
     losses_seen="PVCAM-FrameNr counts the frames of the driver: a gap is a loss before the core",
     check_start=_check_start,
     warnings=_warnings,

@@ -21,6 +21,7 @@ MODES = {
     "pvcam": {"internal", "software", "edge", "level", "start"},
     "tucam": {"internal", "software", "edge", "level", "synchronous", "global"},
 }
+OUTPUT = ("source", "polarity", "delay_us", "width_us")
 
 
 @pytest.fixture(params=sorted(SIMULATED))
@@ -44,9 +45,10 @@ class TestTable:
         assert family_of("SomethingElse").name == "generic"
 
     def test_fits_the_camera(self, camera):
-        """The simulated camera has a value for every word of its table's trigger modes."""
+        """The simulated camera has the property and the value for each word of its family's table."""
         lines = check_dump(family_of(camera.core.device_info("Camera")["library"]), camera.properties.dump())
-        assert not [line for line in lines if line.startswith("trigger.mode")]
+        known = ("gain", "readout.speed", "readout.shutter")  # models of the family differ in these
+        assert not [line for line in lines if not line.startswith(known)]
 
     def test_names_what_does_not_fit(self):
         """A property that a camera lacks, and a list without the word, are each named in a line."""
@@ -64,6 +66,12 @@ class TestTable:
             "trigger.activation",
             "trigger.overlap",
             "trigger.delay_us",
+            "trigger.burst_frames",
+            *(f"output{number}.{name}" for number in (1, 2, 3, 4) for name in OUTPUT),
+            "light_sheet.mode",
+            "light_sheet.line_interval_us",
+            "light_sheet.line_delay",
+            "light_sheet.exposed_lines",
             "readout.port",
             "readout.speed",
             "readout.shutter",
@@ -159,6 +167,128 @@ class TestReadout:
         assert (camera.frame_rate_hz, camera.trigger.overlap, camera.line_time_us) == (None, None, None)
         with pytest.raises(SettingError, match=r"has no trigger\.delay_us"):
             camera.trigger.delay_us = 5
+
+
+OUTPUTS = {"andor_sdk3": {1, 2, 3}, "hamamatsu": {1, 2, 3}, "pco": {3, 4}, "pvcam": {1}, "tucam": {1, 2, 3}}
+
+
+class TestOutputs:
+    """``camera.outputs``."""
+
+    def test_every_source_is_set_and_read_back(self, camera, family):
+        """Each line takes each of its sources, in any case of letters, and reads as what was set."""
+        assert set(camera.outputs) == OUTPUTS[family]
+        for output in camera.outputs.values():
+            assert output.sources
+            for source in output.sources:
+                output.source = source.upper()
+                assert output.source == source
+
+    def test_lines_do_not_share_their_settings(self, mock, backend):
+        """TUCam has one set of properties and a selector for three lines: each line keeps its own settings."""
+        outputs = mock(family="tucam", backend=backend).outputs
+        outputs[1].source, outputs[3].source = "all_rows", "trigger_ready"
+        outputs[1].width_us, outputs[3].width_us = 100, 2500
+        outputs[3].polarity = "negative"
+        assert (outputs[1].source, outputs[3].source) == ("all_rows", "trigger_ready")
+        assert (outputs[1].width_us, outputs[3].width_us) == (100, 2500)
+        assert (outputs[1].polarity, outputs[3].polarity) == ("positive", "negative")
+
+    def test_units(self, mock):
+        """Hamamatsu's seconds are us here, and its line 1 is the one that it calls [0]."""
+        camera = mock(family="hamamatsu")
+        camera.outputs[1].delay_us, camera.outputs[2].width_us = 2000, 500
+        assert float(camera.properties["OUTPUT TRIGGER DELAY[0]"]) == pytest.approx(2e-3)
+        assert float(camera.properties["OUTPUT TRIGGER PERIOD[1]"]) == pytest.approx(500e-6)
+        assert camera.outputs[2].width_us == pytest.approx(500)
+
+    def test_what_a_line_lacks(self, mock):
+        """A source that a line does not have is refused with those it has; what it cannot do at all reads as None."""
+        output = mock(family="andor_sdk3").outputs[1]
+        with pytest.raises(SettingError, match=r"has no output1\.source 'readout_end': it has exposure, first_row"):
+            output.source = "readout_end"
+        assert (output.delay_us, output.polarity) == (None, None)
+        assert mock().outputs == {}
+
+
+class TestLightSheet:
+    """``camera.light_sheet``."""
+
+    def test_mode(self, camera):
+        """Each family has a mode for light sheets that is off at the start, and can be set and read back."""
+        assert camera.light_sheet.mode == "off"
+        camera.light_sheet.mode = "on"
+        assert camera.light_sheet.mode == "on"
+
+    def test_units(self, mock):
+        """Lines a second, ms, and times in a unit that another property has, are all us here."""
+        andor, hamamatsu, pco = (mock(family=each).light_sheet for each in ("andor_sdk3", "hamamatsu", "pco"))
+        andor.line_interval_us = hamamatsu.line_interval_us = pco.line_interval_us = 40
+        assert andor.line_interval_us == pytest.approx(40)
+        assert hamamatsu.line_interval_us == pytest.approx(40)
+        assert pco.line_interval_us == 40
+        camera = mock(family="pco")
+        camera.properties["Line Scanning Mode Timebase"] = "ns"
+        camera.light_sheet.line_interval_us = 20
+        assert camera.properties["Line Scanning Mode Line Time"] == "20000"
+        assert mock(family="pvcam").light_sheet.line_interval_us == pytest.approx(7.063)
+        assert mock(family="tucam").light_sheet.line_interval_us == pytest.approx(7.2)
+
+    def test_lines(self, mock):
+        """How many lines expose at the same time can be set where the camera counts them."""
+        for family in ("andor_sdk3", "pco", "pvcam", "tucam"):
+            light_sheet = mock(family=family).light_sheet
+            light_sheet.exposed_lines = 50
+            assert light_sheet.exposed_lines == 50
+        assert mock(family="hamamatsu").light_sheet.exposed_lines is None
+
+
+class TestQuirks:
+    """What adapters do that a user would not expect."""
+
+    def test_readings_are_no_settings(self, mock):
+        """What an adapter lets one set to no effect is refused as a setting, and not kept with the settings."""
+        pvcam, tucam = mock(family="pvcam"), mock(family="tucam")
+        with pytest.raises(SettingError, match="ActualInterval-ms of Camera only shows what the camera does"):
+            pvcam.frame_rate_hz = 50
+        assert "ActualInterval-ms" not in pvcam.settings()["properties"]
+        assert "Temperature" not in tucam.settings()["properties"]
+
+    def test_set_point_that_cannot_be_read_back(self, mock, raw):
+        """TUCam's one property sets the set point and shows the sensor: setting it is no error."""
+        camera = mock(family="tucam")
+        camera.temperature_setpoint_c = -20
+        assert (camera.sensor_temperature_c, camera.temperature_setpoint_c) == (-10.0, None)
+        assert raw(camera).calls["set_property"] == 1
+
+    def test_limits_in_a_text(self, mock):
+        """Andor has the limits of its frame rate as a text in a property of its own."""
+        assert mock(family="andor_sdk3").frame_rate_limits_hz == pytest.approx((0.016, 100.5))
+
+    def test_bursts(self, mock):
+        """How many frames a trigger gives can be set where the adapter has it."""
+        for family in ("pco", "tucam"):
+            trigger = mock(family=family).trigger
+            trigger.burst_frames = 10
+            assert trigger.burst_frames == 10
+        assert mock(family="andor_sdk3").trigger.burst_frames is None
+
+    def test_overlap_and_edge(self, mock):
+        """TUCam has one list for both: choosing overlap keeps the edge mode, and choosing edge keeps the overlap."""
+        trigger = mock(family="tucam").trigger
+        trigger.overlap = "off"
+        trigger.mode = "edge"
+        assert (trigger.mode, trigger.overlap) == ("edge", "off")
+
+    def test_no_sequence_without_a_count(self, mock, record, raw):
+        """Andor's adapter turns endless sequences into software triggering: a recording without an end has a count."""
+        camera = mock(family="andor_sdk3")
+        received = []
+        record(camera, until=lambda: len(received) > 3, on_frame=received.append)
+        assert camera.trigger.mode == "internal"
+        assert raw(camera).calls["start_continuous_sequence_acquisition"] == 0
+        raw(camera).start_continuous_sequence_acquisition(0.0)
+        assert camera.trigger.mode == "software"
 
 
 class TestRecording:
@@ -262,26 +392,20 @@ class TestPcoStamp:
         assert read_pco_stamp(np.zeros((4, 20), np.uint16)) is None
         assert read_pco_stamp(np.zeros((4, 8), np.uint16)) is None
 
-    def test_recording(self, mock, raw, record, read, mocker):
+    def test_recording(self, mock, record):
         """On request the columns have the stamp's counter and time, losses are found, and the file marks the pixels."""
-        camera = mock(family="pco")
-        render = raw(camera).sensor.render
-
-        def image(exposure):
-            pixels = render(exposure)
-            pixels[0, :14] = stamped(exposure + (5 if exposure > 10 else 0), exposure)[0, :14]
-            return pixels
-
-        mocker.patch.object(raw(camera).sensor, "render", image)
+        camera = mock(family="pco", faults=Faults(dropped_in_camera=frozenset(range(11, 16))))
+        camera.properties["Timestampmode"] = "Binary"
         result = record(camera, frames=20, pixel_stamp="pco")
-        assert (result.frames_lost, result.losses[0].before_frame, result.losses[0].stage) == (5, 11, "camera")
+        assert (result.losses[0].before_frame, result.losses[0].count, result.losses[0].stage) == (11, 5, "camera")
         import mmspool
 
         with mmspool.open(result.path) as recording:
-            numbers = recording.frame_table()["camera_frame_number"]
+            table = np.asarray(recording.frame_table())
             about = recording.metadata["detector"]["camera"]
-        assert list(numbers) == [*range(11), *range(16, 25)]
-        assert about["pixels_not_image"]["width"] == 16
+        assert list(table["camera_frame_number"]) == [*range(1, 12), *range(17, 21)]
+        assert np.all(np.diff(table["camera_timestamp"]) > 0)
+        assert about["pixels_not_image"] == {"y": 0, "x": 0, "height": 1, "width": 16, "content": "PCO stamp"}
 
 
 class TestSettings:
