@@ -1,6 +1,7 @@
 """Micro-Manager cores as the driver sees them: one interface, its two backends, and a simulated core."""
 
 from .connect import DemoKeywords, HeadlessKeywords, connect, demo, headless, sequence_tester, wrap
+from .colour import unpack_colours
 from .core_adapter import MAX_FRAMES, CoreAdapter, Frame, FramePath, Image, ImageFormat, Roi
 from .java_bridge_adapter import JavaBridgeAdapter
 from .mock import Faults, MockCore, MockKeywords, SteppedClock, frame_index
@@ -34,5 +35,6 @@ __all__ = [
     "read_pco_stamp",
     "sequence_tester",
     "timestamp_source",
+    "unpack_colours",
     "wrap",
 ]

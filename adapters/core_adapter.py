@@ -1,9 +1,10 @@
 """What the driver needs of a Micro-Manager core, the same for every backend.
 
-Everything that differs between pycromanager's two backends (see ``docs/micromanager.md``) ends here: frames are always
-2-D, vectors are tuples, numbers have one type, an empty buffer is ``None`` and every failure is a ``CoreError``.
+Everything that differs between pycromanager's two backends (see ``docs/micromanager.md``) ends here: frames have one
+shape, vectors are tuples, numbers have one type, an empty buffer is ``None`` and every failure is a ``CoreError``.
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 Image = npt.NDArray[Any]
-"""A frame of shape ``(Y, X)``."""
+"""A frame of shape ``(Y, X)``, or ``(Y, X, 3)``: red, green, blue."""
 
 MAX_FRAMES = 2**31 - 1
 """The longest finite sequence: a C long has 32 bits on Windows."""
@@ -42,7 +43,7 @@ class Roi:
 class Frame(NamedTuple):
     """One frame popped from the core's circular buffer.
 
-    ``pixels`` has shape ``(Y, X)`` and is valid until the next `CoreAdapter.pop`, which may reuse its memory. What the
+    ``pixels`` has shape ``(Y, X)``, in colour ``(Y, X, 3)``, any memory layout, and is valid until the next `CoreAdapter.pop`, which may reuse its memory. What the
     camera does not tell is -1.
     """
 
@@ -58,14 +59,29 @@ class Frame(NamedTuple):
 class ImageFormat(NamedTuple):
     """What the next frame will look like: ``(height, width)`` pixels of ``dtype``, ``bit_depth`` bits significant.
 
-    ``components`` is 1 for grey, 4 for colours packed into each pixel's number.
+    ``channels`` is 1 for grey, 3 for red, green and blue; ``dtype`` and ``bit_depth`` are those of each.
     """
 
     height: int
     width: int
     dtype: np.dtype[Any]
     bit_depth: int
-    components: int = 1
+    channels: int = 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a frame: ``(Y, X)``, or ``(Y, X, 3)`` in colour."""
+        return (self.height, self.width) if self.channels == 1 else (self.height, self.width, self.channels)
+
+    @property
+    def frame_bytes(self) -> int:
+        """Size of a frame."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def core_bytes(self) -> int:
+        """Size of a frame in the core's buffer, which has a fourth component with each colour."""
+        return self.frame_bytes if self.channels == 1 else self.frame_bytes // self.channels * (self.channels + 1)
 
 
 class FramePath(NamedTuple):
@@ -173,7 +189,7 @@ class CoreAdapter(ABC):
     # --- images
     @abstractmethod
     def snap(self) -> Image:
-        """Expose and return one frame ``(Y, X)``, owned by the caller."""
+        """Expose and return one frame, owned by the caller."""
 
     @abstractmethod
     def set_buffer_mb(self, megabytes: int) -> None:

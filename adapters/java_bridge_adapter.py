@@ -120,10 +120,10 @@ class JavaBridgeAdapter(PycromanagerAdapter):
             why = "the core is not an object of pyjavaz" if self._wants_pump else "frame_pump is False"
             self._frame_path = FramePath("java-bridge", why)
             return None
-        height, width, dtype, *_ = self.image_format()
+        core_bytes = self.image_format().core_bytes
         try:
             with self._limit():
-                pump = FramePump(self._core, height * width * dtype.itemsize, lambda: guard.failure)
+                pump = FramePump(self._core, core_bytes, lambda: guard.failure)
         except CoreError as exc:
             _log.warning(
                 "frames come over Micro-Manager's ZMQ bridge, 40 to 90 full frames/s, not through shared memory: %s",

@@ -8,25 +8,26 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import CoreError, SettingError
+from .colour import CHANNELS, COMPONENTS_IN_CORE, view_channels
 from .core_adapter import MAX_BUFFERED_FRAMES, MAX_FRAMES, CoreAdapter, Frame, Image, ImageFormat, Roi
 from .tags import read_counters
 
 _BYTES_PER_MB = 2**20
 
-# GRAY32 is floating point, which pymmcore's array does not tell; RGB pixels are packed, four components in one number.
-_DTYPE_OF_TAG: dict[str, np.dtype[Any]] = {
-    "GRAY8": np.dtype(np.uint8),
-    "GRAY16": np.dtype(np.uint16),
-    "GRAY32": np.dtype(np.float32),
-    "RGB32": np.dtype(np.uint32),
-    "RGB64": np.dtype(np.uint64),
+# Dtype of a pixel, or of a channel, and number of channels. GRAY32 is floating point, which pymmcore does not tell.
+_PIXELS_OF_TAG: dict[str, tuple[np.dtype[Any], int]] = {
+    "GRAY8": (np.dtype(np.uint8), 1),
+    "GRAY16": (np.dtype(np.uint16), 1),
+    "GRAY32": (np.dtype(np.float32), 1),
+    "RGB32": (np.dtype(np.uint8), CHANNELS),
+    "RGB64": (np.dtype(np.uint16), CHANNELS),
 }
-_DTYPE_OF_FORMAT: dict[tuple[int, int], np.dtype[Any]] = {
-    (1, 1): _DTYPE_OF_TAG["GRAY8"],
-    (2, 1): _DTYPE_OF_TAG["GRAY16"],
-    (4, 1): _DTYPE_OF_TAG["GRAY32"],
-    (4, 4): _DTYPE_OF_TAG["RGB32"],
-    (8, 4): _DTYPE_OF_TAG["RGB64"],
+_PIXELS_OF_FORMAT: dict[tuple[int, int], tuple[np.dtype[Any], int]] = {
+    (1, 1): _PIXELS_OF_TAG["GRAY8"],
+    (2, 1): _PIXELS_OF_TAG["GRAY16"],
+    (4, 1): _PIXELS_OF_TAG["GRAY32"],
+    (4, COMPONENTS_IN_CORE): _PIXELS_OF_TAG["RGB32"],
+    (8, COMPONENTS_IN_CORE): _PIXELS_OF_TAG["RGB64"],
 }
 
 
@@ -137,14 +138,18 @@ class PycromanagerAdapter(CoreAdapter):
 
     def image_format(self) -> ImageFormat:
         layout = int(self._call("get_bytes_per_pixel")), int(self._call("get_number_of_components"))
-        dtype = _DTYPE_OF_FORMAT.get(layout)
-        if dtype is None:
+        pixels = _PIXELS_OF_FORMAT.get(layout)
+        if pixels is None:
             raise CoreError(
                 f"the camera's pixels have {layout[0]} bytes and {layout[1]} components, which mmspool does not know; "
                 "expected 1, 2 or 4 bytes of 1 component, or 4 or 8 bytes of 4: choose another PixelType"
             )
         height, width = int(self._call("get_image_height")), int(self._call("get_image_width"))
-        return ImageFormat(height, width, dtype, int(self._call("get_image_bit_depth")), layout[1])
+        dtype, channels = pixels
+        bit_depth = int(self._call("get_image_bit_depth"))
+        if channels > 1:  # some cameras count the bits of all channels
+            bit_depth = min(bit_depth, 8 * dtype.itemsize)
+        return ImageFormat(height, width, dtype, bit_depth, channels)
 
     def pixel_size_um(self) -> float:
         return float(self._call("get_pixel_size_um"))
@@ -152,20 +157,20 @@ class PycromanagerAdapter(CoreAdapter):
     def snap(self) -> Image:
         self._call("snap_image")
         pixels = self._call("get_image")
-        height, width, dtype, *_ = self.image_format()
-        return _image(pixels, height, width, dtype)
+        form = self.image_format()
+        image = _image(pixels, form.height, form.width, form.dtype, form.channels)
+        return np.ascontiguousarray(image)
 
     def set_buffer_mb(self, megabytes: int) -> None:
         self._call("set_circular_buffer_memory_footprint", int(megabytes))
 
     def buffer_capacity(self) -> int:
         # The core's own figure stays that of the last sequence until the next one starts.
-        height, width, dtype, *_ = self.image_format()
-        frame_bytes = height * width * dtype.itemsize
-        if not frame_bytes:
-            raise CoreError(f"the camera's frames have no pixels ({height} x {width}): set the region again")
+        form = self.image_format()
+        if not form.core_bytes:
+            raise CoreError(f"the camera's frames have no pixels ({form.height} x {form.width}): set the region again")
         buffer_bytes = int(self._call("get_circular_buffer_memory_footprint")) * _BYTES_PER_MB
-        return min(buffer_bytes // frame_bytes, MAX_BUFFERED_FRAMES)
+        return min(buffer_bytes // form.core_bytes, MAX_BUFFERED_FRAMES)
 
     @staticmethod
     def _check_frames(frames: int) -> None:
@@ -251,24 +256,27 @@ def core_failure(name: str, args: tuple[object, ...], exc: Exception) -> CoreErr
 
 def _popped_image(pixels: Image, tags: Mapping[str, Any]) -> Image:
     try:
-        height, width, dtype = int(tags["Height"]), int(tags["Width"]), _DTYPE_OF_TAG[tags["PixelType"]]
+        height, width, (dtype, channels) = int(tags["Height"]), int(tags["Width"]), _PIXELS_OF_TAG[tags["PixelType"]]
     except (KeyError, ValueError) as exc:
         raise CoreError(
             "a popped frame does not tell its format: expected the tags Height, Width and PixelType "
-            f"({', '.join(_DTYPE_OF_TAG)}), got "
+            f"({', '.join(_PIXELS_OF_TAG)}), got "
             f"{tags.get('Height')!r}, {tags.get('Width')!r} and {tags.get('PixelType')!r}; the frame is lost"
         ) from exc
-    return _image(pixels, height, width, dtype)
+    return _image(pixels, height, width, dtype, channels)
 
 
-def _image(pixels: Image, height: int, width: int, dtype: np.dtype[Any]) -> Image:
-    """Give a frame as the core returns it, flat or 2-D, the shape ``(height, width)`` and its dtype, without a copy."""
+def _image(pixels: Image, height: int, width: int, dtype: np.dtype[Any], channels: int) -> Image:
+    """Give a frame as the core returns it, flat or 2-D, its shape and dtype, without a copy."""
     # A pop reads the buffer with the camera's present settings: changed since, the pixels are scrambled.
-    if pixels.nbytes != height * width * dtype.itemsize or (pixels.ndim == 2 and pixels.shape != (height, width)):
+    components = 1 if channels == 1 else COMPONENTS_IN_CORE
+    if pixels.nbytes != height * width * components * dtype.itemsize or (pixels.ndim == 2 and pixels.shape != (height, width)):
         raise CoreError(
             f"a frame arrived as {pixels.dtype} of shape {pixels.shape}, where the core says {height} x {width} of "
             f"{dtype}: the camera's settings were changed between exposing and reading it, and the frame is lost"
         )
+    if channels > 1:
+        return view_channels(pixels, height, width, dtype)
     if pixels.dtype != dtype:
         pixels = pixels.view(dtype)
     return pixels if pixels.ndim == 2 else pixels.reshape(height, width)

@@ -105,7 +105,7 @@ class Camera(CameraSettings):
         ValueError
             An option makes no sense.
         SettingError
-            The frames cannot be recorded as they are: colour, or several cameras in one.
+            The frames cannot be recorded as they are: several cameras in one.
         CameraBusyError
             A sequence is running, or the frames of the last one are still being taken from the core.
         CoreError
@@ -241,7 +241,7 @@ class Camera(CameraSettings):
         require_recordable(self.core, self.label)
         image = self.image_format
         spool_options: dict[str, Any] = dict(options)
-        spool_options |= {"shape": (image.height, image.width), "dtype": image.dtype, "info": self.detector_info()}
+        spool_options |= {"shape": image.shape, "dtype": image.dtype, "info": self.detector_info()}
         spool_options["expected_frames"] = frames
         return run_time_lapse(self.core, Spool(path, **spool_options), frames=frames, interval_s=interval_s)
 

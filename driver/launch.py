@@ -13,23 +13,18 @@ from .running import RunningRecording
 
 
 def require_recordable(core: CoreAdapter, label: str) -> None:
-    """Refuse what would be recorded wrong: colours packed into one number, frames of several cameras in one stack.
+    """Refuse what would be recorded wrong: frames of several cameras in one stack.
 
     Raises
     ------
     SettingError
         Which it is, and what to do.
     """
-    device, image = core.device_info(label), core.image_format()
+    device = core.device_info(label)
     if (device["library"], device["name"]) == ("Utilities", "Multi Camera"):
         raise SettingError(
             f"{label} is a Multi Camera, whose frames of several cameras would be mixed in one stack: choose "
             "one of its cameras as the core's camera, and record each from a process of its own"
-        )
-    if image.components > 1:
-        raise SettingError(
-            f"{label} gives colour frames of {image.components} components a pixel, which are not recorded: "
-            "choose a grey PixelType, such as 16bit (pixel_type, --pixel-type)"
         )
 
 
@@ -68,12 +63,11 @@ def launch(
     image = core.image_format()
     spool_options = dict(options.spool) | {"expected_frames": options.conditions.frames}
     if options.conditions.frames is not None and spool_options.get("buffer_bytes") is None:
-        frame_bytes = image.height * image.width * image.dtype.itemsize
-        spool_options["buffer_bytes"] = buffer_bytes_for(frame_bytes, options.conditions.frames)
+        spool_options["buffer_bytes"] = buffer_bytes_for(image.frame_bytes, options.conditions.frames)
     stamped = options.pixel_stamp == "pco"
     spool = Spool(
         path,
-        shape=(image.height, image.width),
+        shape=image.shape,
         dtype=image.dtype,
         info=_with_stamp(info) if stamped else info,
         **spool_options,

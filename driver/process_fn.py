@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from ..adapters import Frame, Image, frame_metadata, timestamp_source
+from ..adapters import Frame, Image, frame_metadata, timestamp_source, unpack_colours
 from ..errors import FrameError
 from ..persistence import Spool
 from .frame_counters import GapDetector
@@ -37,7 +37,7 @@ class ProcessFn:
         self._planned: deque[Axes] | None = None
 
     def __call__(self, image: Image, metadata: Mapping[str, Any]) -> None:
-        """Store a copy of an image ``(Y, X)``, and return nothing: pycromanager itself neither saves nor shows it.
+        """Store a copy of an image, and return nothing: pycromanager itself neither saves nor shows it.
 
         Raises
         ------
@@ -54,7 +54,7 @@ class ProcessFn:
             if (arrival_ns := _arrival_ns(metadata)) is not None:
                 numbers["host_timestamp"] = arrival_ns
             self._enter_missing(image, numbers, metadata.get("Axes") or {})
-            self._spool.put(image, numbers)
+            self._spool.put(unpack_colours(image, metadata.get("PixelType")), numbers)
 
     def pass_on(self, image: Image, metadata: dict[str, Any]) -> tuple[Image, dict[str, Any]]:
         """Store a copy of an image, and return both arguments for pycromanager to save and show as well."""

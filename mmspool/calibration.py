@@ -71,6 +71,6 @@ class Calibration:
 
 
 def _saturation(dtype: np.dtype[Any], bit_depth: int) -> float | None:
-    if bit_depth:
-        return float(2**bit_depth - 1)
-    return float(np.iinfo(dtype).max) if dtype.kind in "iu" else None
+    if dtype.kind not in "iu":
+        return None
+    return float(2**bit_depth - 1 if bit_depth else np.iinfo(dtype).max)

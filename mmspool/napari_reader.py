@@ -13,6 +13,8 @@ from .persistence import Recording
 LayerData = tuple[Any, dict[str, Any], str]
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_GREY_AXES = 3
+_COLOURS = ("red", "green", "blue")
 _LOW, _HIGH = 0.5, 99.8  # percentiles of the first frame shown as black and white
 
 
@@ -23,13 +25,16 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], lis
 
 
 def read(path: str | Sequence[str]) -> list[LayerData]:
-    """Return a lazy image layer for each recording, with its scale in seconds and um, and what is known of it."""
+    """Return lazy image layers for each recording, with its scale in seconds and um, and what is known of it.
+
+    One layer each; three of colours with 16 bits, which napari has no way to show as one.
+    """
     paths = [path] if isinstance(path, str) else list(path)
-    return [_layer(Recording(each)) for each in paths]
+    return [layer for each in paths for layer in _layers(Recording(each))]
 
 
-def _layer(recording: Recording) -> LayerData:
-    """Frames are read as they are shown; the layer keeps the recording open."""
+def _layers(recording: Recording) -> list[LayerData]:
+    """Frames are read as they are shown; the layers keep the recording open."""
     calibration = Calibration.of(recording)
     pixel = calibration.pixel_um
     interval = calibration.frame_interval_s
@@ -39,12 +44,22 @@ def _layer(recording: Recording) -> LayerData:
         "axis_labels": ("time", "y", "x"),
         "units": ("s" if interval else "pixel", *(("um", "um") if pixel else ("pixel", "pixel"))),
         "metadata": {"mmspool": recording.metadata, "state": recording.state, "frames_lost": recording.frames_lost},
-        "rgb": False,
+        "rgb": recording.ndim > _GREY_AXES and recording.itemsize == 1,
     }
     if len(recording):
         low, high = (float(value) for value in np.percentile(recording[0], [_LOW, _HIGH]))
         options["contrast_limits"] = (low, max(high, low + 1))
-    return recording, options, "image"
+    if recording.ndim == _GREY_AXES or options["rgb"]:
+        return [(recording, options, "image")]
+    channels = recording.to_dask()
+    return [
+        (
+            channels[..., place],
+            options | {"name": f"{options['name']} {colour}", "colormap": colour, "blending": "additive"},
+            "image",
+        )
+        for place, colour in enumerate(_COLOURS)
+    ]
 
 
 def _is_recording(path: Path) -> bool:

@@ -79,7 +79,7 @@ class Selection:
         SelectionError
             Nothing of the recording is selected, or the region lies outside of its frames.
         """
-        total, height, width = recording.shape
+        total, height, width, *channels = recording.shape
         frames = range(*self.frames.indices(total))
         if not frames:
             raise SelectionError(f"no frame is selected: the recording has {total:,} frames")
@@ -90,7 +90,7 @@ class Selection:
             )
         if min(crop.width, crop.height) < self.bin:
             raise SelectionError(f"bin is {self.bin}, but the region is only {crop.width}x{crop.height}")
-        return Window(self, frames, crop, recording.dtype)
+        return Window(self, frames, crop, recording.dtype, tuple(channels))
 
 
 @dataclass(frozen=True)
@@ -103,12 +103,15 @@ class Window:
         What was asked for, the frames of the file that are used, and the region of each.
     source_dtype
         The recording's.
+    channels
+        ``(3,)`` for colour, empty for grey.
     """
 
     selection: Selection
     frames: range
     crop: Roi
     source_dtype: np.dtype[Any]
+    channels: tuple[int, ...] = ()
 
     @property
     def group_frames(self) -> int:
@@ -118,13 +121,14 @@ class Window:
         return self.selection.group or len(self.frames)
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """``(T, Y, X)`` of what comes out."""
+    def shape(self) -> tuple[int, ...]:
+        """``(T, Y, X)`` of what comes out, ``(T, Y, X, 3)`` in colour."""
         side = self.selection.bin
         return (
             math.ceil(len(self.frames) / self.group_frames),
             self.crop.height // side,
             self.crop.width // side,
+            *self.channels,
         )
 
     @property
@@ -144,11 +148,11 @@ class Window:
     @property
     def frames_per_read(self) -> int:
         """How many frames are read at a time."""
-        frame_bytes = self.crop.height * self.crop.width * self.source_dtype.itemsize
+        frame_bytes = self.crop.height * self.crop.width * math.prod(self.channels) * self.source_dtype.itemsize
         return max(1, READ_BYTES // frame_bytes)
 
     def read(self, recording: Recording) -> Iterator[npt.NDArray[Any]]:
-        """Yield the output frames ``(Y, X)`` one by one, in order; memory stays bounded."""
+        """Yield the output frames one by one, in order; memory stays bounded."""
         if self.selection.projection is None:
             for part in self.parts(self.frames):
                 yield from self.load(recording, part)
@@ -165,7 +169,7 @@ class Window:
         return [frames[first : first + step] for first in range(0, len(frames), step)]
 
     def load(self, recording: Recording, frames: range) -> npt.NDArray[Any]:
-        """Return ``(T, Y, X)``: some frames of the file, cropped and binned."""
+        """Return a stack of some frames of the file, cropped and binned."""
         crop = self.crop
         stack = recording[
             frames.start : frames.stop : frames.step, crop.y : crop.y + crop.height, crop.x : crop.x + crop.width
@@ -184,7 +188,7 @@ class Window:
     def _binned(self, stack: npt.NDArray[Any]) -> npt.NDArray[Any]:
         side = self.selection.bin
         count, height, width = len(stack), stack.shape[1] // side, stack.shape[2] // side
-        squares = stack[:, : height * side, : width * side].reshape(count, height, side, width, side)
+        squares = stack[:, : height * side, : width * side].reshape(count, height, side, width, side, *self.channels)
         if self.selection.bin_method == "sum":
             return squares.sum(axis=(2, 4), dtype=self._binned_dtype)  # type: ignore[no-any-return]
         mean = squares.mean(axis=(2, 4), dtype=np.float64)
@@ -194,7 +198,7 @@ class Window:
 
 
 class Projector:
-    """Combines stacks ``(T, Y, X)`` into one frame, a stack at a time; partial ones can be merged.
+    """Combines stacks of frames into one frame, a stack at a time; partial ones can be merged.
 
     Sums are kept in float64, so that means and standard deviations of 16-bit frames are exact to float32.
     """
@@ -215,7 +219,7 @@ class Projector:
             self._merge(len(stack), total, None)
             return
         centred = stack - total / len(stack)
-        self._merge(len(stack), total, np.einsum("tyx,tyx->yx", centred, centred))
+        self._merge(len(stack), total, np.einsum("t...,t...->...", centred, centred))
 
     def merge(self, other: "Projector") -> None:
         """Take what another one has taken."""

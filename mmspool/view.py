@@ -16,7 +16,7 @@ _PURPOSE = "a viewer"
 _INSTALL = "ndv[pyqt,vispy]"
 _REFRESH_MS = 200
 _WAIT_S = 60.0  # for a recording to begin: a camera may take its time
-_DIMS = ("t", "y", "x")
+_DIMS = ("t", "y", "x", "rgb")
 
 
 class RecordingViewer:
@@ -146,11 +146,11 @@ def _wrapper_class(ndv: Any) -> Any:
 
         @property
         def dims(self) -> tuple[Hashable, ...]:
-            return _DIMS
+            return _DIMS[: self._data.ndim]
 
         @property
         def coords(self) -> Mapping[Hashable, Sequence[int]]:
-            return {name: range(size) for name, size in zip(_DIMS, self._data.shape, strict=True)}
+            return {name: range(size) for name, size in zip(self.dims, self._data.shape, strict=True)}
 
         @property
         def significant_bits(self) -> int | None:

@@ -1,5 +1,6 @@
 """How a recording stands, seen from another process; nothing is asked of the one that records."""
 
+import math
 import os
 import shutil
 import time
@@ -71,7 +72,6 @@ def look(path: str | os.PathLike[str]) -> Snapshot:
         durable, restarts = (
             int(recording.file[f"{_LEDGER}/{name}"][()]) for name in ("frames_durable", "writer_restarts")
         )
-        _, height, width = recording.shape
         return Snapshot(
             path=recording.path,
             state=recording.state,
@@ -81,7 +81,7 @@ def look(path: str | os.PathLike[str]) -> Snapshot:
             frames_lost=recording.frames_lost,
             losses=recording.losses,
             writer_restarts=restarts,
-            frame_bytes=height * width * recording.dtype.itemsize,
+            frame_bytes=math.prod(recording.shape[1:]) * recording.itemsize,
             file_bytes=recording.path.stat().st_size,
             disk_free_bytes=shutil.disk_usage(recording.path.absolute().parent).free,
         )

@@ -41,6 +41,11 @@ MAX_COMMIT_CHUNKS = 1000
 _MAX_CHUNK_BYTES = (1 << 32) - 1  # HDF5's own limit
 
 
+def is_colour(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+    """Return whether frames of ``shape`` hold red, green and blue for each pixel."""
+    return len(shape) == 3 and shape[2] == 3 and dtype.kind == "u" and dtype.itemsize <= 2
+
+
 def round_up(value: int, multiple: int) -> int:
     """Return the smallest multiple of ``multiple`` that is at least ``value``."""
     return -(-value // multiple) * multiple
@@ -53,7 +58,7 @@ class BlockLayout:
     Attributes
     ----------
     shape
-        ``(Y, X)`` of a frame, pixels.
+        ``(Y, X)`` of a frame, pixels, or ``(Y, X, 3)`` in colour.
     dtype
         Of a frame, byte order included.
     frames_per_block
@@ -68,7 +73,7 @@ class BlockLayout:
         How many frames will come, if that is known.
     """
 
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     dtype: np.dtype[Any]
     frames_per_block: int
     blocks: int
@@ -102,6 +107,11 @@ class BlockLayout:
         return self.blocks * self.frames_per_block
 
     @property
+    def frame_strides(self) -> tuple[int, ...]:
+        """Distance of two neighbours along each axis of a frame, bytes."""
+        return tuple(math.prod(self.shape[axis + 1 :]) * self.dtype.itemsize for axis in range(len(self.shape)))
+
+    @property
     def columns_bytes(self) -> int:
         """Size of the ring's column records, whole pages."""
         return round_up(self.frames * RECORD_BYTES, PAGE)
@@ -113,7 +123,7 @@ class BlockLayout:
 
 
 def plan_blocks(
-    shape: tuple[int, int],
+    shape: tuple[int, ...],
     dtype: np.dtype[Any],
     room: int,
     grow_frames: int,
@@ -135,7 +145,7 @@ def plan_blocks(
     grow_frames = min(grow_frames, expected_frames or grow_frames)
     if frame_bytes > _MAX_CHUNK_BYTES:
         raise StorageError(
-            f"a frame of {shape[0]}x{shape[1]} {dtype.name} has {frame_bytes:,} bytes; HDF5 stores at most "
+            f"a frame of {'x'.join(map(str, shape))} {dtype.name} has {frame_bytes:,} bytes; HDF5 stores at most "
             f"{_MAX_CHUNK_BYTES:,} bytes in a chunk: record a smaller region"
         )
     fitting = 1 if compressed else min(_BLOCK_BYTES // frame_bytes, room // 8 // (frame_bytes + RECORD_BYTES))
@@ -145,8 +155,8 @@ def plan_blocks(
     if blocks < _MIN_BLOCKS:
         needed = _MIN_BLOCKS * per_block + PAGE
         raise StorageError(
-            f"a ring with room for {max(0, room):,} bytes cannot hold {_MIN_BLOCKS} frames of {shape[0]}x{shape[1]} "
-            f"{dtype.name}, which take {needed:,} bytes: give a larger buffer_bytes"
+            f"a ring with room for {max(0, room):,} bytes cannot hold {_MIN_BLOCKS} frames of "
+            f"{'x'.join(map(str, shape))} {dtype.name}, which take {needed:,} bytes: give a larger buffer_bytes"
         )
     step = max(frames_per_block, grow_frames)
     steps = min(

@@ -203,9 +203,10 @@ def _copy_chunks(
 ) -> int:
     """Compress every chunk, on all cores, and return how many frames are stored as they are."""
     data, step, frames = recording.file[DATA], recording.chunks[0], len(recording)
+    corner = (0,) * (data.ndim - 1)
 
     def encode(first: int) -> tuple[int, int, bytes | memoryview]:
-        _, raw = data.id.read_direct_chunk((first, 0, 0))
+        _, raw = data.id.read_direct_chunk((first, *corner))
         room = bytearray(codecs.room_for(chunk_bytes))
         size = codec.encode(memoryview(raw), memoryview(room))
         return (first, 0, memoryview(room)[:size]) if size < chunk_bytes else (first, codec.all_skipped, raw)
@@ -222,7 +223,7 @@ def _copy_chunks(
                 if not waiting:
                     return frames_raw
                 first, mask, encoded = waiting.popleft().result()
-                copy.id.write_direct_chunk((first, 0, 0), encoded, mask)
+                copy.id.write_direct_chunk((first, *corner), encoded, mask)
                 done = min(frames, first + step)
                 frames_raw += done - first if mask else 0
                 progress(done)

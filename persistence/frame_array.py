@@ -1,4 +1,4 @@
-"""The face of an array ``(T, Y, X)`` whose frames lie in files."""
+"""The face of an array ``(T, Y, X)``, in colour ``(T, Y, X, 3)``, whose frames lie in files."""
 
 import abc
 import math
@@ -17,13 +17,10 @@ Pixels = npt.NDArray[Any]
 class FrameArray(abc.ABC):
     """What NumPy, dask and viewers expect of an array, over a way to read frames."""
 
-    ndim = 3
-    """Number of axes: time, rows, columns."""
-
     @property
     @abc.abstractmethod
-    def shape(self) -> tuple[int, int, int]:
-        """``(T, Y, X)``."""
+    def shape(self) -> tuple[int, ...]:
+        """``(T, Y, X)``, or ``(T, Y, X, 3)``: red, green, blue."""
 
     @property
     @abc.abstractmethod
@@ -32,21 +29,26 @@ class FrameArray(abc.ABC):
 
     @property
     @abc.abstractmethod
-    def chunks(self) -> tuple[int, int, int]:
-        """``(T, Y, X)`` of the pieces in which a file holds the frames: whole frames, one or more."""
+    def chunks(self) -> tuple[int, ...]:
+        """Shape of the pieces in which a file holds the frames: whole frames, one or more."""
 
     @abc.abstractmethod
     def _read_slab(self, frames: range, rows: range, columns: range) -> Pixels:
-        """Read frames, rows and columns ``(t, y, x)``, given as ranges of positive step."""
+        """Read frames, rows and columns, given as ranges of positive step, with all channels of their pixels."""
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes: time, rows, columns, and in colour channels."""
+        return len(self.shape)
 
     @property
     def size(self) -> int:
-        """Number of pixels in all frames."""
+        """Number of values in all frames."""
         return math.prod(self.shape)
 
     @property
     def itemsize(self) -> int:
-        """Bytes of a pixel."""
+        """Bytes of a value."""
         return self.dtype.itemsize
 
     @property
@@ -55,7 +57,7 @@ class FrameArray(abc.ABC):
         return int(self.size * self.itemsize)
 
     def to_dask(self, chunks: Any = None) -> Any:
-        """Return a `dask.array.Array` ``(T, Y, X)`` that reads frames where they are computed.
+        """Return a `dask.array.Array` of the same shape that reads frames where they are computed.
 
         Parameters
         ----------
@@ -73,8 +75,8 @@ class FrameArray(abc.ABC):
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> Pixels:
-        """Read what an index selects, as NumPy would from an array ``(T, Y, X)``."""
-        return select(key, self.shape, self.itemsize, self._read_slab)
+        """Read what an index selects, as NumPy would from an array of this shape."""
+        return select(key, self.shape, self.itemsize * math.prod(self.shape[3:]), self._read_slab)
 
     def __iter__(self) -> Iterator[Pixels]:
         return (self[index] for index in range(len(self)))

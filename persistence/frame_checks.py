@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import FrameError
+from .block_layout import is_colour
 
 METADATA_KEYS = ("image_number", "camera_frame_number", "camera_timestamp", "host_timestamp")
 """What `Spool.put` takes as a frame's metadata: whole numbers, time stamps in ns."""
@@ -17,12 +18,12 @@ _MAX_FLOAT_BYTES = 8  # longer ones differ between machines and most readers of 
 
 
 def as_frame(image: object) -> npt.NDArray[Any]:
-    """Return ``image`` as a 2-D array that can be stored as it is.
+    """Return ``image`` as an array ``(Y, X)``, or ``(Y, X, 3)`` in colour, that can be stored as it is.
 
     Raises
     ------
     FrameError
-        It is not 2-D, empty, masked, or not of whole numbers, floats or bools.
+        It is neither, empty, masked, or not of whole numbers, floats or bools.
     """
     if isinstance(image, np.ma.MaskedArray):
         raise FrameError("the frame is a masked array, whose mask would be lost: put image.filled(...) or image.data")
@@ -38,17 +39,18 @@ def as_frame(image: object) -> npt.NDArray[Any]:
             f"the frame's dtype is {frame.dtype}; a recording stores bool, integers and floats of up to 64 bits: "
             "convert it, or record its parts"
         )
-    if frame.ndim != 2:
+    if frame.ndim != 2 and not is_colour(frame.shape, frame.dtype):
         raise FrameError(
-            f"the frame has shape {frame.shape}; a frame has two dimensions (Y, X): put one image at a time, "
-            "and a flat one from the Java backend as pixels.reshape(height, width)"
+            f"the frame has shape {frame.shape} and dtype {frame.dtype}; a frame has two dimensions (Y, X), or is "
+            "(Y, X, 3) of uint8 or uint16, red, green and blue: put one image at a time, a flat one from the Java "
+            "backend as pixels.reshape(height, width), and of one with alpha image[..., :3]"
         )
     if frame.size == 0:
         raise FrameError(f"the frame has shape {frame.shape}: it holds no pixels")
     return frame
 
 
-def check_same(frame: npt.NDArray[Any], shape: tuple[int, int], dtype: np.dtype[Any], index: int) -> None:
+def check_same(frame: npt.NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any], index: int) -> None:
     """Refuse a frame that differs from those before it.
 
     Raises

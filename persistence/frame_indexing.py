@@ -1,4 +1,4 @@
-"""NumPy's indexing of frames ``(T, Y, X)`` in a file: reads what an index needs, and lets NumPy do the rest."""
+"""NumPy's indexing of frames ``(T, Y, X)`` or ``(T, Y, X, 3)`` in a file: reads what an index needs, and lets NumPy do the rest."""
 
 import operator
 from collections.abc import Callable, Iterator
@@ -10,45 +10,45 @@ import numpy.typing as npt
 Pixels = npt.NDArray[Any]
 
 ReadSlab = Callable[[range, range, range], Pixels]
-"""Reads the frames, rows and columns of three ranges of positive step, as ``(t, y, x)``."""
+"""Reads the frames, rows and columns of three ranges of positive step, with all colours of their pixels."""
 
-_AXES = 3
+_READ_AXES = 3
 _BATCH_BYTES = 64 << 20  # read at once where the result may be much smaller than what it is made of
 
 
-def select(key: Any, shape: tuple[int, int, int], item_bytes: int, read: ReadSlab) -> npt.NDArray[Any]:
+def select(key: Any, shape: tuple[int, ...], pixel_bytes: int, read: ReadSlab) -> npt.NDArray[Any]:
     """Return what ``key`` selects from frames of ``shape``; every index is allowed that NumPy allows.
 
     Raises
     ------
     IndexError
-        The index is out of range, or is none for three axes.
+        The index is out of range, or is none for these axes.
     """
     parts = _expand(key, shape)
     axes = [place for place, part in enumerate(parts) if _axes_of(part)]
     local = list(parts)
     needed: list[Any] = []
-    for axis, place in enumerate(axes):
+    for axis, place in enumerate(axes[:_READ_AXES]):
         wanted, local[place] = _needed(parts[place], shape, axis)
         needed.append(wanted)
     frames, rows, columns = needed
     if not isinstance(frames, range):
         slabs = [read(run, rows, columns) for run in _runs(frames)]
         return _at(np.concatenate([read(range(0), rows, columns), *slabs]), local)
-    batch = max(1, _BATCH_BYTES // max(1, len(rows) * len(columns) * item_bytes))
+    batch = max(1, _BATCH_BYTES // max(1, len(rows) * len(columns) * pixel_bytes))
     advanced = any(isinstance(part, np.ndarray) for part in local)
     if not advanced or len(frames) <= batch:
         return _at(read(frames, rows, columns), local)
     return _in_batches(frames, batch, lambda part: read(part, rows, columns), local, axes[0])
 
 
-def _expand(key: Any, shape: tuple[int, int, int]) -> list[Any]:
+def _expand(key: Any, shape: tuple[int, ...]) -> list[Any]:
     """Return the parts of an index, one for each axis beside None and bools; masks become arrays of places."""
     parts = [_plain(part) for part in (key if isinstance(key, tuple) else (key,))]
     dots = [place for place, part in enumerate(parts) if part is Ellipsis]
-    missing = _AXES - sum(_axes_of(part) for part in parts)
+    missing = len(shape) - sum(_axes_of(part) for part in parts)
     if missing < 0 or len(dots) > 1:
-        raise IndexError(f"{key!r} is no index of an array with the axes (T, Y, X)")
+        raise IndexError(f"{key!r} is no index of an array with {len(shape)} axes, as a recording's")
     place = dots[0] if dots else len(parts)
     parts[place : place + bool(dots)] = [slice(None)] * missing
     expanded: list[Any] = []
@@ -88,7 +88,7 @@ def _axes_of(part: Any) -> int:
     return part.ndim if isinstance(part, np.ndarray) and part.dtype == bool else 1
 
 
-def _needed(part: Any, shape: tuple[int, int, int], axis: int) -> tuple[Any, Any]:
+def _needed(part: Any, shape: tuple[int, ...], axis: int) -> tuple[Any, Any]:
     """Return what of an axis must be read, and the index of what is read."""
     size = shape[axis]
     if isinstance(part, slice):

@@ -1,11 +1,13 @@
 """A recording as a dask array or an xarray.DataArray: nothing is read before it is computed."""
 
 import importlib
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import MissingPackageError
+from .hdf5_file.nexus_schema import CHANNELS
 
 if TYPE_CHECKING:
     from .frame_array import FrameArray
@@ -19,15 +21,15 @@ def to_dask(recording: "FrameArray", chunks: Any = None) -> Any:
     """Return a dask array over a recording; see `FrameArray.to_dask`."""
     array, base = _package("dask.array", "to_dask"), _package("dask.base", "to_dask")
     if chunks is None:
-        step, height, width = recording.chunks
-        piece_bytes = step * height * width * recording.itemsize
-        chunks = (step * max(1, _PIECE_BYTES // piece_bytes), height, width)
+        step, *frame = recording.chunks
+        piece_bytes = math.prod(recording.chunks) * recording.itemsize
+        chunks = (step * max(1, _PIECE_BYTES // piece_bytes), *frame)
     return array.from_array(
         recording,
         chunks=chunks,
         name=f"mmspool-{base.tokenize(recording, chunks)}",
         lock=False,
-        meta=np.empty((0, 0, 0), recording.dtype),
+        meta=np.empty((0,) * recording.ndim, recording.dtype),
     )
 
 
@@ -40,10 +42,12 @@ def to_xarray(recording: "Recording", chunks: Any = None) -> Any:
         attributes = recording.file[f"{_PLOT}/{name}"].attrs
         texts = {key: _text(attributes[key]) for key in ("units", "long_name")}
         coordinates[name] = (name, values, texts)
+    if recording.ndim > len(coordinates):
+        coordinates["channel"] = ("channel", list(CHANNELS), {})
     facts = {"state": recording.state, "end_reason": recording.end_reason, "frames_lost": recording.frames_lost}
     return xarray.DataArray(
         to_dask(recording, chunks),
-        dims=("time", "y", "x"),
+        dims=("time", "y", "x", "channel")[: recording.ndim],
         coords=coordinates,
         name=recording.path.stem,
         attrs={"units": "counts", "long_name": "camera frames", **facts},

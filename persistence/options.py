@@ -21,7 +21,7 @@ OnFull = Literal["wait", "drop", "raise"]
 class SpoolKeywords(TypedDict, total=False):
     """The options of `Spool` as keywords, for functions that pass them on; `SpoolOptions` describes them."""
 
-    shape: tuple[int, int] | None
+    shape: tuple[int, ...] | None
     dtype: npt.DTypeLike | None
     buffer_bytes: int | None
     on_full: OnFull
@@ -46,7 +46,7 @@ class SpoolOptions:
     Parameters
     ----------
     shape, dtype
-        ``(Y, X)`` and dtype of the frames. With them the file is created at once, and the first frame is not delayed.
+        ``(Y, X)`` and dtype of the frames; ``(Y, X, 3)`` of uint8 or uint16 are red, green and blue. With them the file is created at once, and the first frame is not delayed.
     buffer_bytes
         Size of the ring; by default a quarter of the available memory, at most 1 GiB.
     on_full
@@ -91,7 +91,7 @@ class SpoolOptions:
         The package that ``compression`` needs is missing.
     """
 
-    shape: tuple[int, int] | None = None
+    shape: tuple[int, ...] | None = None
     dtype: npt.DTypeLike | None = None
     buffer_bytes: int | None = None
     on_full: OnFull = "wait"
@@ -122,11 +122,11 @@ class SpoolOptions:
         if (self.shape is None) != (self.dtype is None):
             raise ValueError(f"shape and dtype go together, not shape={self.shape} with dtype={self.dtype}")
         if self.shape is not None:
-            shape: tuple[int, ...] = tuple(self.shape)
-            if len(shape) != 2 or min(shape) < 1:
-                raise ValueError(f"shape is (Y, X), two positive numbers, not {self.shape}")
-            object.__setattr__(self, "shape", (int(shape[0]), int(shape[1])))
-            object.__setattr__(self, "dtype", as_frame(np.empty((1, 1), self.dtype)).dtype)
+            shape = tuple(map(int, self.shape))
+            if len(shape) not in (2, 3) or min(shape) < 1:
+                raise ValueError(f"shape is (Y, X) or (Y, X, 3), positive numbers, not {self.shape}")
+            object.__setattr__(self, "shape", shape)
+            object.__setattr__(self, "dtype", as_frame(np.empty((1, 1, *shape[2:]), self.dtype)).dtype)
         if self.on_full not in get_args(OnFull):
             raise ValueError(f"on_full is one of {get_args(OnFull)}, not {self.on_full!r}")
         if not self.timeout_s > 0:

@@ -29,7 +29,7 @@ Pixels = npt.NDArray[Any]
 
 
 class Recording(FrameArray):
-    """A recording's frames ``(T, Y, X)``, read from the file as they are asked for.
+    """A recording's frames ``(T, Y, X)``, in colour ``(T, Y, X, 3)``, read from the file as they are asked for.
 
     An array in the sense of NumPy, dask and viewers: ``recording[10]`` is a frame, ``recording[10:20]`` a stack,
     ``recording[:, 5, 5]`` a trace, and lists, masks, None and Ellipsis select as they do in an array; iterating gives
@@ -136,8 +136,8 @@ class Recording(FrameArray):
         return self._seen.compression
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """``(T, Y, X)``."""
+    def shape(self) -> tuple[int, ...]:
+        """``(T, Y, X)``, or ``(T, Y, X, 3)``: red, green, blue."""
         return (self._length, *self._frame_shape)
 
     @property
@@ -146,8 +146,8 @@ class Recording(FrameArray):
         return self._dtype
 
     @property
-    def chunks(self) -> tuple[int, int, int]:
-        """``(T, Y, X)`` of the pieces in which the file holds the frames: whole frames, one or more."""
+    def chunks(self) -> tuple[int, ...]:
+        """Shape of the pieces in which the file holds the frames: whole frames, one or more."""
         return self._chunks
 
     def frame_table(
@@ -248,9 +248,9 @@ class Recording(FrameArray):
         data = snapshot.data
         self._seen = snapshot
         self._length, self.frames_counted = snapshot.length, snapshot.frames_counted
-        self._frame_shape: tuple[int, int] = data.shape[1:]
+        self._frame_shape: tuple[int, ...] = data.shape[1:]
         self._dtype: np.dtype[Any] = data.dtype
-        self._chunks: tuple[int, int, int] = data.chunks
+        self._chunks: tuple[int, ...] = data.chunks
         self._columns: dict[str, npt.NDArray[Any]] = {}
         self._filters_loaded = False
 

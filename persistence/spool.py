@@ -78,7 +78,7 @@ class Spool:
         self._state = _State.OPEN
         self._in_call = False
         self._wall_offset_ns = 0
-        self._shape: tuple[int, int] | None = None
+        self._shape: tuple[int, ...] | None = None
         self._dtype: np.dtype[Any] | None = None
         self._error: WriterError | None = None
         self._result: SpoolResult | None = None
@@ -107,8 +107,8 @@ class Spool:
         return f"<Spool {self.path.name}: {told}>"
 
     @property
-    def shape(self) -> tuple[int, int] | None:
-        """``(Y, X)`` of the frames; None before the first one fixed it."""
+    def shape(self) -> tuple[int, ...] | None:
+        """``(Y, X)`` of the frames, ``(Y, X, 3)`` in colour; None before the first one fixed it."""
         return self._shape
 
     @property
@@ -127,7 +127,8 @@ class Spool:
         Parameters
         ----------
         image
-            ``(Y, X)``, bool, integers or floats, of any byte order and memory layout.
+            ``(Y, X)``, bool, integers or floats, of any byte order and memory layout; or ``(Y, X, 3)``, uint8 or
+            uint16, red, green and blue.
         metadata
             Whole numbers: ``image_number`` (of the core), ``camera_frame_number``, ``camera_timestamp`` and
             ``host_timestamp`` (ns; by default the present time).
@@ -261,7 +262,7 @@ class Spool:
             if not isinstance(exc, WriterError | SpoolClosedError):
                 exc.add_note(f"closing the spool failed too: {closing}")
 
-    def _begin(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
+    def _begin(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         """Fix shape and dtype and create the file; a failure closes the spool, with nothing recorded."""
         self._state = _State.STARTING
         self._wall_offset_ns = wall_offset_ns()
@@ -291,7 +292,7 @@ class Spool:
         if self._shape is not None and self._dtype is not None:
             check_same(frame, self._shape, self._dtype, self._client.counters[RingField.PUT])
         else:
-            self._begin((frame.shape[0], frame.shape[1]), frame.dtype)
+            self._begin(frame.shape, frame.dtype)
 
     def _end(self, *, interrupted: bool, end_reason: str, interrupting: bool) -> SpoolResult:
         """Close the file; without a frame there is neither file nor anything to close."""

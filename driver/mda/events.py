@@ -24,14 +24,14 @@ class RunFormat:
     Attributes
     ----------
     shape, dtype
-        ``(Y, X)`` and dtype of a frame of each camera.
+        ``(Y, X)`` or, in colour, ``(Y, X, 3)``, and dtype of a frame of each camera.
     cameras
         Label of each camera, in the order of the events' ``cam`` index.
     info
         What the file says about the detector.
     """
 
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     dtype: np.dtype[Any]
     cameras: tuple[str, ...]
     info: DetectorInfo
@@ -43,7 +43,7 @@ def run_format(summary: Mapping[str, Any] | None) -> RunFormat:
     Raises
     ------
     FrameError
-        The summary describes no camera, or pixels of several components.
+        The summary describes no camera.
     """
     images = (summary or {}).get("image_infos") or ()
     if not summary or not images:
@@ -52,15 +52,9 @@ def run_format(summary: Mapping[str, Any] | None) -> RunFormat:
             "expected the summary metadata of pymmcore_plus.metadata.summary_metadata: set a camera device"
         )
     image = images[0]
-    if len(image["plane_shape"]) != 2:
-        raise FrameError(
-            f"{image['camera_label']} delivers colour frames of shape {tuple(image['plane_shape'])}; "
-            "a recording stores frames of shape (Y, X): choose a grey PixelType"
-        )
     dtype = np.dtype(np.float32 if image["pixel_format"] == _FLOAT_FORMAT else image["dtype"])
-    height, width = image["plane_shape"]
     return RunFormat(
-        shape=(int(height), int(width)),
+        shape=tuple(map(int, image["plane_shape"])),
         dtype=dtype,
         cameras=_camera_labels(summary, image),
         info=_detector_info(summary, image),

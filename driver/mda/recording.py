@@ -110,7 +110,7 @@ class MDARecording:
         Parameters
         ----------
         image
-            ``(Y, X)``; the caller may reuse its buffer.
+            ``(Y, X)``, or ``(Y, X, 3)`` in colour; the caller may reuse its buffer.
         event
             The ``useq.MDAEvent`` of the frame; its index ``cam`` names the camera.
         meta

@@ -21,19 +21,19 @@ class RunView:
 
     The axes are those of the sequence, then ``cam`` where there are several cameras, ``y`` and ``x``; tiles of a grid
     count as positions. A sequence without a regular shape (a generator, or a position with a sequence of its own) has
-    one axis ``t`` in the order of arrival. A frame that is not in its file yet reads as zeros, but for the newest one.
+    one axis ``t`` in the order of arrival. Colour frames have a last axis ``rgb``. A frame that is not in its file yet reads as zeros, but for the newest one.
 
     Parameters
     ----------
     sequence
         The ``useq.MDASequence`` of the run.
     shape, dtype
-        Of a frame, ``(Y, X)``.
+        Of a frame, ``(Y, X)`` or ``(Y, X, 3)``.
     files
         The path of each camera's file, by the camera's label.
     """
 
-    def __init__(self, sequence: Any, shape: tuple[int, int], dtype: np.dtype[Any], files: Mapping[str, Path]) -> None:
+    def __init__(self, sequence: Any, shape: tuple[int, ...], dtype: np.dtype[Any], files: Mapping[str, Path]) -> None:
         self.dtype = dtype
         self._frame_shape = shape
         self._labels, self._paths = list(files), list(files.values())
@@ -48,7 +48,8 @@ class RunView:
     @property
     def dims(self) -> tuple[str, ...]:
         """The name of each axis."""
-        return (*(self._axes or ("t",)), *(("cam",) if len(self._labels) > 1 else ()), "y", "x")
+        cameras = ("cam",) if len(self._labels) > 1 else ()
+        return (*(self._axes or ("t",)), *cameras, *("y", "x", "rgb")[: len(self._frame_shape)])
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -87,7 +88,8 @@ class RunView:
     def __getitem__(self, key: Any) -> npt.NDArray[Any]:
         """Return what the key selects, with whole numbers and slices for each axis, as NumPy does."""
         shape = self.shape
-        *outer, rows, columns = _expanded(key, len(shape))
+        parts, frame_axes = _expanded(key, len(shape)), len(self._frame_shape)
+        outer, inner = parts[:-frame_axes], parts[-frame_axes:]
         places = [
             range(length)[at] if isinstance(at, slice) else [range(length)[operator.index(at)]]
             for at, length in zip(outer, shape, strict=False)
@@ -104,7 +106,7 @@ class RunView:
         for camera, entries in wanted.items():
             self._read(camera, entries, stack)
         kept = tuple(slice(None) if isinstance(at, slice) else 0 for at in outer)
-        return stack[(*kept, rows, columns)]
+        return stack[(*kept, *inner)]
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return np.asarray(self[...], dtype)

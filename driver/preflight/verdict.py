@@ -51,7 +51,7 @@ class FrameLoad:
         Frames a second; None asks how many there may be.
     """
 
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     dtype: np.dtype[Any]
     fps: float | None
 

@@ -77,5 +77,6 @@ def export(
         }
         click.echo(json.dumps(facts, indent=2))
         return
-    count, height, width = result.shape
-    out.print(f"{result.path}: {count:,} of {width}x{height} {result.dtype.name}, {result.size_bytes / 1e6:,.1f} MB")
+    count, height, width, *colours = result.shape
+    kind = f"{result.dtype.name}{' RGB' if colours else ''}"
+    out.print(f"{result.path}: {count:,} of {width}x{height} {kind}, {result.size_bytes / 1e6:,.1f} MB")

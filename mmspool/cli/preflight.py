@@ -123,7 +123,7 @@ def _set_up(camera: Camera, request: CameraRequest, fps: float | None) -> FrameL
     if request.core_buffer_mb is not None:
         camera.core.set_buffer_mb(request.core_buffer_mb)
     image = camera.image_format
-    return FrameLoad(shape=(image.height, image.width), dtype=image.dtype, fps=fps)
+    return FrameLoad(shape=image.shape, dtype=image.dtype, fps=fps)
 
 
 @contextlib.contextmanager

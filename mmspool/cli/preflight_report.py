@@ -87,8 +87,8 @@ def _each_text(seconds: float, load: FrameLoad) -> str:
 
 def _frames_text(measured: Measured, verdict: Verdict, *, fps_asked: bool) -> str:
     load, camera = measured.load, measured.camera
-    height, width = load.shape
-    what = f"{width}x{height} {load.dtype.name}"
+    height, width, *colours = load.shape
+    what = f"{width}x{height} {load.dtype.name}{' RGB' if colours else ''}"
     if load.fps is None:
         return what
     text = f"{what} at {_fps(verdict.fps)}, {verdict.fps * load.frame_bytes / 1e6:,.0f} MB/s"

@@ -138,7 +138,8 @@ def _announce(camera: Camera, frames: int | None, seconds: float | None) -> None
     image = camera.image_format
     until = f"{frames:,} frames" if frames else f"{seconds:g} s" if seconds else "until Ctrl-C"
     err.print(
-        f"{camera.label} ({camera.core.version()}): {image.width}x{image.height} {image.dtype.name}, "
+        f"{camera.label} ({camera.core.version()}): {image.width}x{image.height} {image.dtype.name}"
+        f"{' RGB' if image.channels > 1 else ''}, "
         f"{camera.exposure_ms:g} ms, {until}"
     )
 

@@ -66,7 +66,7 @@ class ExportResult:
     path, format
         The file or folder, and its format.
     shape, dtype
-        Of the images in it, ``(T, Y, X)``.
+        Of the images in it, ``(T, Y, X)`` or ``(T, Y, X, 3)``.
     frames_used
         Frames of the recording that went into it.
     size_bytes
@@ -75,7 +75,7 @@ class ExportResult:
 
     path: Path
     format: Format
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     dtype: np.dtype[Any]
     frames_used: int
     size_bytes: int

@@ -21,7 +21,7 @@ class Job:
     recording, window, calibration
         Where they come from, which part, and its scales.
     images
-        Yields them in order, each ``(Y, X)``; may be used once.
+        Yields them in order, each ``(Y, X)`` or ``(Y, X, 3)``; may be used once.
     compress
         Whether to compress.
     progress

@@ -17,7 +17,7 @@ def write_ome_zarr(job: Job, path: Path) -> None:
     """Write OME-Zarr: one chunk a frame, many chunks a file; scale, units, and the time of each plane."""
     ome_writers = require("ome_writers", "exporting OME-Zarr", install="ome-writers[tensorstore]")
     require("tensorstore", "exporting OME-Zarr", install="ome-writers[tensorstore]")
-    frames, height, width = job.window.shape
+    frames, height, width, *channels = job.window.shape
     dtype = job.window.dtype
     if dtype.name not in _DTYPES:
         raise ExportError(f"OME-Zarr is written with pixels of {', '.join(_DTYPES)}, not {dtype}")
@@ -37,6 +37,7 @@ def write_ome_zarr(job: Job, path: Path) -> None:
             unit="second" if interval is not None else None,
             scale=interval,
         ),
+        *(ome_writers.Dimension(name="c", count=count, type="channel", chunk_size=1) for count in channels),
         ome_writers.Dimension(name="y", count=height, type="space", chunk_size=height, unit=unit, scale=step_y),
         ome_writers.Dimension(name="x", count=width, type="space", chunk_size=width, unit=unit, scale=step_x),
     ]
@@ -50,7 +51,9 @@ def write_ome_zarr(job: Job, path: Path) -> None:
     times = job.times_s
     with ome_writers.create_stream(settings) as stream:
         for frame, time_s in zip(job.counted(), times, strict=True):
-            stream.append(frame, frame_metadata={"delta_t": float(time_s)} if np.isfinite(time_s) else None)
+            facts = {"delta_t": float(time_s)} if np.isfinite(time_s) else None
+            for plane in np.moveaxis(frame, -1, 0) if channels else (frame,):
+                stream.append(np.ascontiguousarray(plane), frame_metadata=facts)
         stream.set_global_metadata("mmspool", {"start_time": job.calibration.start_time, **job.facts()})
 
 

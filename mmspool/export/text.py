@@ -26,5 +26,7 @@ def write_text(job: Job, path: Path) -> None:
             f"a text image holds one image, and {job.window.shape[0]:,} are selected: choose one frame "
             "(--frames 10:11), or a projection (--project mean)"
         )
+    if job.window.channels:
+        raise ExportError("a text image holds one number a pixel, and these frames are colour: export to .npy or .tiff")
     (image,) = job.counted()
     np.savetxt(path, image, fmt="%.9g" if image.dtype.kind == "f" else "%d", delimiter="\t")

@@ -1,5 +1,6 @@
 """OME-TIFF, and multi-page TIFF as ImageJ reads it."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ def write_ome_tiff(job: Job, path: Path) -> None:
     if job.window.dtype.name not in _OME_DTYPES:
         raise ExportError(f"OME-TIFF has no pixels of {job.window.dtype}, only {', '.join(_OME_DTYPES)}")
     metadata: dict[str, Any] = {
-        "axes": "TYX",
+        "axes": _axes(job),
         "Name": job.calibration.name,
         "AcquisitionDate": job.calibration.start_time,
         "Channel": {"Name": [job.calibration.camera or "camera"]},
@@ -40,11 +41,11 @@ def write_ome_tiff(job: Job, path: Path) -> None:
 def write_tiff(job: Job, path: Path) -> None:
     """Write multi-page TIFF: an ImageJ hyperstack where ImageJ can read it, plain pages otherwise."""
     tifffile = require("tifffile", "exporting TIFF")
-    if job.window.dtype.name not in _IMAGEJ_DTYPES or _image_bytes(job) > _CLASSIC_BYTES or job.compress:
-        metadata: dict[str, Any] | None = {"axes": "TYX"}
+    if job.window.dtype.name not in _imagej_dtypes(job) or _image_bytes(job) > _CLASSIC_BYTES or job.compress:
+        metadata: dict[str, Any] | None = {"axes": _axes(job)}
         _write(tifffile, job, path, metadata, ome=False)
         return
-    metadata = {"axes": "TYX", "Info": "\n".join(f"{name} = {value}" for name, value in job.facts().items())}
+    metadata = {"axes": _axes(job), "Info": "\n".join(f"{name} = {value}" for name, value in job.facts().items())}
     if job.interval_s is not None:
         metadata["finterval"], metadata["fps"] = job.interval_s, 1 / job.interval_s
     if job.pixel_um is not None:
@@ -61,11 +62,19 @@ def _write(tifffile: Any, job: Job, path: Path, metadata: dict[str, Any] | None,
             job.counted(),
             shape=job.window.shape,
             dtype=job.window.dtype,
-            photometric="minisblack",
+            photometric="rgb" if job.window.channels else "minisblack",
             metadata=metadata,
             software="mmspool",
             **options,
         )
+
+
+def _axes(job: Job) -> str:
+    return "TYXS" if job.window.channels else "TYX"
+
+
+def _imagej_dtypes(job: Job) -> tuple[str, ...]:
+    return _IMAGEJ_DTYPES[:1] if job.window.channels else _IMAGEJ_DTYPES
 
 
 def _planes(job: Job) -> dict[str, Any]:
@@ -80,5 +89,5 @@ def _planes(job: Job) -> dict[str, Any]:
 
 
 def _image_bytes(job: Job) -> int:
-    frames, height, width = job.window.shape
-    return frames * (height * width * job.window.dtype.itemsize + 512)  # the page's tags and its place in the metadata
+    frames, *frame = job.window.shape
+    return frames * (math.prod(frame) * job.window.dtype.itemsize + 512)  # the page's tags and its place in the metadata

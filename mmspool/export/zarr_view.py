@@ -16,7 +16,7 @@ _DATA = "/entry/instrument/detector/data"
 _BLOSC, _SHUFFLE, _DEFLATE = 32001, 2, 1
 _BLOSC_CODECS = ("blosclz", "lz4", "lz4hc", "snappy", "zlib", "zstd")
 _GROUP = json.dumps({"zarr_format": 2})
-_AXES = ("time", "y", "x")
+_AXES = ("time", "y", "x", "channel")
 
 
 def write_zarr_view(job: Job, path: Path) -> None:
@@ -43,7 +43,7 @@ def write_zarr_view(job: Job, path: Path) -> None:
     refs: dict[str, Any] = {".zgroup": _GROUP, ".zattrs": json.dumps(job.facts())}
     refs |= _images(data, window.frames, chunk)
     refs |= _coordinate("time", job.times_s, {"units": "s"})
-    for name, size, step_um in zip("yx", data.shape[1:], job.pixel_um or (1.0, 1.0), strict=True):
+    for name, size, step_um in zip("yx", data.shape[1:3], job.pixel_um or (1.0, 1.0), strict=True):
         units = "um" if job.pixel_um is not None else "pixel"
         refs |= _coordinate(name, np.arange(size) * step_um, {"units": units})
     view = {"version": 1, "templates": {"u": str(recording.path.absolute())}, "refs": refs}
@@ -55,7 +55,7 @@ def _images(data: h5py.Dataset, frames: range, chunk: int) -> dict[str, Any]:
     first = frames.start // chunk
     refs: dict[str, Any] = {
         "data/.zarray": json.dumps(_array(data.dtype, (len(frames), *data.shape[1:]), data.chunks) | _codecs(data)),
-        "data/.zattrs": json.dumps({"_ARRAY_DIMENSIONS": _AXES}),
+        "data/.zattrs": json.dumps({"_ARRAY_DIMENSIONS": _AXES[: data.ndim]}),
     }
     skipped = 0
 
@@ -64,7 +64,8 @@ def _images(data: h5py.Dataset, frames: range, chunk: int) -> dict[str, Any]:
         if info.chunk_offset[0] not in frames:
             return
         skipped += info.filter_mask != 0
-        refs[f"data/{info.chunk_offset[0] // chunk - first}.0.0"] = ["{{u}}", info.byte_offset, info.size]
+        key = ".".join(map(str, (info.chunk_offset[0] // chunk - first, *info.chunk_offset[1:])))
+        refs[f"data/{key}"] = ["{{u}}", info.byte_offset, info.size]
 
     data.id.chunk_iter(add)
     if skipped:

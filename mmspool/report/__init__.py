@@ -196,7 +196,7 @@ def _html(
 
 
 def _title(recording: Recording, calibration: Calibration) -> str:
-    frames, height, width = recording.shape
+    frames, height, width, *_channels = recording.shape
     return f"{calibration.name}: {frames:,} frames of {width}x{height}, {recording.state}"
 
 
@@ -207,14 +207,14 @@ def _subtitle(recording: Recording, calibration: Calibration) -> str:
 
 
 def _facts(recording: Recording, calibration: Calibration) -> list[dict[str, Any]]:
-    frames, height, width = recording.shape
+    frames, height, width, *channels = recording.shape
     times = calibration.times_s[np.isfinite(calibration.times_s)]
     span = float(times[-1] - times[0]) if len(times) > 1 else math.nan
     size = recording.path.stat().st_size
     facts: list[tuple[str, str, str]] = [
         ("frames", f"{frames:,}", ""),
         ("lost", f"{recording.frames_lost:,}", ""),
-        ("image", f"{width} x {height}", recording.dtype.name),
+        ("image", f"{width} x {height}", f"{recording.dtype.name}{' RGB' if channels else ''}"),
         ("duration", f"{span:,.4g}" if math.isfinite(span) else "-", "s"),
         ("rate", f"{(len(times) - 1) / span:,.4g}" if span > 0 else "-", "frames/s"),
         ("file", f"{size / 1e9:,.3g}" if size >= 1e9 else f"{size / 1e6:,.3g}", "GB" if size >= 1e9 else "MB"),

@@ -66,14 +66,15 @@ def new_figure(height_in: float) -> Any:
 def thumbnails(figure: Any, recording: Recording, times_s: npt.NDArray[np.float64], count: int = 6) -> None:
     """Show some frames over time, all with the same contrast."""
     chosen = np.unique(np.linspace(0, len(recording) - 1, count).round().astype(int))
-    step = max(1, max(recording.shape[1:]) // _THUMBNAIL_PIXELS)
+    step = max(1, max(recording.shape[1:3]) // _THUMBNAIL_PIXELS)
     images = [recording[int(index)][::step, ::step] for index in chosen]
     low, high = np.percentile(np.stack(images), [_LOW, _HIGH])
     axes = figure.subplots(1, count, squeeze=False)[0]
     for each in axes:
         each.axis("off")
     for each, index, image in zip(axes, chosen, images, strict=False):
-        each.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1e-9), interpolation="none")
+        shown = np.clip((image - low) / max(high - low, 1e-9), 0, 1)
+        each.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="none")
         each.set_title(f"{_seconds(times_s[index])}", fontsize=9, fontweight="normal", color=INK, pad=4)
         each.text(
             0.5, -0.03, f"frame {index:,}", transform=each.transAxes, ha="center", va="top", color=MUTED, fontsize=8

@@ -85,13 +85,13 @@ def measure_disk(
         raise StorageError(exc.errno, f"the disk failed in the test ({exc.strerror})", str(folder)) from exc
 
 
-def measure_copy(shape: tuple[int, int], dtype: np.dtype[Any]) -> float:
+def measure_copy(shape: tuple[int, ...], dtype: np.dtype[Any]) -> float:
     """Return how long it takes to copy a frame and its columns into a ring in shared memory, seconds.
 
     Parameters
     ----------
     shape
-        ``(Y, X)``, pixels.
+        ``(Y, X)``, pixels, or ``(Y, X, 3)``.
     dtype
         Of the pixels.
 
@@ -102,6 +102,8 @@ def measure_copy(shape: tuple[int, int], dtype: np.dtype[Any]) -> float:
     """
     # Many, not one that the processor's cache holds: a popped frame comes from the core's buffer, which is large.
     frames = np.ones((max(1, _COPY_SOURCE_BYTES // (math.prod(shape) * dtype.itemsize)), *shape), dtype)
+    if len(shape) > 2:
+        frames = frames[..., ::-1]  # the core has blue first
     ring = Ring.create(min(_COPY_RING_BYTES, default_buffer_bytes()))
     try:
         layout = plan_blocks(shape, dtype, ring.room, GROW_FRAMES)

@@ -13,7 +13,7 @@ _ROOMY_BYTES = 128 << 20  # from here on blocks of small frames grow no more
 _ROOMY_FRAMES = 16
 
 
-def ring_frames(shape: tuple[int, int], dtype: np.dtype[Any], buffer_bytes: int) -> int:
+def ring_frames(shape: tuple[int, ...], dtype: np.dtype[Any], buffer_bytes: int) -> int:
     """Return how many frames a ring of ``buffer_bytes`` holds.
 
     Raises
@@ -24,7 +24,7 @@ def ring_frames(shape: tuple[int, int], dtype: np.dtype[Any], buffer_bytes: int)
     return plan_blocks(shape, dtype, buffer_bytes - RING_HEADER_BYTES, GROW_FRAMES).frames
 
 
-def ring_bytes(shape: tuple[int, int], dtype: np.dtype[Any], frames: int) -> int:
+def ring_bytes(shape: tuple[int, ...], dtype: np.dtype[Any], frames: int) -> int:
     """Return the size of a ring that takes ``frames`` frames while the writer is stuck.
 
     It has two blocks more than those frames: the one that the writer is at, and one that was partly filled before.
@@ -44,22 +44,22 @@ def ring_bytes(shape: tuple[int, int], dtype: np.dtype[Any], frames: int) -> int
         size += -(-missing // g.frames_per_block) * (g.block_stride + g.frames_per_block * RECORD_BYTES)
 
 
-def file_bytes(shape: tuple[int, int], dtype: np.dtype[Any]) -> float:
+def file_bytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> float:
     """Return how much a file grows by with each frame: its pixels, the rounding of chunks to pages, its columns."""
     g = _usual_plan(shape, dtype)
     return g.block_stride / g.frames_per_block + len(COLUMN_PATHS) * _COLUMN_BYTES
 
 
-def initial_allocation_bytes(shape: tuple[int, int], dtype: np.dtype[Any]) -> float:
+def initial_allocation_bytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> float:
     """Return how much room a file sets aside before its first frame."""
     return _usual_plan(shape, dtype).growth_frames * file_bytes(shape, dtype)
 
 
-def _usual_plan(shape: tuple[int, int], dtype: np.dtype[Any]) -> BlockLayout:
+def _usual_plan(shape: tuple[int, ...], dtype: np.dtype[Any]) -> BlockLayout:
     """Return the layout of any ring that is not so small that blocks shrink."""
     return plan_blocks(shape, dtype, max(_ROOMY_BYTES, _least_room(shape, dtype)), GROW_FRAMES)
 
 
-def _least_room(shape: tuple[int, int], dtype: np.dtype[Any]) -> int:
+def _least_room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
     """Return a room that holds two blocks, however large or small a frame is."""
     return _ROOMY_FRAMES * (math.prod(shape) * dtype.itemsize + RECORD_BYTES + PAGE)

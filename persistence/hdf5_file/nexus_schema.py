@@ -80,6 +80,9 @@ TIME_LABELS = {"camera": "camera time (s)", "arrival": "arrival time (s)"}
 # What NeXus' NXdetector allows; a camera's own word for its mode is in ``camera/info``.
 _ACQUISITION_MODES = ("gated", "triggered", "summed", "event", "histogrammed", "decimated", "pulse counting")
 
+CHANNELS = ("red", "green", "blue")
+"""What the last axis of colour frames holds."""
+
 _SPARE = "spare"
 _SPARE_CHUNKS = 5000  # 2 ms and half a megabyte
 
@@ -118,10 +121,10 @@ def create(
     codec: Codec | None,
 ) -> None:
     """Write everything a reader expects to find, before the first frame."""
-    height, width = g.shape
+    height, width, *colours = g.shape
     file.attrs.update(NX_class="NXroot", default="entry", creator="mmspool")
     file.attrs.update(file_name=_as_utf8(path.name), file_time=start.isoformat())
-    _leave_room_for_index(file)
+    _leave_room_for_index(file, 1 + len(g.shape))
     entry = _group(file, "entry", "NXentry", default="data")
     _text(entry, "title", _as_utf8(path.stem))
     _text(entry, "start_time", start.isoformat())
@@ -130,8 +133,9 @@ def create(
 
     detector = _group(_group(entry, "instrument", "NXinstrument"), "detector", "NXdetector")
     _group(detector, "frames", "NXcollection")
-    plot = _group(entry, "data", "NXdata", signal="data", axes=["time", "y", "x"])
-    plot.attrs.update(time_indices=0, y_indices=1, x_indices=2)
+    axes = ["time", "y", "x", *(["channel"] if colours else [])]
+    plot = _group(entry, "data", "NXdata", signal="data", axes=axes)
+    plot.attrs.update({f"{name}_indices": axis for axis, name in enumerate(axes)})
     for name, where in COLUMN_PATHS.items():
         _column(file, where, COLUMN_FILLS[name])
     file[COLUMN_PATHS["checksum"]].attrs["algorithm"] = np.bytes_(ALGORITHM if checksums else NO_CHECKSUMS)
@@ -142,10 +146,13 @@ def create(
     data = _images(detector, "data", 0, (g.frames_per_block, *g.shape), g.dtype, codec)
     data.attrs["compression"] = np.bytes_(f"{codec.name}: {codec.note}" if codec else "none")
     step_y, step_x = info.sample_pixel_um or (1.0, 1.0)
-    data.attrs.update(interpretation="image", units="counts", long_name="camera frames", target=DATA)
+    data.attrs.update(units="counts", long_name="camera frames", target=DATA)
+    # Viewers take the numbers of an rgba-image for 0 to 255: of 16 bits they would show wrong colours.
+    data.attrs["interpretation"] = "rgba-image" if colours and g.dtype.itemsize == 1 else "image"
     if info.sample_pixel_um:  # else Fiji would take what is not known for micrometres
         data.attrs["element_size_um"] = np.array([1, step_y, step_x], np.float32)
-    data.attrs["axistags"] = json.dumps({"axes": [_axis("t", 8), _axis("y", 2), _axis("x", 2)]})
+    tags = [_axis("t", 8), _axis("y", 2), _axis("x", 2), *([_axis("c", 1)] if colours else [])]
+    data.attrs["axistags"] = json.dumps({"axes": tags})
     _ledger(detector, g)  # with the journal, which is searched near the file's start: before text of any length
     _describe(detector, g, info)
     _text(_group(entry, "metadata", "NXcollection"), "json", metadata_json)
@@ -154,32 +161,37 @@ def create(
     units = "um" if info.sample_pixel_um else "pixel"
     for name, size, step in (("y", height, step_y), ("x", width, step_x)):
         plot.create_dataset(name, data=np.arange(size) * step).attrs.update(units=units, long_name=f"{name} ({units})")
-    for axis, name in enumerate(("time", "y", "x")):
+    if colours:
+        plot.create_dataset("channel", data=np.arange(len(CHANNELS))).attrs["long_name"] = ", ".join(CHANNELS)
+        data.attrs["channels"] = list(CHANNELS)
+    if colours and data.attrs["interpretation"] == "image":
+        plot.attrs["default_slice"] = ["0", ".", ".", "0"]  # of the channels, a viewer shows one at a time
+    for axis, name in enumerate(axes):
         plot[name].make_scale(name)  # by which netCDF and xarray find the axes
         data.dims[axis].attach_scale(plot[name])
     file["data"] = h5py.SoftLink(DATA)
     del file[_SPARE]
 
 
-def _leave_room_for_index(file: h5py.File) -> None:
+def _leave_room_for_index(file: h5py.File, axes: int) -> None:
     """Reserve room for the first B-tree nodes in front of the frames.
 
     HDF5 makes a node when the one before is full, behind the frames so far; there it would keep a short recording from
     giving back the room before it, and NTFS would fill the gap in front of it with zeros (docs/decisions/0020). A
     dataset of tiny chunks, deleted at the end, leaves room for nodes of that size.
     """
-    _images(file, _SPARE, _SPARE_CHUNKS, (1, 1, 1), np.dtype(np.int8))
+    _images(file, _SPARE, _SPARE_CHUNKS, (1,) * axes, np.dtype(np.int8))
 
 
 def _images(
     parent: h5py.Group,
     name: str,
     frames: int,
-    chunk: tuple[int, int, int],
+    chunk: tuple[int, ...],
     dtype: np.dtype[Any],
     codec: Codec | None = None,
 ) -> h5py.Dataset:
-    """Create an image dataset ``(T, Y, X)``; its chunks are allocated as it grows and never filled.
+    """Create an image dataset ``(T, Y, X)`` or ``(T, Y, X, 3)``; its chunks are allocated as it grows and never filled.
 
     Compressed ones are allocated as they are written.
     """
@@ -222,7 +234,8 @@ def _describe(detector: h5py.Group, g: BlockLayout, info: DetectorInfo) -> None:
             detector.create_dataset(name, data=value).attrs["units"] = "um"
     if info.bit_depth:
         detector["bit_depth_readout"] = info.bit_depth
-        detector["saturation_value"] = 2**info.bit_depth - 1
+        if g.dtype.kind in "iu":  # floats have no highest value
+            detector["saturation_value"] = 2**info.bit_depth - 1
     for name, text in (
         ("gain_setting", info.gain),
         ("acquisition_mode", info.acquisition_mode if info.acquisition_mode in _ACQUISITION_MODES else ""),
@@ -237,7 +250,7 @@ def _describe(detector: h5py.Group, g: BlockLayout, info: DetectorInfo) -> None:
     _text(camera, "info", info.to_json()).attrs["content"] = "JSON"
     module = _group(detector, "module", "NXdetector_module")
     module["data_origin"] = np.array(info.roi_origin)
-    module["data_size"] = np.array(g.shape)
+    module["data_size"] = np.array(g.shape[:2])
 
 
 def _ledger(detector: h5py.Group, g: BlockLayout) -> None:
@@ -284,5 +297,5 @@ def _allocated(group: h5py.Group, name: str, value: np.ndarray[Any, Any]) -> Non
 
 
 def _axis(key: str, flags: int) -> dict[str, Any]:
-    """Return one axis as vigra's axistags spell it (8: time, 2: space)."""
+    """Return one axis as vigra's axistags spell it (8: time, 2: space, 1: channels)."""
     return {"key": key, "typeFlags": flags, "resolution": 0, "description": ""}

@@ -241,7 +241,7 @@ class RecordingFile:
 
     def write_chunk(self, block: int, data: memoryview, filter_mask: int) -> None:
         """Write a new chunk, compressed, or not if ``filter_mask`` says so; `commit` makes it a part of the file."""
-        start, content = (block * self._layout.frames_per_block, 0, 0), np.frombuffer(data, np.uint8)
+        start, content = self._first_pixel(block * self._layout.frames_per_block), np.frombuffer(data, np.uint8)
         place = self._journaled.write_offset_of(
             data, lambda: self._images.write_direct_chunk(start, content, filter_mask)
         )
@@ -251,7 +251,7 @@ class RecordingFile:
 
     def chunk(self, block: int) -> tuple[int, bool]:
         """Return how many bytes a chunk takes in a packed file, and whether it is stored as it is."""
-        info = self._images.get_chunk_info_by_coord((block * self._layout.frames_per_block, 0, 0))
+        info = self._images.get_chunk_info_by_coord(self._first_pixel(block * self._layout.frames_per_block))
         return info.size, bool(info.filter_mask)
 
     def commit(self) -> None:
@@ -318,6 +318,9 @@ class RecordingFile:
             os.close(self._descriptor)
             self._descriptor = -1
 
+    def _first_pixel(self, frame: int) -> tuple[int, ...]:
+        return (frame, *(0 for _axis in self._layout.shape))
+
     def _set_aside(self, length: int) -> None:
         """Allocate room beyond what HDF5 uses so far; what it does not need stays for the next time."""
         size, end = self._blocks.size(), self._journaled.size + length
@@ -332,7 +335,7 @@ class RecordingFile:
         for block in range(first // per_block, math.ceil(capacity / per_block)):
             start = block * per_block
             if start not in written:  # in a file that another process wrote
-                written[start] = data.get_chunk_info_by_coord((start, 0, 0)).byte_offset
+                written[start] = data.get_chunk_info_by_coord(self._first_pixel(start)).byte_offset
             self._chunk_offsets[block] = written[start]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import RecordingError
+from ..block_layout import is_colour
 from ..losses import MAX_LOSSES
 from .nexus_schema import (
     CLOCK_STEP,
@@ -65,7 +66,7 @@ def validate_structure(file: h5py.File, file_size: Callable[[], int]) -> None:
     """
     data = file[DATA]
     size = file_size()  # not before: a file that is written is extended before anything says that it is longer
-    if data.ndim != 3 or data.dtype.kind not in "biuf" or not data.chunks or data.chunks[1:] != data.shape[1:]:
+    if not _are_frames(data.shape, data.dtype) or not data.chunks or data.chunks[1:] != data.shape[1:]:
         raise ValueError(f"{DATA} holds {data.shape} {data.dtype} in chunks of {data.chunks}, which are no frames")
     packed = data.id.get_create_plist().get_nfilters() > 0
     frame_bytes = math.prod(data.shape[1:]) * data.dtype.itemsize
@@ -153,6 +154,12 @@ def text_attribute(item: h5py.HLObject, name: str) -> str:
     if item.attrs.get_id(name).dtype.kind != "S":
         raise ValueError(f"{item.name}@{name} is not a text of fixed length")
     return bytes(item.attrs[name]).decode("ascii")
+
+
+def _are_frames(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+    if len(shape) == 3:
+        return dtype.kind in "biuf"
+    return len(shape) == 4 and is_colour(shape[1:], dtype)
 
 
 def _dataset(file: h5py.File, where: str) -> h5py.h5d.DatasetID:

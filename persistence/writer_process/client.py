@@ -72,7 +72,7 @@ class WriterClient:
         """Whether this process is a fork of the one that records, and has to leave everything alone."""
         return os.getpid() != self._owner
 
-    def plan(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> BlockLayout:
+    def plan(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> BlockLayout:
         """Return the layout of frames in the ring; a default ring that is too small for them is replaced first.
 
         Raises
