@@ -1,7 +1,7 @@
 """Micro-Manager cores as the driver sees them: one interface, its two backends, and a simulated core."""
 
-from .connect import DemoKeywords, HeadlessKeywords, connect, demo, headless, sequence_tester, wrap
 from .colour import unpack_colours
+from .connect import DemoKeywords, HeadlessKeywords, connect, demo, headless, sequence_tester, wrap
 from .core_adapter import MAX_FRAMES, CoreAdapter, Frame, FramePath, Image, ImageFormat, Roi
 from .java_bridge_adapter import JavaBridgeAdapter
 from .mock import Faults, MockCore, MockKeywords, SteppedClock, frame_index

@@ -43,8 +43,8 @@ class Roi:
 class Frame(NamedTuple):
     """One frame popped from the core's circular buffer.
 
-    ``pixels`` has shape ``(Y, X)``, in colour ``(Y, X, 3)``, any memory layout, and is valid until the next `CoreAdapter.pop`, which may reuse its memory. What the
-    camera does not tell is -1.
+    ``pixels`` has shape ``(Y, X)``, in colour ``(Y, X, 3)``, any memory layout, and is valid until the next
+    `CoreAdapter.pop`, which may reuse its memory. What the camera does not tell is -1.
     """
 
     pixels: Image

@@ -269,8 +269,8 @@ def _popped_image(pixels: Image, tags: Mapping[str, Any]) -> Image:
 def _image(pixels: Image, height: int, width: int, dtype: np.dtype[Any], channels: int) -> Image:
     """Give a frame as the core returns it, flat or 2-D, its shape and dtype, without a copy."""
     # A pop reads the buffer with the camera's present settings: changed since, the pixels are scrambled.
-    components = 1 if channels == 1 else COMPONENTS_IN_CORE
-    if pixels.nbytes != height * width * components * dtype.itemsize or (pixels.ndim == 2 and pixels.shape != (height, width)):
+    frame_bytes = height * width * dtype.itemsize * (1 if channels == 1 else COMPONENTS_IN_CORE)
+    if pixels.nbytes != frame_bytes or (pixels.ndim == 2 and pixels.shape != (height, width)):
         raise CoreError(
             f"a frame arrived as {pixels.dtype} of shape {pixels.shape}, where the core says {height} x {width} of "
             f"{dtype}: the camera's settings were changed between exposing and reading it, and the frame is lost"

@@ -41,11 +41,6 @@ MAX_COMMIT_CHUNKS = 1000
 _MAX_CHUNK_BYTES = (1 << 32) - 1  # HDF5's own limit
 
 
-def is_colour(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
-    """Return whether frames of ``shape`` hold red, green and blue for each pixel."""
-    return len(shape) == 3 and shape[2] == 3 and dtype.kind == "u" and dtype.itemsize <= 2
-
-
 def round_up(value: int, multiple: int) -> int:
     """Return the smallest multiple of ``multiple`` that is at least ``value``."""
     return -(-value // multiple) * multiple

@@ -8,13 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import FrameError
-from .block_layout import is_colour
 
 METADATA_KEYS = ("image_number", "camera_frame_number", "camera_timestamp", "host_timestamp")
 """What `Spool.put` takes as a frame's metadata: whole numbers, time stamps in ns."""
 
 _KNOWN = frozenset(METADATA_KEYS)
 _MAX_FLOAT_BYTES = 8  # longer ones differ between machines and most readers of HDF5 cannot read them
+
+
+def is_colour(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+    """Return whether frames of ``shape`` hold red, green and blue for each pixel."""
+    return len(shape) == 3 and shape[2] == 3 and dtype.kind == "u" and dtype.itemsize <= 2
 
 
 def as_frame(image: object) -> npt.NDArray[Any]:

@@ -1,4 +1,4 @@
-"""NumPy's indexing of frames ``(T, Y, X)`` or ``(T, Y, X, 3)`` in a file: reads what an index needs, and lets NumPy do the rest."""
+"""NumPy's indexing of frames, grey or colour, in a file: reads what an index needs, and lets NumPy do the rest."""
 
 import operator
 from collections.abc import Callable, Iterator

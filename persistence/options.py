@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from .block_layout import GROW_FRAMES, LEAST_COMPRESSED_BYTES
 from .detector_info import DetectorInfo, to_json
-from .frame_checks import as_frame
+from .frame_checks import as_frame, is_colour
 from .hdf5_file import codec
 from .hdf5_file.codec import Compression
 
@@ -46,7 +46,8 @@ class SpoolOptions:
     Parameters
     ----------
     shape, dtype
-        ``(Y, X)`` and dtype of the frames; ``(Y, X, 3)`` of uint8 or uint16 are red, green and blue. With them the file is created at once, and the first frame is not delayed.
+        ``(Y, X)`` and dtype of the frames; ``(Y, X, 3)`` of uint8 or uint16 is red, green and blue. With them the file
+        is created at once, and the first frame is not delayed.
     buffer_bytes
         Size of the ring; by default a quarter of the available memory, at most 1 GiB.
     on_full
@@ -122,11 +123,14 @@ class SpoolOptions:
         if (self.shape is None) != (self.dtype is None):
             raise ValueError(f"shape and dtype go together, not shape={self.shape} with dtype={self.dtype}")
         if self.shape is not None:
-            shape = tuple(map(int, self.shape))
-            if len(shape) not in (2, 3) or min(shape) < 1:
-                raise ValueError(f"shape is (Y, X) or (Y, X, 3), positive numbers, not {self.shape}")
+            shape, dtype = tuple(map(int, self.shape)), as_frame(np.empty((1, 1), self.dtype)).dtype
+            if min(shape, default=0) < 1 or not (len(shape) == 2 or is_colour(shape, dtype)):
+                raise ValueError(
+                    "shape is (Y, X), two positive numbers, or (Y, X, 3) with a dtype of uint8 or uint16, "
+                    f"not {self.shape} with {dtype}"
+                )
             object.__setattr__(self, "shape", shape)
-            object.__setattr__(self, "dtype", as_frame(np.empty((1, 1, *shape[2:]), self.dtype)).dtype)
+            object.__setattr__(self, "dtype", dtype)
         if self.on_full not in get_args(OnFull):
             raise ValueError(f"on_full is one of {get_args(OnFull)}, not {self.on_full!r}")
         if not self.timeout_s > 0:

@@ -19,9 +19,10 @@ _ABSENT = -1
 class RunView:
     """A read-only array over the frames of a run, such as pymmcore-plus' own sinks give to viewers.
 
-    The axes are those of the sequence, then ``cam`` where there are several cameras, ``y`` and ``x``; tiles of a grid
-    count as positions. A sequence without a regular shape (a generator, or a position with a sequence of its own) has
-    one axis ``t`` in the order of arrival. Colour frames have a last axis ``rgb``. A frame that is not in its file yet reads as zeros, but for the newest one.
+    The axes are those of the sequence, then ``cam`` where there are several cameras, ``y``, ``x``, and ``rgb`` in
+    colour; tiles of a grid count as positions. A sequence without a regular shape (a generator, or a position with a
+    sequence of its own) has one axis ``t`` in the order of arrival. A frame that is not in its file yet reads as zeros,
+    but for the newest one.
 
     Parameters
     ----------

@@ -90,4 +90,4 @@ def _planes(job: Job) -> dict[str, Any]:
 
 def _image_bytes(job: Job) -> int:
     frames, *frame = job.window.shape
-    return frames * (math.prod(frame) * job.window.dtype.itemsize + 512)  # the page's tags and its place in the metadata
+    return frames * (math.prod(frame) * job.window.dtype.itemsize + 512)  # a page's tags, and its metadata

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import RecordingError
-from ..block_layout import is_colour
+from ..frame_checks import is_colour
 from ..losses import MAX_LOSSES
 from .nexus_schema import (
     CLOCK_STEP,

@@ -668,21 +668,34 @@ class TestRealPixelTypes:
     """Pixel types that only the real cameras have."""
 
     @pytest.mark.parametrize(
-        ("pixel_type", "dtype", "bit_depth"),
-        [("32bit", np.float32, 32), ("32bitRGB", np.uint32, 8), ("64bitRGB", np.uint64, 16)],
+        ("pixel_type", "shape", "dtype", "bit_depth"),
+        [
+            ("32bit", (512, 512), np.float32, 32),
+            ("32bitRGB", (512, 512, 3), np.uint8, 8),
+            ("64bitRGB", (512, 512, 3), np.uint16, 16),
+        ],
     )
-    def test_other_pixel_types_have_their_dtype(self, rig, pixel_type, dtype, bit_depth):
-        """GRAY32 is float32, packed colours are uint32 and uint64, snapped or popped."""
+    def test_other_pixel_types_have_their_dtype(self, rig, pixel_type, shape, dtype, bit_depth):
+        """GRAY32 is float32, colours are red, green and blue of 8 or 16 bits, snapped or popped."""
         rig.adapter.set_property("Camera", "PixelType", pixel_type)
         form = rig.adapter.image_format()
-        assert (form.dtype, form.bit_depth) == (np.dtype(dtype), bit_depth)
+        assert (form.shape, form.dtype, form.bit_depth) == (shape, np.dtype(dtype), bit_depth)
         rig.sequence(1)
         for pixels in (rig.adapter.snap(), rig.adapter.pop().pixels):
-            assert pixels.shape == (512, 512)
+            assert pixels.shape == shape
             assert pixels.dtype == dtype
             assert np.isfinite(pixels).all()
         if dtype is np.float32:
             assert 0 < pixels.max() < 1000
+
+    def test_colours_are_in_order(self, rig):
+        """The pattern's first three bars are of one colour each: blue, green and red, as the DemoCamera packs them."""
+        rig.adapter.set_property("Camera", "PixelType", "32bitRGB")
+        rig.adapter.set_property("Camera", "Mode", "Color Test Pattern")
+        rig.sequence(1)
+        for pixels in (rig.adapter.snap(), rig.adapter.pop().pixels):
+            bars = [np.unique(np.flatnonzero(pixels[row].any(axis=0))).tolist() for row in (32, 96)]
+            assert bars == [[2], [1]]
 
 
 def test_real_and_simulated_exposures_take_their_time():

@@ -57,7 +57,7 @@ class Plan:
 
     path: str
     frames: int
-    shape: tuple[int, int] = (64, 64)
+    shape: tuple[int, ...] = (64, 64)
     buffer_bytes: int = 16 << 20
     pauses: tuple[int, ...] = ()
     stop: int = -1

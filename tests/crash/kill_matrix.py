@@ -70,7 +70,10 @@ PLAIN = replace(
 """The same through the page cache, without losses and checksums."""
 
 PACKED = replace(STEPS, options={**STEPS.options, "compression": "fast"})
-"""The same compressed; the steps are taken from all three in turn."""
+"""The same compressed."""
+
+COLOUR = replace(STEPS, shape=(64, 21, 3))
+"""The same in colour, blocks of many frames; the steps are taken from all in turn."""
 
 RANDOM = (
     Plan(path="", shape=(8, 8), frames=300_000),
@@ -83,6 +86,8 @@ RANDOM = (
     Plan(path="", shape=(1003, 777), frames=60, options={"grow_frames": 7}),
     Plan(path="", shape=(64, 64), frames=2_000, growth_bytes=512 << 10, options={"compression": "universal"}),
     Plan(path="", shape=(512, 512), frames=150, options={"compression": "fast"}),
+    Plan(path="", shape=(171, 170, 3), frames=500, growth_bytes=2 << 20),
+    Plan(path="", shape=(256, 341, 3), frames=150, options={"compression": "fast"}),
 )
 """Recordings of about half a second, tiny and larger frames, with growths that are rare and frequent."""
 
@@ -228,7 +233,7 @@ def check_left(path: Path, returned: int, ring: int, plan: Plan) -> Tally:
 def kill_at_step(victim: str, role: str, call: str, nth: int, folder: Path) -> Tally:
     """Kill the writer, or with it the producer, when a thread of the writer is about to make its n-th such call."""
     path = folder / "run.h5"
-    plan = (STEPS, PLAIN, PACKED)[(nth + (victim == "both")) % 3]
+    plan = (STEPS, PLAIN, PACKED, COLOUR)[(nth + (victim == "both")) % 4]
     with Producer(replace(plan, path=str(path))) as producer:
         producer.wait_for_phase(Phase.READY)
         writer = producer.writer

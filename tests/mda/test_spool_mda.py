@@ -392,12 +392,20 @@ class TestEndsEarly:
         assert result.frames_written + result.frames_lost == 2000
         assert not core.isSequenceRunning()
 
-    def test_colour_is_refused_before_anything_is_exposed(self, make_core, path, quiet_threads):
-        """Colour frames are three-dimensional: the message says what to choose instead."""
-        core = make_core(PixelType="32bitRGB")
-        with pytest.raises(FrameError, match="grey PixelType"), spool_mda(core, path, **RING):
-            core.run_mda(timelapse(5))
-        assert not path.exists()
+    @pytest.mark.parametrize(("pixel_type", "dtype"), [("32bitRGB", np.uint8), ("64bitRGB", np.uint16)])
+    def test_colour(self, make_core, path, pixel_type, dtype):
+        """Red, green and blue are stored as pymmcore-plus gives them, and the view has an axis for them."""
+        core = make_core(PixelType=pixel_type)
+        given = []
+        core.mda.events.frameReady.connect(lambda image, _event: given.append(image.copy()))
+        with spool_mda(core, path, **RING) as spooling:
+            core.run_mda(timelapse(5), block=True)
+            view = spooling.view
+            assert view.dims == ("t", "y", "x", "rgb")
+            assert np.array_equal(view[4, 2:9, ::-1, 0], given[4][2:9, ::-1, 0])
+        with mmspool.open(path) as run:
+            assert run.dtype == dtype
+            assert np.array_equal(run, np.stack(given))
 
     def test_a_second_run_is_refused_or_not_recorded(self, core, path):
         """A recording holds one run; the next one goes through the core's own engine."""

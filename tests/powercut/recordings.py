@@ -46,7 +46,7 @@ class Spec:
     """A recording to be made: frames, ring, and the steps of the producer; of a large file fewer images are made."""
 
     name: str
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     dtype: str = "<u2"
     ring_bytes: int = 1 << 20
     grow_frames: int = 10
@@ -63,7 +63,7 @@ class Spec:
         return sum(count for step, count in self.steps if step == "put")
 
     def expected(self) -> npt.NDArray[np.generic]:
-        """Return all frames ``(T, Y, X)``: no sector of one is like a sector of another."""
+        """Return all frames: no sector of one is like a sector of another."""
         return stack(0, self.frames, self.shape, self.dtype)
 
 
@@ -154,6 +154,12 @@ SPECS = (
         grow_frames=10,
         compression="universal",
         steps=(("put", 47), ("written", 0), ("kill", 0), ("put", 38), ("lose", 2), ("durable", 0), ("put", 6)),
+    ),
+    Spec(
+        name="colour",
+        shape=(40, 30, 3),
+        grow_frames=10,
+        steps=(("put", 33), ("written", 0), ("lose", 2), ("put", 20), ("durable", 0), ("put", 4)),
     ),
     Spec(
         name="several-commits",  # a growth of more chunks than one commit takes
