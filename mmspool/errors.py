@@ -67,7 +67,7 @@ class RingFullError(SpoolError):
 
 
 class StorageError(SpoolError, OSError):
-    """The recording's file or ring cannot be made; nothing was recorded.
+    """The recording's file or ring cannot be created or extended.
 
     ``errno`` and ``filename`` are set where there is one, as in any ``OSError``.
     """

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -90,11 +91,12 @@ def compress(
             raise RecordingError(f"{source} is compressed already ({recording.compression})")
         frames = len(recording)
         try:
-            _write(recording, partial, compression, lambda done: report(done, 2 * frames))
+            _write(recording, partial, compression, lambda done: report(done, 3 * frames))
         except OSError as exc:
             raise StorageError(f"{final}: the copy cannot be written: {exc}") from exc
-        _compare(recording, partial, lambda done: report(frames + done, 2 * frames))
+        _compare(recording, partial, lambda done: report(frames + done, 3 * frames))
         sizes = source.stat().st_size, partial.stat().st_size
+        shutil.copymode(source, partial)
         partial.replace(final)
     sync_folder(final.absolute().parent)
     return CompressReport(
@@ -107,7 +109,7 @@ def _beside(final: Path) -> Iterator[Path]:
     """Yield a free name in the final one's folder, and remove what is left there."""
     folder = final.absolute().parent
     if not folder.is_dir():
-        raise StorageError(f"{folder} is not a folder: make it first")
+        raise StorageError(f"{folder} is not a folder: create it first")
     descriptor, name = tempfile.mkstemp(prefix=f".{final.name}-", suffix=".part", dir=folder)
     os.close(descriptor)
     try:
@@ -240,10 +242,13 @@ def _compare(recording: Recording, partial: Path, progress: Callable[[int], None
     RecordingError
         Frames, times, losses, metadata or what `verify` says differ.
     """
-    before, after = verify(recording.path), verify(partial, progress=lambda done, _total: progress(done))
-    same_findings = (before.damage, before.missing, before.notes) == (after.damage, after.missing, after.notes)
+    frames = len(recording)
+    before = verify(recording.path, progress=lambda done, _total: progress(done))
     if before.damage:
         raise RecordingError(f"{recording.path} is damaged and stays as it is: {before.damage[0]}")
+    after = verify(partial, progress=lambda done, _total: progress(frames + done))
+    same_findings = (before.damage, before.missing, before.notes) == (after.damage, after.missing, after.notes)
+    checksums_right = before.frames_checked == after.frames_checked == frames  # and the frame tables hold them
     with Recording(partial) as copy:
         same = (
             same_findings
@@ -251,7 +256,7 @@ def _compare(recording: Recording, partial: Path, progress: Callable[[int], None
             and copy.losses == recording.losses
             and copy.metadata == recording.metadata
             and np.array_equal(np.asarray(copy.frame_table()), np.asarray(recording.frame_table()))
-            and all(np.array_equal(copy[first], recording[first]) for first in range(len(recording)))
+            and (checksums_right or all(np.array_equal(copy[index], recording[index]) for index in range(frames)))
         )
     if not same:
         raise RecordingError(f"the compressed copy of {recording.path} differs from it; the original stays as it is")

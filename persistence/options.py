@@ -88,8 +88,8 @@ class SpoolOptions:
     ------
     ValueError, TypeError, FrameError
         An option makes no sense; the message names it.
-    StorageError
-        The package that ``compression`` needs is missing.
+    MissingPackageError
+        The package that ``compression`` needs is not installed.
     """
 
     shape: tuple[int, ...] | None = None

@@ -138,7 +138,7 @@ def _check_counts(recording: Recording, found: _Findings) -> None:
     if in_ledger != recording.frames_lost:
         found.damage.append(f"it counts {recording.frames_lost:,} lost frames, but its ledger has {in_ledger:,}")
     if recording.frames_lost:
-        found.missing.append(f"{recording.frames_lost:,} frames were lost")
+        found.missing.append(f"frames lost: {recording.frames_lost:,}")
 
 
 def _check_counters(recording: Recording, frames: FrameTable, found: _Findings) -> None:

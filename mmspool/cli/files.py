@@ -93,11 +93,11 @@ def repair(file: Path, *, dry_run: bool, as_json: bool) -> None:
     does = "would keep" if dry_run else "kept"
     text = f"{report.path}: {does} {report.frames_written:,} whole frames (it counted {report.frames_counted:,})"
     if report.frames_unwritten:
-        text += f"; at least {report.frames_unwritten:,} more had been handed over and are lost"
+        text += f"; at least {report.frames_unwritten:,} more had been put and are lost"
     if report.journal_entries:
-        text += f"; {report.journal_entries} changes of structure applied again"
+        text += f"; changes of structure applied again: {report.journal_entries}"
     if report.changed_since:
-        text += "; another program has changed the file since the crash, what it changed is kept"
+        text += "; another program changed the file after the crash, and its changes are kept"
     out.print(text)
 
 

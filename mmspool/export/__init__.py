@@ -180,7 +180,7 @@ def _replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     if path.exists() and not overwrite:
         raise ExportError(f"{path} exists: choose another name, or replace it with overwrite=True (--overwrite)")
     if not path.absolute().parent.is_dir():
-        raise ExportError(f"{path.absolute().parent} is not a folder: make it first")
+        raise ExportError(f"{path.absolute().parent} is not a folder: create it first")
     folder = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.absolute().parent))
     try:
         partial = folder / path.name

@@ -260,4 +260,4 @@ def _restarts(recording: Recording) -> str:
     count = int(recording.file["/entry/instrument/detector/ledger/writer_restarts"][()])
     if not count:
         return ""
-    return f"The writer process was replaced {count:,} times; no frame was lost by that."
+    return f"The writer process was restarted {count:,} time{'s' * (count != 1)}; no frame was lost by that."

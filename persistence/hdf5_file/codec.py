@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import h5py
 import numpy as np
 
-from ...errors import RecordingError, StorageError
+from ...errors import MissingPackageError, StorageError
 
 Compression = Literal["fast", "small", "universal"]
 
@@ -62,7 +62,7 @@ def require(name: str) -> None:
     ------
     ValueError
         There is none of this name.
-    StorageError
+    MissingPackageError
         Its package cannot be imported.
     """
     if name not in get_args(Compression):
@@ -71,7 +71,7 @@ def require(name: str) -> None:
         try:
             importlib.import_module(package)
         except ImportError as exc:
-            raise StorageError(
+            raise MissingPackageError(
                 f"compression={name!r} needs the package {package.partition('.')[0]} ({exc}): "
                 "pip install 'mmspool[compression]'"
             ) from exc
@@ -82,8 +82,10 @@ def find(name: str, item_bytes: int, chunk_bytes: int) -> Codec:
 
     Raises
     ------
+    MissingPackageError
+        Its package cannot be imported.
     StorageError
-        Its package is missing, or a chunk is too large for it.
+        A chunk is too large for it.
     """
     require(name)
     if name == "universal":
@@ -103,7 +105,7 @@ def load_filters(data: h5py.h5d.DatasetID) -> None:
 
     Raises
     ------
-    RecordingError
+    MissingPackageError
         One of them is not installed.
     """
     filters = data.get_create_plist()
@@ -112,7 +114,7 @@ def load_filters(data: h5py.h5d.DatasetID) -> None:
         try:
             importlib.import_module("hdf5plugin")
         except ImportError as exc:
-            raise RecordingError(
+            raise MissingPackageError(
                 f"the frames are compressed with Blosc, for which HDF5 needs the package hdf5plugin ({exc}): "
                 "pip install 'mmspool[compression]'"
             ) from exc

@@ -62,7 +62,7 @@ def validate_structure(file: h5py.File, file_size: Callable[[], int]) -> None:
     Raises
     ------
     ValueError, KeyError
-        Something is not as `structure.create` makes it.
+        Something is not as `nexus_schema.create` makes it.
     """
     data = file[DATA]
     size = file_size()  # not before: a file that is written is extended before anything says that it is longer

@@ -65,7 +65,7 @@ def test_says_what_the_file_says(page: Path) -> None:
     assert words[words.index("lost") + 1] == "3"
     assert words[words.index("frames") + 1] == "20"
     assert "incomplete" in words
-    assert "3 frames were lost" in words
+    assert "frames lost: 3" in words
     assert "20 of 20 frames checked" in words
 
 

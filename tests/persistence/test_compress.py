@@ -50,12 +50,16 @@ def test_the_same_in_every_respect(original: Path, tmp_path: Path, compression: 
 
 
 def test_in_place(original: Path, tmp_path: Path) -> None:
-    """Without a target the copy takes the original's name, and nothing else is left in the folder."""
+    """Without a target the copy takes the original's name and permissions, and nothing else is left in the folder."""
     path = tmp_path / "run.h5"
     path.write_bytes(original.read_bytes())
-    report = compress(path)
+    mode = path.stat().st_mode
+    progress: list[tuple[int, int]] = []
+    report = compress(path, progress=lambda done, total: progress.append((done, total)))
     assert report.replaced
-    assert path.stat().st_size == report.bytes_after
+    assert (path.stat().st_size, path.stat().st_mode) == (report.bytes_after, mode)
+    assert progress == sorted(progress)
+    assert progress[-1] == (90, 90)
     assert [each.name for each in tmp_path.iterdir()] == ["run.h5"]
     with pytest.raises(RecordingError, match="compressed already"):
         compress(path)
@@ -73,10 +77,15 @@ def test_noise_is_stored_as_it_is(tmp_path: Path, processes: None) -> None:
         assert run.file["/entry/instrument/detector/ledger/frames_raw"][()] == 4
 
 
-def test_a_copy_that_differs_is_refused(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a bit of the copy is wrong, the original stays and the copy goes."""
+@pytest.mark.parametrize("checksum", [True, False])
+def test_a_copy_that_differs_is_refused(
+    original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checksum: bool, processes: None
+) -> None:
+    """Where a chunk of the copy is wrong, the original stays and the copy goes, with checksums or without."""
     path = tmp_path / "run.h5"
-    path.write_bytes(original.read_bytes())
+    with mmspool.open(original) as recording, Spool(path, buffer_bytes=16_000_000, checksum=checksum) as spool:
+        for frame in recording:
+            spool.put(frame)
     real = h5py.h5d.DatasetID.write_direct_chunk
 
     class Wrong:
@@ -110,7 +119,7 @@ def test_interrupted(original: Path, tmp_path: Path) -> None:
     path = tmp_path / "run.h5"
     path.write_bytes(original.read_bytes())
     before = path.read_bytes()
-    for at in (1, 29, 31, 60):
+    for at in (1, 29, 31, 61, 90):
 
         def stop(done: int, _total: int, at: int = at) -> None:
             if done >= at:

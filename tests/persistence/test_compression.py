@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mmspool
-from mmspool import RecordingError, StorageError
+from mmspool import MissingPackageError, StorageError
 from mmspool.persistence import verify
 from mmspool.persistence.hdf5_file.codec import Compression, find, room_for
 
@@ -191,7 +191,9 @@ def test_missing_package(make_spool, tmp_path, mocker, name, package):
         return real(wanted)
 
     mocker.patch("importlib.import_module", side_effect=without)
-    with pytest.raises(StorageError, match=rf"needs the package {package}.*pip install 'mmspool\[compression\]'"):
+    with pytest.raises(
+        MissingPackageError, match=rf"needs the package {package}.*pip install 'mmspool\[compression\]'"
+    ):
         make_spool(compression=name)
     assert not list(tmp_path.iterdir())
 
@@ -205,7 +207,7 @@ def test_reading_without_the_plugin(make_spool, noisy, mocker):
     mocker.patch("importlib.import_module", side_effect=ImportError("No module named 'hdf5plugin'"))
     with mmspool.open(spool.path) as recording:
         assert recording.state == "complete"
-        with pytest.raises(RecordingError, match=r"pip install 'mmspool\[compression\]'"):
+        with pytest.raises(MissingPackageError, match=r"pip install 'mmspool\[compression\]'"):
             recording[0]
 
 

@@ -65,10 +65,12 @@ class TestCommand:
             KeepAwake(tmp_path / "run.h5").close()
         assert "cannot be asked not to go to sleep" in caplog.text
 
-    def test_a_command_that_does_not_start(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A command that cannot be started is none."""
+    def test_a_command_that_does_not_start(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog) -> None:
+        """Where the command cannot be started the recording goes on, and the log says so."""
         monkeypatch.setattr(keep_awake, "_command", lambda _: [str(tmp_path / "none")])
-        KeepAwake(tmp_path / "run.h5").close()
+        with caplog.at_level(logging.INFO, "mmspool"):
+            KeepAwake(tmp_path / "run.h5").close()
+        assert "cannot be asked not to go to sleep" in caplog.text
 
 
 @pytest.mark.parametrize("wanted", [True, False])
