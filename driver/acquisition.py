@@ -11,6 +11,7 @@ from .frame_counters import GapDetector
 from .live import LiveFrame, Newest, owns_memory
 from .result import EndReason, RecordStats
 from .stop_conditions import StopConditions
+from .triggers import NO_PLAN, TriggerPlan, TriggerWatch
 
 _IDLE_S = 0.0005  # the core has no event for a new frame; at 1,000 frames/s this polls twice a frame
 _QUIET_S = 0.02  # between two looks while no frame comes: 50 a second cost less than a percent of a core
@@ -37,6 +38,8 @@ class Acquisition:
         Reads the camera's counter and time from the pixels; for cameras that write them there.
     pre_trigger_frames
         Hold this many newest frames in memory and store none, until `save`; None stores all.
+    triggers
+        What each trigger gives, and when one is missing.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Acquisition:
         clock_step_ns: Callable[[int], int] | None = None,
         read_stamp: Callable[[Image], PcoStamp | None] | None = None,
         pre_trigger_frames: int | None = None,
+        triggers: TriggerPlan = NO_PLAN,
     ) -> None:
         self._core = core
         self._spool = spool
@@ -57,6 +61,8 @@ class Acquisition:
         self._held: deque[Frame] | None = None if pre_trigger_frames is None else deque(maxlen=pre_trigger_frames)
         self._runs_on = self._held is not None  # though it has the frames it was asked for
         self._save = False
+        self._triggers = TriggerWatch(triggers)
+        self._marks = False  # whether triggers are missing
         self._newest = Newest()
         self._stop = False
         self._stopped_by = ""
@@ -157,6 +163,8 @@ class Acquisition:
             if self._save and self._held is not None:
                 self._put_held(self._held)
             got = self._take(min(self._waiting, _BATCH))
+            if running and not self._waiting and end is None:
+                self._mark_missing_triggers()
             if not running and not self._waiting:
                 return end
             # One that has ended by itself is not stopped by anybody, though its frames are still to be taken.
@@ -204,7 +212,7 @@ class Acquisition:
             self._put(frame)
 
     def _put(self, frame: Frame) -> None:
-        if self._runs_on and self._received == self._conditions.frames:
+        if self._has_enough():
             return
         if self._read_stamp is not None and (stamp := self._read_stamp(frame.pixels)) is not None:
             frame = frame._replace(camera_frame_number=stamp.frame_number, camera_timestamp_ns=stamp.time_ns)
@@ -219,8 +227,25 @@ class Acquisition:
             },
         )
         self._last_frame = time.monotonic()
+        self._triggers.frame_came(self._last_frame)
         self._newest.show(self._received, frame.pixels, self._last_frame)
         self._received += 1
+
+    def _mark_missing_triggers(self) -> None:
+        """Enter the frames into the ledger whose triggers did not come."""
+        while (missing := self._triggers.missing(time.monotonic(), self._received + self._lost)) is not None:
+            self._enter_loss(*missing)
+            self._marks = True
+
+    def _has_enough(self) -> bool:
+        """Whether a camera that goes on by itself has made what was asked for.
+
+        It does so after frames that were held, and where triggers are missing, in place of which it waits for others.
+        """
+        frames = self._conditions.frames
+        if frames is None or not (self._runs_on or self._marks):
+            return False
+        return self._received + (self._lost if self._marks else 0) >= frames
 
     def _reason_to_stop(self) -> EndReason | None:
         conditions, now = self._conditions, time.monotonic()
@@ -229,7 +254,7 @@ class Acquisition:
             return EndReason.STOPPED
         if conditions.seconds is not None and now - self._started >= conditions.seconds and self._held is None:
             return EndReason.COMPLETED
-        if self._runs_on and self._received == conditions.frames:
+        if self._has_enough():
             return EndReason.COMPLETED
         if conditions.frames is not None and self._received >= conditions.frames and quiet_s > _GRACE_S:
             return EndReason.COMPLETED  # some cameras run on until they are stopped
@@ -273,7 +298,7 @@ class Acquisition:
             self._core.stop_sequence()  # some cameras cannot be started again without
             self._enter_shortage("core", 1)
         elif end in (EndReason.CAMERA_STOPPED, EndReason.TIMEOUT):
-            self._enter_shortage("camera", 0)
+            self._enter_shortage("trigger" if self._marks and end is EndReason.TIMEOUT else "camera", 0)
         return end
 
     def _enter_shortage(self, stage: str, known: int) -> None:

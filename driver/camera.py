@@ -79,8 +79,14 @@ class Camera(CameraSettings):
             When to end: after this many frames, this many seconds, or when ``until()`` is true (called often, from
             another thread); whatever comes first. Without any of them: until `RunningRecording.stop`.
         frame_timeout_s
-            End when no frame came for this long; by default 10 s and ten exposures. ``math.inf`` waits without limit
-            for a trigger.
+            End when no frame came for this long; by default 10 s and ten exposures, or ten ``trigger_timeout_s``.
+            ``math.inf`` waits without limit for a trigger.
+        triggers, frames_per_trigger
+            End after so many triggers, each of which gives a burst of so many frames; in place of ``frames``.
+        trigger_timeout_s
+            From the first frame on, each time this long without a frame is a missing trigger: its frames enter the
+            ledger at the stage ``"trigger"``, keep their places, and the recording goes on. A little longer than the
+            longest time between triggers. By default none is marked.
         core_buffer_mb
             Size of the core's circular buffer; by default it is left as it is.
         pre_trigger_frames
@@ -105,7 +111,8 @@ class Camera(CameraSettings):
         ValueError
             An option makes no sense.
         SettingError
-            The frames cannot be recorded as they are: several cameras in one.
+            The frames cannot be recorded as they are: several cameras in one; or the camera gives another number of
+            frames for a trigger.
         CameraBusyError
             A sequence is running, or the frames of the last one are still being taken from the core.
         CoreError
@@ -133,6 +140,7 @@ class Camera(CameraSettings):
         require_recordable(self.core, self.label)
         values = self.properties.read_all()
         self._vocabulary.check_start(values)
+        self._vocabulary.check_bursts(options.triggers.frames_per_trigger)
         info = self._detector_info(values)
         clock_step_ns = self._vocabulary.clock_step_ns()
         recording = launch(self.core, path, options, info=info, clock_step_ns=clock_step_ns)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..adapters import STAMP_PIXELS, CoreAdapter, read_pco_stamp
 from ..errors import CoreError, SettingError, SpoolError
@@ -10,6 +11,9 @@ from ..persistence import DetectorInfo, Spool, buffer_bytes_for
 from .acquisition import Acquisition
 from .options import RecordingOptions
 from .running import RunningRecording
+from .triggers import NO_PLAN
+
+_STAMP = {"y": 0, "x": 0, "height": 1, "width": STAMP_PIXELS, "content": "PCO stamp"}
 
 
 def require_recordable(core: CoreAdapter, label: str) -> None:
@@ -65,13 +69,11 @@ def launch(
     if options.conditions.frames is not None and spool_options.get("buffer_bytes") is None:
         spool_options["buffer_bytes"] = buffer_bytes_for(image.frame_bytes, options.conditions.frames)
     stamped = options.pixel_stamp == "pco"
-    spool = Spool(
-        path,
-        shape=image.shape,
-        dtype=image.dtype,
-        info=_with_stamp(info) if stamped else info,
-        **spool_options,
-    )
+    more: dict[str, Any] = {"pixels_not_image": _STAMP} if stamped else {}
+    if options.triggers != NO_PLAN:
+        more["trigger"] = options.triggers.facts()
+    info = replace(info, camera={**info.camera, **more})
+    spool = Spool(path, shape=image.shape, dtype=image.dtype, info=info, **spool_options)
     try:
         acquisition = Acquisition(
             core,
@@ -80,6 +82,7 @@ def launch(
             clock_step_ns=clock_step_ns,
             read_stamp=read_pco_stamp if stamped else None,
             pre_trigger_frames=options.pre_trigger_frames,
+            triggers=options.triggers,
         )
         acquisition.start()
         recording = RunningRecording(acquisition, spool, options.on_frame)
@@ -88,12 +91,6 @@ def launch(
         _undo(core, spool, exc)
         raise
     return recording
-
-
-def _with_stamp(info: DetectorInfo) -> DetectorInfo:
-    """Mark the pixels that hold PCO's stamp."""
-    region = {"y": 0, "x": 0, "height": 1, "width": STAMP_PIXELS, "content": "PCO stamp"}
-    return replace(info, camera={**info.camera, "pixels_not_image": region})
 
 
 def _undo(core: CoreAdapter, spool: Spool, exc: BaseException) -> None:

@@ -1,5 +1,6 @@
 """The options of a recording from a camera: as keywords, and checked."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypedDict
@@ -7,8 +8,10 @@ from typing import Any, Literal, Self, TypedDict
 from ..persistence import Compression, OnFull, SpoolOptions, refuse_unknown_options
 from .live import LiveFrame
 from .stop_conditions import StopConditions
+from .triggers import TriggerPlan
 
 _FRAME_TIMEOUT_S = 10.0
+_MISSING_TRIGGERS = 10  # in a row; then the trigger has ended
 
 
 class RecordingKeywords(TypedDict, total=False):
@@ -18,6 +21,9 @@ class RecordingKeywords(TypedDict, total=False):
     seconds: float | None
     until: Callable[[], bool] | None
     frame_timeout_s: float | None
+    triggers: int | None
+    frames_per_trigger: int
+    trigger_timeout_s: float | None
     core_buffer_mb: int | None
     pre_trigger_frames: int | None
     on_frame: Callable[[LiveFrame], object] | None
@@ -44,6 +50,8 @@ class RecordingOptions:
     ----------
     conditions
         When it ends.
+    triggers
+        What each trigger gives.
     core_buffer_mb, pixel_stamp, pre_trigger_frames, on_frame
         As `Camera.start_recording` has them.
     spool
@@ -51,6 +59,7 @@ class RecordingOptions:
     """
 
     conditions: StopConditions
+    triggers: TriggerPlan
     core_buffer_mb: int | None
     pixel_stamp: Literal["pco"] | None
     pre_trigger_frames: int | None
@@ -71,13 +80,24 @@ class RecordingOptions:
         refuse_unknown_options("a recording", options, RecordingKeywords.__annotations__)
         given: dict[str, Any] = dict(options)
         timeout_s = given.pop("frame_timeout_s", None)
+        trigger_timeout_s = given.pop("trigger_timeout_s", None)
+        plan = TriggerPlan(
+            frames_per_trigger=given.pop("frames_per_trigger", 1),
+            triggers=given.pop("triggers", None),
+            timeout_s=math.inf if trigger_timeout_s is None else trigger_timeout_s,
+        )
+        if timeout_s is None:
+            timeout_s = _FRAME_TIMEOUT_S + exposure_ms / 100
+            if math.isfinite(plan.timeout_s):
+                timeout_s = max(timeout_s, _MISSING_TRIGGERS * plan.timeout_s)
         checked = cls(
             conditions=StopConditions(
-                frames=given.pop("frames", None),
+                frames=plan.frames(given.pop("frames", None)),
                 seconds=given.pop("seconds", None),
                 until=given.pop("until", None),
-                frame_timeout_s=_FRAME_TIMEOUT_S + exposure_ms / 100 if timeout_s is None else timeout_s,
+                frame_timeout_s=timeout_s,
             ),
+            triggers=plan,
             core_buffer_mb=given.pop("core_buffer_mb", None),
             pixel_stamp=given.pop("pixel_stamp", None),
             pre_trigger_frames=given.pop("pre_trigger_frames", None),

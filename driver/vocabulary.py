@@ -146,6 +146,21 @@ class Vocabulary:
         for warning in self.family.warnings(values):
             _log.warning("%s: %s", self._label, warning)
 
+    def check_bursts(self, frames_per_trigger: int) -> None:
+        """Refuse a number of frames for each trigger that is not the camera's, where the camera has such a setting.
+
+        Raises
+        ------
+        SettingError
+            Which number the camera has.
+        """
+        burst = self.number("trigger.burst_frames")
+        if frames_per_trigger > 1 and burst is not None and burst != frames_per_trigger:
+            raise SettingError(
+                f"frames_per_trigger is {frames_per_trigger}, but {self._label} gives {burst:g} for each trigger: "
+                f"set camera.trigger.burst_frames = {frames_per_trigger}"
+            )
+
     def clock_step_ns(self) -> Callable[[int], int] | None:
         """Return the steps of the camera's clock if lost frames show in it: in frames at equal intervals."""
         step = self.family.clock_step_ns

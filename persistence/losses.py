@@ -8,8 +8,9 @@ import numpy.typing as npt
 MAX_LOSSES = 4096
 """Losses located one by one; later ones are added to the last entry, and located by ``sequence_number`` alone."""
 
-STAGES = ("camera", "core", "ring", "unknown")
-"""Where a frame can be lost: before the core saw it, in the core's buffer, before the ring; or nobody knows where."""
+STAGES = ("camera", "core", "ring", "unknown", "trigger")
+"""Where a frame can be lost: before the core saw it, in the core's buffer, before the ring; nobody knows where; or it
+was never exposed, because its trigger did not come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +18,8 @@ class Loss:
     """Frames that were lost together.
 
     ``count`` frames are missing before frame ``before_frame`` of the file (one past the last frame: at the end), lost
-    at ``stage``: ``"camera"`` (the core never saw them), ``"core"`` (its buffer), ``"ring"`` (no room to put them) or
-    ``"unknown"`` (a power cut took that).
+    at ``stage``: ``"camera"`` (the core never saw them), ``"core"`` (its buffer), ``"ring"`` (no room to put them),
+    ``"unknown"`` (a power cut took that) or ``"trigger"`` (never exposed: their trigger did not come).
     """
 
     before_frame: int

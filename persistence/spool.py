@@ -184,7 +184,7 @@ class Spool:
         count
             How many, at least 1.
         stage
-            Where: ``"camera"``, ``"core"``, ``"ring"`` or ``"unknown"``.
+            Where: ``"camera"``, ``"core"``, ``"ring"``, ``"unknown"`` or ``"trigger"``; see `Loss`.
         """
         count = operator.index(count)
         if count < 1 or stage not in STAGES:

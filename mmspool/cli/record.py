@@ -53,6 +53,16 @@ from .output import (
     metavar="S",
     help="End when no frame came for this long; inf waits without limit for a trigger. [10 s and ten exposures]",
 )
+@click.option("--triggers", type=click.IntRange(min=1), help="End after this many triggers of the camera.")
+@click.option(
+    "--frames-per-trigger", type=click.IntRange(min=1), default=1, help="Frames that each trigger gives, a burst. [1]"
+)
+@click.option(
+    "--trigger-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="S",
+    help="Each time this long without a frame is a missing trigger, which is marked; the recording goes on.",
+)
 @click.option("--allow-sleep", is_flag=True, help="Let the computer go to sleep while it records.")
 @click.option("--view", is_flag=True, help="Show the newest frame in a window meanwhile (needs the package ndv).")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary: look at the exit code.")
@@ -67,6 +77,9 @@ def record(
     buffer_mb: int | None,
     grow_frames: int,
     frame_timeout: float | None,
+    triggers: int | None,
+    frames_per_trigger: int,
+    trigger_timeout: float | None,
     allow_sleep: bool,
     view: bool,
     quiet: bool,
@@ -85,7 +98,9 @@ def record(
     Exit codes: 0 complete, 1 error, 2 wrong usage, 3 frames are missing or it ended early, 130 stopped by Ctrl-C or
     another signal before the end that was asked for.
     """  # noqa: D301 - click reads the control character
-    _refuse_nan(seconds, frame_timeout)
+    _refuse_nan(seconds, frame_timeout, trigger_timeout)
+    if triggers is not None and frames is not None:
+        raise click.UsageError("give --triggers or --frames, not both")
     request = CameraRequest(**camera_asked)
     if len(request.ways) != 1:
         raise click.UsageError(f"say which camera: one of {WAYS}")
@@ -99,7 +114,7 @@ def record(
             if view:
                 start_viewer(file)
             if not quiet:
-                _announce(camera, frames, seconds)
+                _announce(camera, frames if triggers is None else triggers * frames_per_trigger, seconds)
             result = camera.record(
                 file,
                 progress=not quiet,
@@ -112,6 +127,9 @@ def record(
                 grow_frames=grow_frames,
                 core_buffer_mb=request.core_buffer_mb,
                 frame_timeout_s=frame_timeout,
+                triggers=triggers,
+                frames_per_trigger=frames_per_trigger,
+                trigger_timeout_s=trigger_timeout,
             )
     # A terminal that was closed has ended the recording: its file counts, not that nobody reads about it.
     with contextlib.suppress(OSError):
@@ -122,8 +140,9 @@ def record(
     sys.exit(_exit_code(result))
 
 
-def _refuse_nan(seconds: float | None, frame_timeout: float | None) -> None:
-    for name, value in (("--seconds", seconds), ("--frame-timeout", frame_timeout)):
+def _refuse_nan(seconds: float | None, frame_timeout: float | None, trigger_timeout: float | None) -> None:
+    given = (("--seconds", seconds), ("--frame-timeout", frame_timeout), ("--trigger-timeout", trigger_timeout))
+    for name, value in given:
         if value is not None and not value > 0:
             raise click.UsageError(f"{name} is a number of seconds, not {value}")
 

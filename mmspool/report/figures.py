@@ -14,7 +14,7 @@ from ..statistics import FrameStatistics
 
 INK, MUTED, HAIRLINE = "#1f2933", "#6b7785", "#e3e7ec"
 BLUE, RED, AMBER, GREEN = "#2563b8", "#c8322b", "#c77700", "#1d7a46"
-STAGE_COLOURS = {"camera": RED, "core": AMBER, "ring": "#7a3db8", "unknown": MUTED}
+STAGE_COLOURS = {"camera": RED, "core": AMBER, "ring": "#7a3db8", "unknown": MUTED, "trigger": "#2f7fb8"}
 WIDTH_IN = 10.0
 
 _STYLE: dict[str, Any] = {

@@ -11,7 +11,8 @@ from mmspool import Camera, Faults, frame_index
 
 OPTIONS = """
     --demo --mock --connect --headless --frames --seconds --exposure --roi --binning --pixel-type --property
-    --overwrite --compression --buffer-mb --core-buffer-mb --frame-timeout --quiet --stop-running
+    --overwrite --compression --buffer-mb --core-buffer-mb --frame-timeout --quiet --stop-running --settings
+    --triggers --frames-per-trigger --trigger-timeout
 """
 
 
