@@ -45,6 +45,31 @@ def record(
     return path
 
 
+def colour_frames(dtype: str, count: int = 20) -> np.ndarray[Any, Any]:
+    """Return frames whose channels differ: red on the right, green over time, blue downwards."""
+    highest = np.iinfo(dtype).max // (1 if dtype == "uint8" else 16)
+    y, x = np.indices((HEIGHT, WIDTH))
+    frames = np.empty((count, HEIGHT, WIDTH, 3), dtype)
+    frames[..., 0] = highest * (x >= WIDTH // 2)
+    frames[..., 1] = (np.arange(count) * highest // count)[:, None, None]
+    frames[..., 2] = highest * y // HEIGHT
+    return frames
+
+
+@pytest.fixture(scope="session", params=["uint8", "uint16"])
+def colour(
+    request: pytest.FixtureRequest, processes: None, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, np.ndarray[Any, Any]]:
+    """Return a recording of colour frames, and the frames; tests only read it."""
+    frames = colour_frames(request.param)
+    path = tmp_path_factory.mktemp("look") / f"{request.param}.h5"
+    info = DetectorInfo(sample_pixel_um=PIXEL_UM, bit_depth=8 * frames.itemsize)
+    with Spool(path, buffer_bytes=16_000_000, info=info) as spool:
+        for image in frames:
+            spool.put(image)
+    return path, frames
+
+
 @pytest.fixture(scope="session")
 def source(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a recording of 20 numbered frames, 3 of which are missing before the tenth; tests only read it."""

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -130,11 +131,7 @@ def test_nexusformat(plain_file: Path, expected: np.ndarray[Any, Any]) -> None:
     assert np.array_equal(plot.nxsignal[7].nxdata, expected[7])
 
 
-@pytest.mark.parametrize("compression", [None, "fast"])
-def test_silx(tmp_path: Path, expected: np.ndarray[Any, Any], compression: str | None) -> None:
-    """Silx view shows the first frame at once when the file is opened, compressed with Blosc too."""
-    path = record(tmp_path / "run.h5", compression=compression)
-    script = """
+SILX = """
 import os, sys, time
 import numpy as np
 from silx.gui import qt
@@ -152,11 +149,32 @@ while image is None and time.monotonic() < limit:
     shown = [plot.getActiveImage() for plot in viewer.findChildren(PlotWidget) if plot.isVisible()]
     image = next((each for each in shown if each is not None), None)
 np.save(sys.argv[2], image.getData())
+print(type(image).__name__, flush=True)
 os._exit(0)
 """
+
+
+def shown_by_silx(path: Path, folder: Path) -> tuple[str, np.ndarray[Any, Any]]:
+    """Return what silx view shows when a file is opened: the kind of its plot's image, and the pixels."""
     environment = os.environ | {"QT_QPA_PLATFORM": "offscreen"}
-    run(sys.executable, "-c", script, path, tmp_path / "seen.npy", env=environment)
-    assert np.array_equal(np.load(tmp_path / "seen.npy"), expected[0])
+    kind = run(sys.executable, "-c", SILX, path, folder / "seen.npy", env=environment).split()[-1]
+    return kind, np.load(folder / "seen.npy")
+
+
+@pytest.mark.parametrize("compression", [None, "fast"])
+def test_silx(tmp_path: Path, expected: np.ndarray[Any, Any], compression: str | None) -> None:
+    """Silx view shows the first frame at once when the file is opened, compressed with Blosc too."""
+    _, pixels = shown_by_silx(record(tmp_path / "run.h5", compression=compression), tmp_path)
+    assert np.array_equal(pixels, expected[0])
+
+
+@pytest.mark.parametrize("colour", ["uint8"], indirect=True)
+def test_silx_colour(tmp_path: Path, colour: tuple[Path, np.ndarray[Any, Any]]) -> None:
+    """Colours of 8 bits are shown by silx view as colours."""
+    path, frames = colour
+    kind, pixels = shown_by_silx(path, tmp_path)
+    assert kind == "ImageRgba"
+    assert np.array_equal(pixels, frames[0])
 
 
 class TestH5web:
@@ -195,6 +213,33 @@ class TestH5web:
             words = browser.text.split("\n")
             assert "camera frames" in words
             assert "0:19" in words
+
+    @pytest.mark.parametrize(("dtype", "words"), [("uint8", "NX RGB"), ("uint16", "NX Heatmap")])
+    def test_shows_colours(self, tmp_path: Path, lab: str, dtype: str, words: str) -> None:
+        """Colours of 8 bits are shown as they are; of 16 bits, one channel as a picture."""
+        colour = np.array([250, 120, 20], dtype)
+        with mmspool.Spool(tmp_path / "run.h5", buffer_bytes=16_000_000) as spool:
+            for _frame in range(3):
+                spool.put(np.broadcast_to(colour, (HEIGHT, WIDTH, 3)))
+        with Browser() as browser:
+            browser.go(f"{lab}/lab")
+            picture = "document.querySelectorAll('canvas').length > 0"
+            browser.open_by_double_click(".jp-DirListing-item", "run.h5", picture)
+            browser.wait_for(f"document.body.innerText.includes({words!r})")
+            if dtype == "uint16":
+                assert "NX RGB" not in browser.text.split("\n")
+                return
+            limit = time.monotonic() + LIMIT_S
+            while np.count_nonzero(np.abs(_screenshot(browser, tmp_path) - colour).max(axis=2) < 3) < HEIGHT * WIDTH:
+                assert time.monotonic() < limit, "the colour is not on the screen"
+
+
+def _screenshot(browser: Browser, folder: Path) -> np.ndarray[Any, Any]:
+    """Return what a browser shows ``(Y, X, 3)``, red, green, blue from 0 to 255."""
+    from matplotlib.image import imread
+
+    browser.screenshot(folder / "screen.png")
+    return np.rint(255 * imread(folder / "screen.png")[..., :3]).astype(int)
 
 
 class TestXarray:

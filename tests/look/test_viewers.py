@@ -14,7 +14,7 @@ from click.testing import CliRunner
 import mmspool
 from mmspool import Spool
 from mmspool.cli import main
-from mmspool.napari_reader import get_reader
+from mmspool.napari_reader import get_reader, read
 from mmspool.view import RecordingViewer
 
 from .conftest import FRAMES, HEIGHT, PIXEL_UM, WIDTH, record
@@ -78,6 +78,24 @@ class TestNapari:
                 assert np.array_equal(np.asarray(layer._slice.image.raw), data[index])
             assert [str(unit) for unit in layer.units] == ["second", "micrometer", "micrometer"]
 
+    def test_colour(self, screenless: None, colour: tuple[Path, np.ndarray[Any, Any]]) -> None:
+        """Colours of 8 bits are one layer; of 16 bits, three that add up: red, green, blue, none of them loaded."""
+        from napari.components import ViewerModel
+        from napari.layers import Layer
+
+        path, frames = colour
+        viewer = ViewerModel()
+        for layer in read(str(path)):
+            viewer.add_layer(Layer.create(*layer))
+        viewer.dims.set_current_step(0, 7)
+        shown = [np.asarray(layer._slice.image.raw) for layer in viewer.layers]
+        if frames.dtype == np.uint8:
+            assert [layer.rgb for layer in viewer.layers] == [True]
+            assert np.array_equal(shown[0], frames[7])
+        else:
+            assert [layer.colormap.name for layer in viewer.layers] == ["red", "green", "blue"]
+            assert np.array_equal(np.stack(shown, axis=-1), frames[7])
+
     def test_other_files(self, tmp_path: Path, camera_file: Path) -> None:
         """HDF5 files that are no recordings, and files that are none at all, are left to other plugins."""
         import h5py
@@ -117,6 +135,22 @@ class TestNdv:
             assert np.array_equal(shown(viewer), run[0])
             viewer.viewer.display_model.current_index.update({0: 2})
             wait_until(lambda: np.array_equal(shown(viewer), run[2]))
+            viewer.viewer.close()
+
+    def test_colour(self, screenless: None, colour: tuple[Path, np.ndarray[Any, Any]], wait_until: WaitUntil) -> None:
+        """The window takes the last axis of colour frames for red, green and blue."""
+        import ndv
+
+        path, frames = colour
+        with mmspool.open(path) as run:
+            viewer = RecordingViewer(run)
+
+            def shown() -> list[np.ndarray[Any, Any]]:
+                ndv.process_events()
+                controllers = viewer.viewer._lut_controllers
+                return [np.asarray(handle.data()) for key in controllers for handle in controllers[key].handles]
+
+            wait_until(lambda: len(shown()) == 1 and np.array_equal(shown()[0], frames[0]))
             viewer.viewer.close()
 
     def test_follows(self, tmp_path: Path, shown: Callable[..., Any], wait_until: WaitUntil) -> None:
