@@ -1,6 +1,5 @@
 """A compressed copy holds what the original holds, or does not come to be."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,9 +143,9 @@ def test_refusals(original: Path, tmp_path: Path, processes: None, wait_until: C
     damaged.write_bytes(original.read_bytes())
     with h5py.File(damaged) as file:
         place = file["data"].id.get_chunk_info(0).byte_offset
-    descriptor = os.open(damaged, os.O_RDWR)
-    os.pwrite(descriptor, b"\xff" * 64, place)
-    os.close(descriptor)
+    with damaged.open("r+b") as raw:
+        raw.seek(place)
+        raw.write(b"\xff" * 64)
     with pytest.raises(RecordingError, match="is damaged and stays as it is"):
         compress(damaged)
 

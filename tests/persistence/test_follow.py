@@ -1,8 +1,6 @@
 """Following a recording: each frame as it is recorded, by this process or another, never one that is not there."""
 
 import itertools
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -10,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from support.paths import environment
+from support.processes import kill_tree
 
 import mmspool
 from mmspool import Spool
@@ -101,6 +100,6 @@ def test_whoever_recorded_is_gone(tmp_path, monkeypatch):
     with start(path, then="abandon") as process, mmspool.open(path) as recording:
         frames = recording.follow()
         assert [int(frame[0, 0]) for frame in itertools.islice(frames, 400)] == list(range(400))
-        os.killpg(process.pid, signal.SIGKILL)
+        kill_tree(process.pid)
         assert list(frames) == []
         assert recording.state == "recording"

@@ -178,3 +178,20 @@ def kill(*pids: int) -> None:
     for pid in pids:
         with contextlib.suppress(psutil.NoSuchProcess):
             psutil.Process(pid).kill()
+
+
+def kill_tree(pid: int) -> None:
+    """Kill a process and all that it started, none of which sees another one end."""
+    tree = [psutil.Process(each) for each in (pid, *children(pid))]
+    for process in tree:
+        process.suspend()
+    for process in tree:
+        process.kill()
+
+
+def interrupt_this_process() -> None:
+    """Press Ctrl-C for this process alone, from any of its threads."""
+    if sys.platform == "win32":
+        signal.raise_signal(signal.SIGINT)  # the main thread handles it; os.kill would end the process
+    else:
+        os.kill(os.getpid(), signal.SIGINT)
