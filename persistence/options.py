@@ -1,6 +1,5 @@
 """What `Spool` can be asked for."""
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -154,6 +153,8 @@ def refuse_unknown_options(what: str, given: Iterable[str], known: Iterable[str]
     names = sorted(known)
     for name in given:
         if name not in names:
+            import difflib  # not in the writer process
+
             nearest = difflib.get_close_matches(name, names, 1)
             hint = f"did you mean {nearest[0]}?" if nearest else f"it has {', '.join(names)}"
             raise TypeError(f"{what} has no option {name!r}: {hint}")

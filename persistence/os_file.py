@@ -6,8 +6,6 @@ Both are tested by the same tests (tests/persistence/test_os_file.py). Descripto
 
 import errno
 import os
-import secrets
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -113,12 +111,14 @@ def boot() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
+        import socket
+
         import psutil
 
         try:
             return f"{socket.gethostname()} {psutil.boot_time():.0f}"
         except OSError:  # /proc is not mounted: it is never taken for the same
-            return f"unknown {secrets.token_hex(8)}"
+            return f"unknown {os.urandom(8).hex()}"
 
 
 def occupy_standard_descriptors() -> None:

@@ -7,8 +7,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-
 from ...errors import StorageError
 from ..block_layout import PAGE, RECORD_BYTES, RING_HEADER_BYTES, round_up
 
@@ -78,6 +76,8 @@ def check_room(size: int) -> None:
 
 def _limits() -> Iterator[tuple[int, str]]:
     """Yield each limit of shared memory, bytes, and its name."""
+    import psutil  # not in the writer process, which never asks
+
     try:
         yield psutil.virtual_memory().available, "this computer's memory"
     except OSError:  # /proc is not mounted

@@ -1,13 +1,12 @@
 """Memory that two processes map: without a name (but on Windows), so that nothing removes it and nothing is left."""
 
 import contextlib
+import errno
 import importlib
 import mmap
 import os
-import secrets
 import sys
-from multiprocessing.shared_memory import SharedMemory
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from ...errors import StorageError
 from ..block_layout import PAGE
@@ -41,7 +40,7 @@ def allocate(size: int) -> SharedBlock:
     """
     descriptor = _unnamed_file()
     if descriptor is None:
-        return NamedBlock(SharedMemory(f"mmspool-{os.getpid()}-{secrets.token_hex(4)}", create=True, size=size))
+        return NamedBlock(f"mmspool-{os.getpid()}-{os.urandom(8).hex()}-{size}")
     try:
         os.ftruncate(descriptor, size)
     except OSError:
@@ -52,7 +51,7 @@ def allocate(size: int) -> SharedBlock:
 
 def attach(handle: Handle) -> SharedBlock:
     """Map the block that another process has created."""
-    return UnnamedBlock(handle) if isinstance(handle, int) else NamedBlock(SharedMemory(handle))
+    return UnnamedBlock(handle) if isinstance(handle, int) else NamedBlock(handle)
 
 
 class UnnamedBlock:
@@ -107,25 +106,36 @@ class UnnamedBlock:
 class NamedBlock:
     """Shared memory of Windows, which lasts as long as a process has it open.
 
+    `multiprocessing.shared_memory` would do the same, and cost the writer process's start ten more imports.
+
     Parameters
     ----------
-    memory
-        The block.
+    name
+        Its name, which ends in its size in bytes: Windows rounds the size of a mapping up, and reports only that.
+
+    Raises
+    ------
+    OSError
+        The system has no memory for it, or no memory with names.
     """
 
-    def __init__(self, memory: SharedMemory) -> None:
-        self.handle: Handle = memory.name
-        self._memory = memory
-        self.view = cast("memoryview", memory.buf)  # None only after it was closed
+    view: memoryview
+
+    def __init__(self, name: str) -> None:
+        self.handle: Handle = name
+        if sys.platform == "win32":
+            self.view = memoryview(mmap.mmap(-1, int(name.rpartition("-")[2]), tagname=name))
+        else:
+            raise OSError(errno.ENOSYS, "this Python has neither memfd_create nor POSIX shared memory")
 
     def reserve(self) -> None:
         """Map every page."""
         touch(self.view)
 
     def close(self) -> None:
-        """Unmap it; idempotent."""
+        """Unmap it once nothing made from `view` is left; idempotent."""
         with contextlib.suppress(BufferError):  # an array of it, in a traceback perhaps, is still there
-            self._memory.close()
+            self.view.release()
 
 
 def touch(view: memoryview) -> None:
@@ -141,7 +151,7 @@ def _unnamed_file() -> int | None:
         return os.open(SHM, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     with contextlib.suppress(ImportError):
         posix: Any = importlib.import_module("_posixshmem")  # what `SharedMemory` uses, which needs the name
-        name = f"/mmspool-{os.getpid()}-{secrets.token_hex(4)}"
+        name = f"/mmspool-{os.getpid()}-{os.urandom(4).hex()}"
         descriptor: int = posix.shm_open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode=0o600)
         posix.shm_unlink(name)
         return descriptor

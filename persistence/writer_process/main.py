@@ -14,8 +14,7 @@ from ...errors import WriterError
 from ..hdf5_file.recording_file import RecordingFile
 from ..hdf5_file.validate import DAMAGE
 from ..shared_ring.ring import Ring, RingField
-from .messages import BlockReady, FileClosed, FileReady, StartWriting
-from .process import ENVIRONMENT
+from .messages import ENVIRONMENT, BlockReady, FileClosed, FileReady, StartWriting
 from .writer import FrameWriter
 
 POLL_S = 0.2  # how long frames of a partly filled block wait for the file, and a dead producer goes unnoticed

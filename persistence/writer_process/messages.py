@@ -7,6 +7,9 @@ from pathlib import Path
 from ..block_layout import BlockLayout
 from ..options import SpoolOptions
 
+ENVIRONMENT = "MMSPOOL_WRITER"
+"""The variable by which a new process learns that it is a writer, and from where it takes frames."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StartWriting:

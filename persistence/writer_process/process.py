@@ -27,10 +27,7 @@ import psutil
 from ...errors import StorageError, WriterError
 from ..os_file import occupy_standard_descriptors
 from ..shared_ring.ring import Ring
-from .messages import FileClosed, FileReady, Message
-
-ENVIRONMENT = "MMSPOOL_WRITER"
-"""The variable by which a new process learns that it is a writer, and from where it takes frames."""
+from .messages import ENVIRONMENT, FileClosed, FileReady, Message
 
 _BOOTSTRAP = (
     f"import json, os, sys; sys.path[:] = json.loads(os.environ[{ENVIRONMENT!r}])['path']; "
