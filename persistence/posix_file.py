@@ -140,6 +140,11 @@ def remove_file(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
+def replace_file(path: Path, target: Path) -> None:
+    """Give a file the name of another one, which it replaces."""
+    path.replace(target)
+
+
 def lock(descriptor: int, *, reading: bool) -> bool:  # noqa: ARG001 - here all locks are alike
     """Hold a shared lock of the file until the descriptor is closed; False while another holds it for itself."""
     try:

@@ -1,7 +1,7 @@
 """The calls of Windows behind `os_file`.
 
-Descriptors are those of the C runtime, as for `os.open`; the calls go to the handles behind them. Errors become an
-`OSError` with the number that Linux has for the same trouble, and the words of Windows.
+Descriptors are those of the C runtime, as for `os.open`; the calls go to the handles behind them, and raise an
+`OSError` as `windows_calls` describes.
 
 Windows refuses unbuffered writes that are not aligned, and Wine takes them: this module refuses them before either.
 """
@@ -19,7 +19,22 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from .file_holders import holders
+
 assert sys.platform == "win32"  # noqa: S101 - for mypy, which otherwise knows nothing of these modules on Linux
+
+from .windows_calls import (  # noqa: E402
+    ACCESS_DENIED,
+    HANDLE_EOF,
+    INVALID_PARAMETER,
+    LOCK_VIOLATION,
+    NO_MEMORY,
+    REFUSED,
+    SHARING_VIOLATION,
+    Overlapped,
+    check,
+    kernel,
+)
 
 SECTOR = 4096
 """What unbuffered writes are multiples of: no disk that Windows supports has larger sectors."""
@@ -33,63 +48,12 @@ _GENERIC_READ, _GENERIC_WRITE, _SHARE_READ_WRITE = 0x80000000, 0x40000000, 0x3
 _ACCESS = {os.O_RDONLY: _GENERIC_READ, os.O_WRONLY: _GENERIC_WRITE, os.O_RDWR: _GENERIC_READ | _GENERIC_WRITE}
 _CREATE_NEW, _OPEN_EXISTING = 1, 3
 _NORMAL, _NO_BUFFERING = 0x80, 0x20000000
+_REPLACE_EXISTING, _WRITE_THROUGH = 0x1, 0x8
 _LOCK_AT_ONCE, _LOCK_EXCLUSIVE = 0x1, 0x2
 _ALLOCATION_INFO, _END_OF_FILE_INFO = 5, 6
 _INVALID_HANDLE = wintypes.HANDLE(-1).value
 
-_INVALID_FUNCTION, _NO_MEMORY, _SHARING_VIOLATION, _LOCK_VIOLATION, _HANDLE_EOF = 1, 8, 32, 33, 38
-_HANDLE_DISK_FULL, _NOT_SUPPORTED, _INVALID_PARAMETER, _NOT_IMPLEMENTED = 39, 50, 87, 120
-_DISK_FULL, _QUOTA, _NO_RESOURCES, _WORKING_SET_QUOTA = 112, 1295, 1450, 1453
-_ERRNO = {
-    _SHARING_VIOLATION: errno.EBUSY,
-    _LOCK_VIOLATION: errno.EAGAIN,
-    _HANDLE_DISK_FULL: errno.ENOSPC,
-    _DISK_FULL: errno.ENOSPC,
-    _QUOTA: errno.EDQUOT,
-    _NO_RESOURCES: errno.ENOBUFS,
-    _WORKING_SET_QUOTA: errno.ENOBUFS,
-}
 _Result = TypeVar("_Result")
-
-_REFUSED = (_INVALID_FUNCTION, _NOT_SUPPORTED, _INVALID_PARAMETER, _NOT_IMPLEMENTED)
-
-
-class _Overlapped(ctypes.Structure):
-    """Where in the file an operation takes place."""
-
-    _fields_ = (
-        ("internal", ctypes.c_void_p),
-        ("internal_high", ctypes.c_void_p),
-        ("offset_low", wintypes.DWORD),
-        ("offset_high", wintypes.DWORD),
-        ("event", wintypes.HANDLE),
-    )
-
-
-_kernel = ctypes.WinDLL("kernel32", use_last_error=True)
-_kernel.CreateFileW.restype = wintypes.HANDLE
-_kernel.CreateFileW.argtypes = (
-    wintypes.LPCWSTR,
-    wintypes.DWORD,
-    wintypes.DWORD,
-    ctypes.c_void_p,
-    wintypes.DWORD,
-    wintypes.DWORD,
-    wintypes.HANDLE,
-)
-_kernel.DeleteFileW.argtypes = (wintypes.LPCWSTR,)
-for _call in (_kernel.ReadFile, _kernel.WriteFile):
-    _call.argtypes = (
-        wintypes.HANDLE,
-        ctypes.c_void_p,
-        wintypes.DWORD,
-        ctypes.POINTER(wintypes.DWORD),
-        ctypes.POINTER(_Overlapped),
-    )
-_kernel.SetFileInformationByHandle.argtypes = (wintypes.HANDLE, ctypes.c_int, ctypes.c_void_p, wintypes.DWORD)
-_kernel.FlushFileBuffers.argtypes = (wintypes.HANDLE,)
-_kernel.UnlockFileEx.argtypes = (wintypes.HANDLE, *[wintypes.DWORD] * 3, ctypes.POINTER(_Overlapped))
-_kernel.LockFileEx.argtypes = (wintypes.HANDLE, *[wintypes.DWORD] * 4, ctypes.POINTER(_Overlapped))
 
 
 def open_file(path: str | os.PathLike[str], flags: int) -> int:
@@ -110,7 +74,7 @@ def open_direct(path: str | os.PathLike[str]) -> int | None:
     try:
         handle = _create(path, _GENERIC_WRITE, _OPEN_EXISTING, _NO_BUFFERING)
     except OSError as exc:
-        if exc.winerror in _REFUSED:
+        if exc.winerror in REFUSED:
             return None
         raise
     return msvcrt.open_osfhandle(handle, os.O_WRONLY)
@@ -123,9 +87,9 @@ def pread(descriptor: int, length: int, offset: int) -> bytes:
         return b""
     address = (ctypes.c_char * length).from_buffer(buffer)
     try:
-        done = _transfer(_kernel.ReadFile, descriptor, ctypes.addressof(address), length, offset)
+        done = _transfer(kernel.ReadFile, descriptor, ctypes.addressof(address), length, offset)
     except OSError as exc:
-        if exc.winerror != _HANDLE_EOF:
+        if exc.winerror != HANDLE_EOF:
             raise
         return b""
     return bytes(memoryview(buffer)[:done])
@@ -133,7 +97,7 @@ def pread(descriptor: int, length: int, offset: int) -> bytes:
 
 def write_once(descriptor: int, data: memoryview, offset: int) -> int:
     """Write at an offset and return how many bytes were written."""
-    return _transfer(_kernel.WriteFile, descriptor, _address(data), min(len(data), _LARGEST_WRITE), offset)
+    return _transfer(kernel.WriteFile, descriptor, _address(data), min(len(data), _LARGEST_WRITE), offset)
 
 
 def write_direct_once(descriptor: int, data: memoryview, offset: int) -> int:
@@ -147,7 +111,7 @@ def write_direct_once(descriptor: int, data: memoryview, offset: int) -> int:
     address = _address(data)
     if address % SECTOR or offset % SECTOR or len(data) % SECTOR:
         raise OSError(errno.EINVAL, f"not aligned to {SECTOR}: {len(data)} bytes from {address:#x} to {offset:#x}")
-    return _transfer(_kernel.WriteFile, descriptor, address, min(len(data), _LARGEST_WRITE), offset)
+    return _transfer(kernel.WriteFile, descriptor, address, min(len(data), _LARGEST_WRITE), offset)
 
 
 def truncate(descriptor: int, size: int) -> None:
@@ -166,12 +130,12 @@ def allocate(descriptor: int, start: int, length: int) -> bool:
     try:
         _set_information(descriptor, _ALLOCATION_INFO, start + length)  # in one piece, if there is one
     except OSError as exc:
-        if exc.winerror not in _REFUSED:
+        if exc.winerror not in REFUSED:
             raise
     try:
         truncate(descriptor, start + length)
     except OSError as exc:
-        if exc.winerror in (_NO_MEMORY, _INVALID_PARAMETER):
+        if exc.winerror in (NO_MEMORY, INVALID_PARAMETER):
             raise OSError(errno.EFBIG, "this file system has no files of that size") from exc
         raise
     return True  # files are not sparse unless they are made so
@@ -183,7 +147,7 @@ def drop_cached(descriptor: int, start: int, length: int) -> None:
 
 def sync(descriptor: int) -> None:
     """Return when what was written is on the device, and the file's size with it."""
-    _check(_kernel.FlushFileBuffers(msvcrt.get_osfhandle(descriptor)))
+    check(kernel.FlushFileBuffers(msvcrt.get_osfhandle(descriptor)))
 
 
 def sync_folder(path: Path) -> None:
@@ -199,9 +163,22 @@ def remove_file(path: Path) -> None:
         With EBUSY where another program holds it for longer.
     """
     try:
-        _once_free(lambda: _check(_kernel.DeleteFileW(os.fspath(path)), path))
+        _once_free(lambda: check(kernel.DeleteFileW(os.fspath(path)), path), path)
     except FileNotFoundError:
         return
+
+
+def replace_file(path: Path, target: Path) -> None:
+    """Give a file the name of another one, which it replaces; waits as `remove_file` does, for both.
+
+    Raises
+    ------
+    OSError
+        With EBUSY where another program holds one of them for longer.
+    """
+    flags = _REPLACE_EXISTING | _WRITE_THROUGH
+    move = lambda: check(kernel.MoveFileExW(os.fspath(path), os.fspath(target), flags), target)  # noqa: E731
+    _once_free(move, path, target, refused=(SHARING_VIOLATION, ACCESS_DENIED))  # the latter of a target that is open
 
 
 def lock(descriptor: int, *, reading: bool) -> bool:
@@ -229,29 +206,42 @@ def is_held(descriptor: int) -> bool:
     if not _lock(descriptor, _LOCK_OFFSET, _WRITERS + 1):
         return True
     where = _overlapped(_LOCK_OFFSET)
-    _check(_kernel.UnlockFileEx(msvcrt.get_osfhandle(descriptor), 0, _WRITERS + 1, 0, ctypes.byref(where)))
+    check(kernel.UnlockFileEx(msvcrt.get_osfhandle(descriptor), 0, _WRITERS + 1, 0, ctypes.byref(where)))
     return False
 
 
 def _create(path: str | os.PathLike[str], access: int, disposition: int, attributes: int) -> int:
     def create() -> int:
-        handle = _kernel.CreateFileW(os.fspath(path), access, _SHARE_READ_WRITE, None, disposition, attributes, None)
-        _check(handle != _INVALID_HANDLE, path)
+        handle = kernel.CreateFileW(os.fspath(path), access, _SHARE_READ_WRITE, None, disposition, attributes, None)
+        check(handle != _INVALID_HANDLE, path)
         return int(handle)
 
-    return _once_free(create)
+    return _once_free(create, path)
 
 
-def _once_free(do: Callable[[], _Result]) -> _Result:
-    """Do something with a file, again and again while another program holds it for a moment."""
-    for pause in _HELD_RETRY_S:
+def _once_free(
+    do: Callable[[], _Result], *paths: str | os.PathLike[str], refused: tuple[int, ...] = (SHARING_VIOLATION,)
+) -> _Result:
+    """Do something with files, again and again while another program holds one for a moment."""
+    for pause in (*_HELD_RETRY_S, None):
         try:
             return do()
         except OSError as exc:
-            if exc.winerror != _SHARING_VIOLATION:
+            if exc.winerror not in refused:
+                raise
+            if pause is None:
+                _name_holders(exc, paths)
                 raise
         time.sleep(pause)
-    return do()
+    raise AssertionError  # the last round returns or raises
+
+
+def _name_holders(exc: OSError, paths: tuple[str | os.PathLike[str], ...]) -> None:
+    """Let an error say which programs are in the way, as far as Windows does."""
+    programs = dict.fromkeys(name for path in paths for name in holders(path))
+    if programs or exc.winerror == SHARING_VIOLATION:
+        who = ", ".join(programs) or "another program"
+        exc.strerror = f"{who} has it open and does not share it: close it there"
 
 
 def _lock(descriptor: int, offset: int, length: int, *, exclusive: bool = True) -> bool:
@@ -259,11 +249,11 @@ def _lock(descriptor: int, offset: int, length: int, *, exclusive: bool = True) 
     where = _overlapped(offset)
     flags = _LOCK_AT_ONCE | (_LOCK_EXCLUSIVE if exclusive else 0)
     try:
-        _check(_kernel.LockFileEx(msvcrt.get_osfhandle(descriptor), flags, 0, length, 0, ctypes.byref(where)))
+        check(kernel.LockFileEx(msvcrt.get_osfhandle(descriptor), flags, 0, length, 0, ctypes.byref(where)))
     except OSError as exc:
-        if exc.winerror == _LOCK_VIOLATION:
+        if exc.winerror == LOCK_VIOLATION:
             return False
-        if exc.winerror not in _REFUSED:
+        if exc.winerror not in REFUSED:
             raise
     return True
 
@@ -271,7 +261,7 @@ def _lock(descriptor: int, offset: int, length: int, *, exclusive: bool = True) 
 def _transfer(call: Any, descriptor: int, address: int, length: int, offset: int) -> int:
     done, where = wintypes.DWORD(), _overlapped(offset)
     handle = msvcrt.get_osfhandle(descriptor)
-    _check(call(handle, address, length, ctypes.byref(done), ctypes.byref(where)))
+    check(call(handle, address, length, ctypes.byref(done), ctypes.byref(where)))
     return done.value
 
 
@@ -279,29 +269,11 @@ def _address(data: memoryview) -> int:
     return int(np.frombuffer(data, np.uint8).__array_interface__["data"][0])
 
 
-def _overlapped(offset: int) -> _Overlapped:
-    return _Overlapped(offset_low=offset & 0xFFFFFFFF, offset_high=offset >> 32)
+def _overlapped(offset: int) -> Overlapped:
+    return Overlapped(offset_low=offset & 0xFFFFFFFF, offset_high=offset >> 32)
 
 
 def _set_information(descriptor: int, kind: int, value: int) -> None:
     size = ctypes.c_int64(value)
     handle = msvcrt.get_osfhandle(descriptor)
-    _check(_kernel.SetFileInformationByHandle(handle, kind, ctypes.byref(size), ctypes.sizeof(size)))
-
-
-def _check(succeeded: int, path: str | os.PathLike[str] | None = None) -> None:
-    if not succeeded:
-        raise _error(ctypes.get_last_error(), path)
-
-
-def _error(code: int, path: str | os.PathLike[str] | None) -> OSError:
-    """Return the error of a call: Windows' code and words, and the number that other systems have for it."""
-    name = None if path is None else os.fspath(path)
-    text = ctypes.FormatError(code).strip()
-    if code == _SHARING_VIOLATION:
-        text = "another program has it open and does not share it: close it there"
-    if code not in _ERRNO:
-        return OSError(None, text, name, code)
-    exc = OSError(_ERRNO[code], text, name)
-    exc.winerror = code
-    return exc
+    check(kernel.SetFileInformationByHandle(handle, kind, ctypes.byref(size), ctypes.sizeof(size)))
