@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from ..errors import RecordingError, StorageError
 from .hdf5_file.output_path import check_output_path
+from .os_file import replace_file
+from .paths import readable
 from .places import expected_places
 from .reader import Recording
 
@@ -59,7 +61,7 @@ def write_master(master: Path, members: Mapping[str, Path], *, leader: str, over
             raw.flush()
             os.fsync(raw.fileno())
         Path(name).chmod(0o644)
-        Path(name).replace(master)
+        replace_file(Path(name), master)
     except OSError as exc:
         with contextlib.suppress(OSError):
             Path(name).unlink()
@@ -86,7 +88,7 @@ class CameraSet(Mapping[str, Recording]):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = readable(path)
         try:
             with self.path.open("rb") as raw, h5py.File(raw, "r") as file:
                 names = [str(name) for name in file.attrs.get(_MARK, ())]

@@ -17,7 +17,8 @@ from ..errors import RecordingError, StorageError
 from .hdf5_file import codec as codecs
 from .hdf5_file.codec import Codec, Compression
 from .hdf5_file.nexus_schema import DATA, HDF5_OPTIONS, LEDGER
-from .os_file import open_file, sync, sync_folder
+from .os_file import open_file, replace_file, sync, sync_folder
+from .paths import readable, recording_path
 from .reader import Recording
 from .verify import verify
 
@@ -79,8 +80,8 @@ def compress(
     StorageError
         ``target`` exists, or cannot be written.
     """
-    source = Path(path)
-    final = source if target is None else Path(target)
+    source = readable(path)
+    final = source if target is None else recording_path(target)
     if target is not None and final.exists():
         raise StorageError(f"{final} exists: choose another name")
     report = progress or (lambda _done, _total: None)
@@ -97,7 +98,11 @@ def compress(
         _compare(recording, partial, lambda done: report(frames + done, 3 * frames))
         sizes = source.stat().st_size, partial.stat().st_size
         shutil.copymode(source, partial)
-        partial.replace(final)
+        recording.close()  # Windows replaces no file that is open
+        try:
+            replace_file(partial, final)
+        except OSError as exc:
+            raise StorageError(exc.errno, f"the copy cannot take its place ({exc.strerror})", str(final)) from exc
     sync_folder(final.absolute().parent)
     return CompressReport(
         path=final, frames=frames, bytes_before=sizes[0], bytes_after=sizes[1], replaced=target is None

@@ -24,6 +24,7 @@ from .hdf5_file.private_file import CACHE_BYTES, PrivateFile
 from .hdf5_file.validate import check_is_file
 from .lazy_arrays import to_xarray
 from .losses import STAGES, Loss
+from .paths import absolute, readable
 
 Pixels = npt.NDArray[Any]
 
@@ -59,8 +60,8 @@ class Recording(FrameArray):
     _length: int
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        self._absolute = self.path.absolute()
+        self.path = readable(path)
+        self._absolute = absolute(path)
         check_is_file(self.path)
         try:
             self._private = PrivateFile(self.path)

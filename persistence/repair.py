@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import RecordingError
 from .block_layout import BlockLayout
+from .file_holders import in_use
 from .hdf5_file import checksum
 from .hdf5_file.codec import load_filters
 from .hdf5_file.direct_file import DirectFile
@@ -30,6 +31,7 @@ from .hdf5_file.validate import (
 )
 from .losses import STAGES, final_ledger
 from .os_file import boot, is_locked, open_file
+from .paths import readable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,10 +86,10 @@ def repair(path: str | os.PathLike[str], *, dry_run: bool = False) -> RepairRepo
     RecordingError
         The file is in use, cannot be read, is no recording, or is damaged beyond what a crash leaves behind.
     """
-    path = Path(path)
+    path = readable(path)
     check_is_file(path)
     if is_locked(path):
-        raise RecordingError(f"{path} is in use, by a recording or by a program that reads it: close that first")
+        raise RecordingError(f"{path}: {in_use(path)}: close that first")
     try:
         report, layout, losses = _examine(path)
         if report.needed and not dry_run:

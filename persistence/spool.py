@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from enum import Enum
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, Unpack, cast
 
@@ -25,6 +24,7 @@ from .hdf5_file.output_path import OutputPath
 from .losses import STAGES
 from .options import SpoolKeywords, SpoolOptions
 from .os_file import occupy_standard_descriptors
+from .paths import recording_path
 from .results import SpoolResult, SpoolStats, final_state
 from .shared_ring.ring import RingField
 from .watching import abandon, watch
@@ -73,7 +73,7 @@ class Spool:
 
     def __init__(self, path: str | os.PathLike[str], **options: Unpack[SpoolKeywords]) -> None:
         self._options = SpoolOptions.from_keywords(**options)
-        self.path = Path(path).absolute()
+        self.path = recording_path(path)
         self._lock = threading.RLock()
         self._state = _State.OPEN
         self._in_call = False

@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 
 from ...errors import StorageError
+from ..file_holders import in_use
 from ..os_file import is_locked, lock_for_writing, open_file, remove_file, unlock
+from ..paths import recording_path
 
 _log = logging.getLogger("mmspool")
 
@@ -113,11 +115,7 @@ class OutputPath:
 
     def _refuse_if_used(self) -> None:
         if is_locked(self.path):
-            raise StorageError(
-                errno.EBUSY,
-                "the file is in use, by a recording or by a program that reads it: close that first",
-                str(self.path),
-            )
+            raise StorageError(errno.EBUSY, f"{in_use(self.path)}: close that first", str(self.path))
 
     def _create(self) -> None:
         try:
@@ -140,4 +138,4 @@ def check_output_path(path: str | os.PathLike[str], *, overwrite: bool) -> None:
     StorageError
         As for `OutputPath`.
     """
-    OutputPath(Path(path).absolute(), overwrite=overwrite).release(remove=True)
+    OutputPath(recording_path(path), overwrite=overwrite).release(remove=True)
