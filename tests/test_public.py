@@ -91,6 +91,21 @@ def test_reading_loads_nothing_that_records(tmp_path):
 
 
 @pytest.mark.usefixtures("processes")
+def test_the_writer_process_is_light():
+    """The writer process imports NumPy, h5py, and little else: on Windows a virus scanner looks at each module."""
+    loaded = run(
+        "import h5py\nothers = set(sys.modules)\n"
+        "import mmspool.persistence.writer_process.main\nprint(*(set(sys.modules) - others))"
+    ).split()
+    unwanted = {"asyncio", "click", "difflib", "psutil", "rich", "hashlib", "hmac", "secrets", "ssl", "_posixshmem"}
+    unwanted |= {"pycromanager", "pyjavaz", "mmpycorex", "pymmcore", "pymmcore_plus", "zmq", "useq", "dask", "xarray"}
+    unwanted |= {f"multiprocessing.{name}" for name in ("queues", "shared_memory", "resource_tracker", "spawn", "pool")}
+    assert unwanted.isdisjoint(loaded)
+    assert not [name for name in loaded if name.startswith(("mmspool.driver", "mmspool.adapters", "mmspool.cli"))]
+    assert len(loaded) <= 110
+
+
+@pytest.mark.usefixtures("processes")
 def test_import_alone_loads_no_numpy():
     """Importing mmspool takes a few milliseconds: NumPy and HDF5 are loaded with the first name that needs them."""
     loaded = run("import mmspool; print(*sys.modules)").split()
