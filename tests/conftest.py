@@ -27,7 +27,7 @@ LEFT_LIMIT_S = 5.0
 TORTURE = {"crash", "fuzz", "powercut", "stateful"}
 """Folders whose tests kill, trace and damage; they run apart (``tox -e torture``)."""
 
-PROCESS = {"acquisitions", "benchmarks", "examples", "field", "java", "look", "mda", "notebook", "windows"}
+PROCESS = {"acquisitions", "benchmarks", "examples", "field", "java", "look", "mda", "notebook", "roads", "windows"}
 """Folders whose tests start processes, all of them."""
 
 _OPEN_FILES = Path("/proc/self/fd")
