@@ -3,12 +3,14 @@
 import importlib.util
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.processes import Python
 
 import mmspool
 
@@ -73,6 +75,20 @@ def test_the_queue_recipe_and_its_successor_store_the_same_frames(tmp_path: Path
         assert "frames/s" in run(tmp_path, name, "12", "64")
     with h5py.File(tmp_path / "recipe.h5") as recipe, h5py.File(tmp_path / "spooled.h5") as spooled:
         assert np.array_equal(np.moveaxis(recipe["data"][:], 2, 0), spooled["data"][:])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nobody sends SIGTERM to another process there")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_service_that_is_stopped_has_a_whole_recording(tmp_path: Path, name: str) -> None:
+    """What systemd, Slurm and a closed terminal send ends the recording as planned."""
+    with Python(SCRIPTS / "service.py", cwd=tmp_path) as service:
+        assert service.line() == "recording\n"
+        service.process.send_signal(getattr(signal, name))
+        ended = service.end()
+    assert ended.code == 0, ended.err
+    assert "0 lost: complete" in ended.out
+    with mmspool.open(tmp_path / "run.h5") as recording:
+        assert recording.state == "complete"
 
 
 @pytest.mark.parametrize("script", sorted(SCRIPTS.glob("*.py")), ids=lambda path: path.stem)
