@@ -183,7 +183,7 @@ import os
 import numpy as np
 from mmspool import Spool
 with Spool("run.h5", buffer_bytes=8 << 20) as spool:
-    print(spool._client.writer_pid)
+    print(spool._client.writer.pid)
     for index in range(300):
         spool.put(np.full((192, 128), index, "u2"))
     print([name for name in os.listdir("/dev/shm") if name.startswith("mmspool")])
