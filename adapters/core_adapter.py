@@ -6,7 +6,9 @@ shape, vectors are tuples, numbers have one type, an empty buffer is ``None`` an
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -54,6 +56,8 @@ class Frame(NamedTuple):
     """The camera's own frame counter, where its adapter has one."""
     camera_timestamp_ns: int
     """The camera's or its adapter's time stamp."""
+    tags: Mapping[str, Any] = MappingProxyType({})
+    """All of its tags, text on the Python backend, text or numbers on the Java backend."""
 
 
 class ImageFormat(NamedTuple):

@@ -204,7 +204,7 @@ class PycromanagerAdapter(CoreAdapter):
         if popped is None:
             return None
         pixels, tags = popped
-        return Frame(_popped_image(pixels, tags), *read_counters(tags))
+        return Frame(_popped_image(pixels, tags), *read_counters(tags), tags)
 
     def _pop_tagged(self) -> tuple[Image, Mapping[str, Any]] | None:
         """Take the oldest frame, as the core gives it, and its tags."""

@@ -2,7 +2,8 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ..adapters import MAX_FRAMES, CoreAdapter, Frame, Image, PcoStamp
 from ..errors import CoreError, RingFullError, SpoolClosedError, WriterError
@@ -36,6 +37,8 @@ class Acquisition:
         As for `GapDetector`.
     read_stamp
         Reads the camera's counter and time from the pixels; for cameras that write them there.
+    columns
+        Returns a frame's values of the user's own columns.
     pre_trigger_frames
         Hold this many newest frames in memory and store none, until `save`; None stores all.
     triggers
@@ -50,6 +53,7 @@ class Acquisition:
         *,
         clock_step_ns: Callable[[int], int] | None = None,
         read_stamp: Callable[[Image], PcoStamp | None] | None = None,
+        columns: Callable[[Frame], Mapping[str, Any]] | None = None,
         pre_trigger_frames: int | None = None,
         triggers: TriggerPlan = NO_PLAN,
     ) -> None:
@@ -58,6 +62,7 @@ class Acquisition:
         self._conditions = conditions
         self._gaps = GapDetector(clock_step_ns)
         self._read_stamp = read_stamp
+        self._columns = columns
         self._held: deque[Frame] | None = None if pre_trigger_frames is None else deque(maxlen=pre_trigger_frames)
         self._runs_on = self._held is not None  # though it has the frames it was asked for
         self._save = False
@@ -218,14 +223,14 @@ class Acquisition:
             frame = frame._replace(camera_frame_number=stamp.frame_number, camera_timestamp_ns=stamp.time_ns)
         for missing in self._gaps.missing_before(frame):
             self._enter_loss(missing.count, missing.stage)
-        self._spool.put(
-            frame.pixels,
-            {
-                "image_number": frame.image_number,
-                "camera_frame_number": frame.camera_frame_number,
-                "camera_timestamp": frame.camera_timestamp_ns,
-            },
-        )
+        metadata: dict[str, Any] = {
+            "image_number": frame.image_number,
+            "camera_frame_number": frame.camera_frame_number,
+            "camera_timestamp": frame.camera_timestamp_ns,
+        }
+        if self._columns is not None:
+            metadata |= self._columns(frame)
+        self._spool.put(frame.pixels, metadata)
         self._last_frame = time.monotonic()
         self._triggers.frame_came(self._last_frame)
         self._newest.show(self._received, frame.pixels, self._last_frame)

@@ -96,6 +96,11 @@ class Camera(CameraSettings):
         on_frame
             Called with the newest `LiveFrame`, from a thread of its own, which never slows saving: what it is too slow
             for is left out.
+        columns
+            Columns of your own: by its name a function that returns the value of the present frame, called for each one
+            from the recording's thread, or the name of one of the core's tags; in a pair with a dtype or `Column` where
+            it is not that of the function's first value, or text for a tag:
+            ``{"z_um": stage_z, "temperature_c": ("CCDTemperature", float)}``.
         pixel_stamp
             ``"pco"`` reads the camera's counter and time from the first pixels of each frame, where PCO cameras write
             them with ``Timestampmode`` "Binary"; the file says that these pixels are no image.

@@ -81,6 +81,7 @@ def launch(
             options.conditions,
             clock_step_ns=clock_step_ns,
             read_stamp=read_pco_stamp if stamped else None,
+            columns=None if options.columns is None else options.columns.values,
             pre_trigger_frames=options.pre_trigger_frames,
             triggers=options.triggers,
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, TypedDict
 
 from ..persistence import Compression, OnFull, SpoolOptions, refuse_unknown_options
+from .frame_columns import ColumnSource, FrameColumns
 from .live import LiveFrame
 from .stop_conditions import StopConditions
 from .triggers import TriggerPlan
@@ -27,6 +28,7 @@ class RecordingKeywords(TypedDict, total=False):
     core_buffer_mb: int | None
     pre_trigger_frames: int | None
     on_frame: Callable[[LiveFrame], object] | None
+    columns: Mapping[str, ColumnSource] | None
     pixel_stamp: Literal["pco"] | None
     buffer_bytes: int | None
     on_full: OnFull
@@ -54,6 +56,8 @@ class RecordingOptions:
         What each trigger gives.
     core_buffer_mb, pixel_stamp, pre_trigger_frames, on_frame
         As `Camera.start_recording` has them.
+    columns
+        What reads the values of the user's own columns.
     spool
         The options of its `Spool`.
     """
@@ -64,6 +68,7 @@ class RecordingOptions:
     pixel_stamp: Literal["pco"] | None
     pre_trigger_frames: int | None
     on_frame: Callable[[LiveFrame], object] | None
+    columns: FrameColumns | None
     spool: dict[str, Any]
 
     @classmethod
@@ -90,6 +95,10 @@ class RecordingOptions:
             timeout_s = _FRAME_TIMEOUT_S + exposure_ms / 100
             if math.isfinite(plan.timeout_s):
                 timeout_s = max(timeout_s, _MISSING_TRIGGERS * plan.timeout_s)
+        sources = given.pop("columns", None)
+        columns = FrameColumns(sources) if sources else None
+        if columns is not None:
+            given["columns"] = columns.columns
         checked = cls(
             conditions=StopConditions(
                 frames=plan.frames(given.pop("frames", None)),
@@ -102,6 +111,7 @@ class RecordingOptions:
             pixel_stamp=given.pop("pixel_stamp", None),
             pre_trigger_frames=given.pop("pre_trigger_frames", None),
             on_frame=given.pop("on_frame", None),
+            columns=columns,
             spool=given,
         )
         SpoolOptions(**checked.spool)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from .persistence import (
         CameraSet,
+        Column,
         DetectorInfo,
         Loss,
         Recording,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Camera",
     "CameraSet",
+    "Column",
     "DetectorInfo",
     "EndReason",
     "Faults",

@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from .camera_set import CameraSet, member_paths, open_cameras, write_master
+from .columns import Column
 from .compress import CompressReport, compress
 from .detector_info import DetectorInfo
 from .hdf5_file.codec import Compression
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CameraSet",
+    "Column",
     "CompressReport",
     "Compression",
     "DetectorInfo",

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import StorageError
+from .columns import StoredColumn
 from .losses import MAX_LOSSES
 
 PAGE = 4096
@@ -20,6 +21,7 @@ COLUMNS = ("sequence_number", "image_number", "camera_frame_number", "camera_tim
 """The per-frame columns that travel through the ring, int64 each, in this order."""
 
 RECORD_BYTES = 8 * len(COLUMNS)
+"""Of a frame's record in the ring, where the recording has no columns of the user's own."""
 
 LOSS_FIELDS = 3
 RING_HEADER_BYTES = PAGE + MAX_LOSSES * LOSS_FIELDS * 8
@@ -66,6 +68,8 @@ class BlockLayout:
         Whether blocks, of one frame each then, are compressed in the file.
     expected_frames
         How many frames will come, if that is known.
+    columns
+        Of the user's own; their values follow those of `COLUMNS` in a frame's record.
     """
 
     shape: tuple[int, ...]
@@ -75,6 +79,7 @@ class BlockLayout:
     growth_frames: int
     compressed: bool = False
     expected_frames: int | None = None
+    columns: tuple[StoredColumn, ...] = ()
 
     @property
     def expected_capacity(self) -> int | None:
@@ -107,14 +112,23 @@ class BlockLayout:
         return tuple(math.prod(self.shape[axis + 1 :]) * self.dtype.itemsize for axis in range(len(self.shape)))
 
     @property
+    def record_bytes(self) -> int:
+        """Size of a frame's record in the ring."""
+        return _record_bytes(self.columns)
+
+    @property
     def columns_bytes(self) -> int:
         """Size of the ring's column records, whole pages."""
-        return round_up(self.frames * RECORD_BYTES, PAGE)
+        return round_up(self.frames * self.record_bytes, PAGE)
 
     @property
     def ring_bytes(self) -> int:
         """Size of the records and blocks in the ring, without its header."""
         return self.columns_bytes + self.blocks * self.block_stride
+
+
+def _record_bytes(columns: tuple[StoredColumn, ...]) -> int:
+    return round_up(RECORD_BYTES + sum(column.dtype.itemsize for column in columns), 8)
 
 
 def plan_blocks(
@@ -125,6 +139,7 @@ def plan_blocks(
     *,
     compressed: bool = False,
     expected_frames: int | None = None,
+    columns: tuple[StoredColumn, ...] = (),
 ) -> BlockLayout:
     """Choose the layout for frames of ``shape`` and ``dtype`` in a ring with ``room`` bytes.
 
@@ -143,9 +158,10 @@ def plan_blocks(
             f"a frame of {'x'.join(map(str, shape))} {dtype.name} has {frame_bytes:,} bytes; HDF5 stores at most "
             f"{_MAX_CHUNK_BYTES:,} bytes in a chunk: record a smaller region"
         )
-    fitting = 1 if compressed else min(_BLOCK_BYTES // frame_bytes, room // 8 // (frame_bytes + RECORD_BYTES))
+    record_bytes = _record_bytes(columns)
+    fitting = 1 if compressed else min(_BLOCK_BYTES // frame_bytes, room // 8 // (frame_bytes + record_bytes))
     frames_per_block = _common_step(min(max(1, fitting), most), grow_frames)
-    per_block = round_up(frames_per_block * frame_bytes, PAGE) + frames_per_block * RECORD_BYTES
+    per_block = round_up(frames_per_block * frame_bytes, PAGE) + frames_per_block * record_bytes
     blocks = (room - PAGE) // per_block  # a page for rounding up the records
     if blocks < _MIN_BLOCKS:
         needed = _MIN_BLOCKS * per_block + PAGE
@@ -165,6 +181,7 @@ def plan_blocks(
         growth_frames=step * steps,
         compressed=compressed,
         expected_frames=expected_frames,
+        columns=columns,
     )
 
 

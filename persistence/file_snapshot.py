@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RecordingError
+from .columns import StoredColumn
 from .hdf5_file.nexus_schema import DATA, DETECTOR, END_TIME, LEDGER, METADATA
 from .hdf5_file.private_file import PrivateFile
+from .hdf5_file.user_columns import read_user_columns
 from .hdf5_file.validate import DAMAGE, read_losses, read_small, text_attribute, validate_structure
 from .os_file import lock_for_reading
 
@@ -35,6 +37,8 @@ class FileSnapshot:
         As `Recording` has them.
     losses
         The ledger, ``(entries, 3)``.
+    columns
+        Those of the user's own.
     metadata
         What was known before the first frame.
     count_offset, state_offset
@@ -50,6 +54,7 @@ class FileSnapshot:
     end_reason: str
     compression: str
     losses: npt.NDArray[np.int64]
+    columns: tuple[StoredColumn, ...]
     metadata: dict[str, Any]
     count_offset: int
     state_offset: int
@@ -97,6 +102,7 @@ def _read_snapshot(path: Path, private: PrivateFile, previous: FileSnapshot | No
             end_reason=ledger["end_reason"].decode(),
             compression=text_attribute(data, "compression"),
             losses=read_losses(file),
+            columns=read_user_columns(file),
             metadata=_read_metadata(file),
             count_offset=count_offset,
             state_offset=state_offset,

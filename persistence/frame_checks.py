@@ -8,9 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import FrameError
-
-METADATA_KEYS = ("image_number", "camera_frame_number", "camera_timestamp", "host_timestamp")
-"""What `Spool.put` takes as a frame's metadata: whole numbers, time stamps in ns."""
+from .columns import METADATA_KEYS, unknown_names
 
 _KNOWN = frozenset(METADATA_KEYS)
 _MAX_FLOAT_BYTES = 8  # longer ones differ between machines and most readers of HDF5 cannot read them
@@ -80,10 +78,7 @@ def metadata_values(metadata: Mapping[str, Any] | None, host_ns: int) -> tuple[i
     if not metadata:
         return -1, -1, -1, host_ns
     if not metadata.keys() <= _KNOWN:
-        raise FrameError(
-            f"unknown metadata {sorted(metadata.keys() - _KNOWN)}: a frame's metadata may have "
-            f"{', '.join(METADATA_KEYS)} (mmspool.frame_metadata makes it from Micro-Manager's tags)"
-        )
+        raise FrameError(unknown_names(set(metadata.keys()) - _KNOWN, ()))
     try:
         number, counter, stamp, host = map(operator.index, map(metadata.get, METADATA_KEYS, (-1, -1, -1, host_ns)))
     except TypeError as exc:

@@ -1,6 +1,6 @@
 """The per-frame columns of a recording as one table, of which only what is used is read."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,8 @@ from .hdf5_file.nexus_schema import COLUMN_FILLS
 ReadColumn = Callable[[str], npt.NDArray[Any]]
 """Returns a whole column, by its name."""
 
-COLUMN_NAMES = ("index", *COLUMN_FILLS)
-"""The columns of a table, in order."""
+COLUMN_DTYPES = {"index": np.dtype(np.int64)} | {name: fill.dtype for name, fill in COLUMN_FILLS.items()}
+"""The columns that every table has, in order."""
 
 
 class FrameTable:
@@ -26,8 +26,10 @@ class FrameTable:
     ----------
     read
         Returns a column from its first frame on.
+    dtypes
+        The columns that there are, in order.
     names
-        The table's columns.
+        Those of the table; None for all.
     start, stop
         The table's frames.
 
@@ -37,14 +39,20 @@ class FrameTable:
         One field a column.
     """
 
-    def __init__(self, read: ReadColumn, names: Sequence[str], start: int, stop: int) -> None:
-        if unknown := [name for name in names if name not in COLUMN_NAMES]:
-            raise KeyError(f"the frame table has no column {unknown[0]!r}; it has {', '.join(COLUMN_NAMES)}")
+    def __init__(
+        self,
+        read: ReadColumn,
+        dtypes: Mapping[str, np.dtype[Any]],
+        names: Sequence[str] | None,
+        start: int,
+        stop: int,
+    ) -> None:
+        names = tuple(dtypes) if names is None else names
+        if unknown := [name for name in names if name not in dtypes]:
+            raise KeyError(f"the frame table has no column {unknown[0]!r}; it has {', '.join(dtypes)}")
         self._read = read
         self._rows = slice(start, stop)
-        self.dtype = np.dtype(
-            [(name, COLUMN_FILLS[name].dtype if name in COLUMN_FILLS else np.dtype(np.int64)) for name in names]
-        )
+        self.dtype = np.dtype([(name, dtypes[name]) for name in names])
 
     @property
     def shape(self) -> tuple[int]:
@@ -63,7 +71,8 @@ class FrameTable:
         if isinstance(key, str):
             return self._column(key)
         if isinstance(key, list) and key and all(isinstance(name, str) for name in key):
-            return FrameTable(self._read, key, self._rows.start, self._rows.stop)
+            dtypes = {name: self.dtype[name] for name in self.keys()}
+            return FrameTable(self._read, dtypes, key, self._rows.start, self._rows.stop)
         columns = [self._column(name)[key] for name in self.keys()]
         rows = np.empty(np.shape(columns[0]), self.dtype)
         for name, column in zip(self.keys(), columns, strict=True):

@@ -44,6 +44,10 @@ def to_xarray(recording: "Recording", chunks: Any = None) -> Any:
         coordinates[name] = (name, values, texts)
     if recording.ndim > len(coordinates):
         coordinates["channel"] = ("channel", list(CHANNELS), {})
+    table = recording.frame_table()
+    for name, column in recording.columns.items():
+        free = f"frame_{name}" if name in coordinates else name  # a colour frame has an axis of channels
+        coordinates[free] = ("time", table[name], {"units": column.units} if column.units else {})
     facts = {"state": recording.state, "end_reason": recording.end_reason, "frames_lost": recording.frames_lost}
     return xarray.DataArray(
         to_dask(recording, chunks),

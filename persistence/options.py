@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .block_layout import GROW_FRAMES, LEAST_COMPRESSED_BYTES
+from .columns import Column, declared
 from .detector_info import DetectorInfo, to_json
 from .frame_checks import as_frame, is_colour
 from .hdf5_file import codec
@@ -22,6 +23,7 @@ class SpoolKeywords(TypedDict, total=False):
 
     shape: tuple[int, ...] | None
     dtype: npt.DTypeLike | None
+    columns: Mapping[str, Column | npt.DTypeLike] | None
     buffer_bytes: int | None
     on_full: OnFull
     timeout_s: float
@@ -47,6 +49,9 @@ class SpoolOptions:
     shape, dtype
         ``(Y, X)`` and dtype of the frames; ``(Y, X, 3)`` of uint8 or uint16 is red, green and blue. With them the file
         is created at once, and the first frame is not delayed.
+    columns
+        Columns of your own, whose values `Spool.put` takes with each frame: ``{"z_um": float, "channel": "U16"}``, or
+        `Column` for units and fill. Without them and ``shape`` the first frame shows which there are.
     buffer_bytes
         Size of the ring; by default a quarter of the available memory, at most 1 GiB.
     on_full
@@ -93,6 +98,7 @@ class SpoolOptions:
 
     shape: tuple[int, ...] | None = None
     dtype: npt.DTypeLike | None = None
+    columns: Mapping[str, Column | npt.DTypeLike] | None = field(default=None, hash=False)
     buffer_bytes: int | None = None
     on_full: OnFull = "wait"
     timeout_s: float = 60.0
@@ -130,6 +136,8 @@ class SpoolOptions:
                 )
             object.__setattr__(self, "shape", shape)
             object.__setattr__(self, "dtype", dtype)
+        if self.columns is not None:
+            object.__setattr__(self, "columns", declared(self.columns))
         if self.on_full not in get_args(OnFull):
             raise ValueError(f"on_full is one of {get_args(OnFull)}, not {self.on_full!r}")
         if not self.timeout_s > 0:

@@ -13,14 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RecordingError
+from .columns import Column
 from .file_snapshot import FileSnapshot, take_snapshot
 from .following import follow
 from .frame_array import FrameArray
 from .frame_slabs import read_slab
-from .frame_table import COLUMN_NAMES, FrameTable
+from .frame_table import COLUMN_DTYPES, FrameTable
 from .hdf5_file import codec
 from .hdf5_file.nexus_schema import COLUMN_PATHS
 from .hdf5_file.private_file import CACHE_BYTES, PrivateFile
+from .hdf5_file.user_columns import USER_COLUMNS
 from .hdf5_file.validate import check_is_file
 from .lazy_arrays import to_xarray
 from .losses import STAGES, Loss
@@ -159,7 +161,8 @@ class Recording(FrameArray):
         ``index`` in the file; ``sequence_number``, which counts lost frames too; ``time`` in seconds since the first
         frame, by the camera's clock where it gives time stamps; ``start_time``, the arrival in seconds since the
         recording's start; ``image_number`` of the core, ``camera_frame_number``, ``camera_timestamp`` and
-        ``host_timestamp`` in ns, -1 where unknown. A column is read when it is first used, and kept.
+        ``host_timestamp`` in ns, -1 where unknown; then the columns of the user's own. A column is read when it is
+        first used, and kept.
 
         Parameters
         ----------
@@ -169,7 +172,13 @@ class Recording(FrameArray):
             The frames, as in a slice.
         """
         first, last, _ = slice(start, stop).indices(self._length)
-        return FrameTable(self._read_column, COLUMN_NAMES if columns is None else columns, first, max(first, last))
+        dtypes = COLUMN_DTYPES | {name: np.dtype(column.dtype) for name, column in self.columns.items()}
+        return FrameTable(self._read_column, dtypes, columns, first, max(first, last))
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """The columns of the user's own, in the order in which they were declared or found."""
+        return {column.name: column.as_column() for column in self._seen.columns}
 
     @property
     def losses(self) -> tuple[Loss, ...]:
@@ -262,7 +271,10 @@ class Recording(FrameArray):
     def _read_column(self, name: str) -> npt.NDArray[Any]:
         if name not in self._columns:
             with self._reading():
-                column = self._seen.file[COLUMN_PATHS[name]][: self._length]
+                where = COLUMN_PATHS.get(name, f"{USER_COLUMNS}/{name}")
+                column = self._seen.file[where][: self._length]
+            if column.dtype.kind == "S":
+                column = np.char.decode(column, "utf-8", "replace").astype(f"U{column.dtype.itemsize}")
             column.flags.writeable = False
             self._columns[name] = column
         return self._columns[name]

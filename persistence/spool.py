@@ -19,7 +19,9 @@ import numpy.typing as npt
 
 from ..errors import SpoolClosedError, SpoolError, StorageError, WriterError
 from .clock import steady_ns, wall_offset_ns
-from .frame_checks import as_frame, check_same, metadata_values
+from .columns import StoredColumn, stored
+from .frame_checks import as_frame, check_same
+from .frame_values import FrameValuesOf, find_columns, values_of
 from .hdf5_file.output_path import OutputPath
 from .losses import STAGES
 from .options import SpoolKeywords, SpoolOptions
@@ -80,6 +82,8 @@ class Spool:
         self._wall_offset_ns = 0
         self._shape: tuple[int, ...] | None = None
         self._dtype: np.dtype[Any] | None = None
+        self._columns = tuple(stored(name, column) for name, column in (self._options.columns or {}).items())
+        self._values_of: FrameValuesOf = values_of(self._columns)
         self._error: WriterError | None = None
         self._result: SpoolResult | None = None
         self._stats: SpoolStats | None = None
@@ -99,7 +103,7 @@ class Spool:
             self._release(_State.CLOSED, kill=True, remove=True)
             raise StorageError(f"the thread that watches the writer process could not be started: {exc}") from exc
         if self._options.shape is not None:
-            self._begin(self._options.shape, np.dtype(self._options.dtype))
+            self._begin(self._options.shape, np.dtype(self._options.dtype), self._columns)
 
     def __repr__(self) -> str:
         stats = self.stats
@@ -117,6 +121,11 @@ class Spool:
         return self._dtype
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns of your own: the declared ones, or those of the first frame."""
+        return tuple(column.name for column in self._columns)
+
+    @property
     def durable(self) -> int:
         """Number of frames that are certainly on the device: not even a power cut loses them."""
         return self.stats.frames_durable
@@ -131,7 +140,8 @@ class Spool:
             uint16, red, green and blue.
         metadata
             Whole numbers: ``image_number`` (of the core), ``camera_frame_number``, ``camera_timestamp`` and
-            ``host_timestamp`` (ns; by default the present time).
+            ``host_timestamp`` (ns; by default the present time). Beside them values of your own columns, by name; a
+            column without a value gets its fill.
 
         Returns
         -------
@@ -161,9 +171,9 @@ class Spool:
                 try:
                     frame = image if type(image) is np.ndarray else as_frame(image)
                     if frame.shape != self._shape or frame.dtype != self._dtype:
-                        self._first_frame(frame)
+                        self._first_frame(frame, metadata)
                     now_ns = steady_ns() + self._wall_offset_ns  # the wall clock may be set meanwhile
-                    return self._client.put(frame, metadata_values(metadata, now_ns), now_ns)
+                    return self._client.put(frame, self._values_of(metadata, now_ns), now_ns)
                 except WriterError as exc:
                     self._fail(exc)
                     raise
@@ -262,13 +272,13 @@ class Spool:
             if not isinstance(exc, WriterError | SpoolClosedError):
                 exc.add_note(f"closing the spool failed too: {closing}")
 
-    def _begin(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        """Fix shape and dtype and create the file; a failure closes the spool, with nothing recorded."""
+    def _begin(self, shape: tuple[int, ...], dtype: np.dtype[Any], columns: tuple[StoredColumn, ...]) -> None:
+        """Fix shape, dtype and columns and create the file; a failure closes the spool, with nothing recorded."""
         self._state = _State.STARTING
         self._wall_offset_ns = wall_offset_ns()
         start_ns = steady_ns() + self._wall_offset_ns
         try:
-            layout = self._client.plan(shape, dtype)
+            layout = self._client.plan(shape, dtype, columns)
             self._target.create()
             start = datetime.fromtimestamp(start_ns / 1e9).astimezone()
             self._client.begin(
@@ -284,15 +294,18 @@ class Spool:
         except BaseException:
             self._release(_State.CLOSED, kill=True, remove=True)
             raise
+        self._columns, self._values_of = columns, values_of(columns)
         self._shape, self._dtype, self._state = shape, dtype, _State.OPEN
 
-    def _first_frame(self, frame: npt.NDArray[Any]) -> None:
-        """Let the first frame fix shape and dtype; refuse any later frame that has others."""
+    def _first_frame(self, frame: npt.NDArray[Any], metadata: Mapping[str, Any] | None) -> None:
+        """Let the first frame fix shape, dtype and columns; refuse any later frame that has another shape or dtype."""
         frame = as_frame(frame)
         if self._shape is not None and self._dtype is not None:
             check_same(frame, self._shape, self._dtype, self._client.counters[RingField.PUT])
         else:
-            self._begin(frame.shape, frame.dtype)
+            columns = self._columns if self._options.columns is not None else find_columns(metadata)
+            values_of(columns)(metadata, 0)  # what does not fit is refused before there is a file
+            self._begin(frame.shape, frame.dtype, columns)
 
     def _end(self, *, interrupted: bool, end_reason: str, interrupting: bool) -> SpoolResult:
         """Close the file; without a frame there is neither file nor anything to close."""

@@ -14,6 +14,7 @@ from ..errors import RecordingError
 from .frame_table import FrameTable
 from .hdf5_file import checksum
 from .hdf5_file.nexus_schema import CLOCK_STEP, COLUMN_PATHS, DATA, LEDGER
+from .hdf5_file.user_columns import user_column_paths
 from .hdf5_file.validate import DAMAGE, read_small, text_attribute, unreadable
 from .reader import Recording
 
@@ -123,7 +124,8 @@ def verify(
 
 def _check_counts(recording: Recording, found: _Findings) -> None:
     counted, length = recording.frames_counted, recording.file[DATA].shape[0]
-    columns = {recording.file[where].shape[0] for where in COLUMN_PATHS.values()}
+    paths = (*COLUMN_PATHS.values(), *user_column_paths(recording.file).values())
+    columns = {recording.file[where].shape[0] for where in paths}
     if recording.state == "recording":
         found.missing.append("it was not closed: it is being recorded, or needs 'mmspool repair'")
         if counted > length:

@@ -13,12 +13,12 @@ import mmspool
 HOME = Path(mmspool.__file__).parents[1]
 
 NAMES = """
-Camera CameraBusyError CameraError CameraSet ClusterError ConnectError CoreError DetectorInfo EndReason ExportError
-Faults FrameError Loss MDASink MDASpooling MissingPackageError MmspoolError MockCore Property PropertyNotFoundError
-RecordResult RecordStats Recording RecordingError RepairReport RingFullError Roi RunningRecording SelectionError
-SettingError Spool SpoolClosedError SpoolError SpoolResult SpoolStats SteppedClock StorageError VerifyReport
-WriterError __version__ expected_places frame_index frame_metadata frames_by_place open open_cameras record_cameras
-repair spool_mda verify
+Camera CameraBusyError CameraError CameraSet ClusterError Column ConnectError CoreError DetectorInfo EndReason
+ExportError Faults FrameError Loss MDASink MDASpooling MissingPackageError MmspoolError MockCore Property
+PropertyNotFoundError RecordResult RecordStats Recording RecordingError RepairReport RingFullError Roi RunningRecording
+SelectionError SettingError Spool SpoolClosedError SpoolError SpoolResult SpoolStats SteppedClock StorageError
+VerifyReport WriterError __version__ expected_places frame_index frame_metadata frames_by_place open open_cameras
+record_cameras repair spool_mda verify
 """
 
 

@@ -135,6 +135,7 @@ def _facts(recording: Recording) -> dict[str, Any]:
         "shape": shape,
         "dtype": recording.dtype.str,
         "compression": recording.compression,
+        "columns": {name: f"{column.dtype} {column.units}".rstrip() for name, column in recording.columns.items()},
         "frames_lost": recording.frames_lost,
         "losses": [asdict(loss) for loss in recording.losses],
         "mean_rate_fps": round((shape[0] - 1) / span, 3) if span > 0 else None,

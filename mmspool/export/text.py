@@ -10,13 +10,19 @@ from .job import Job
 
 
 def write_csv(job: Job, path: Path) -> None:
-    """Write a line for each image: its first frame, its time, mean, standard deviation and range of its pixels."""
+    """Write a line for each image: its first frame, its time, mean, standard deviation and range of its pixels.
+
+    Columns of the user's own follow, with their values of the first frame.
+    """
+    names = list(job.recording.columns)
+    table = job.recording.frame_table(names)
     with path.open("w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file)
-        lines.writerow(["frame", "time_s", "mean", "std", "min", "max"])
+        lines.writerow(["frame", "time_s", "mean", "std", "min", "max", *names])
         for first, time_s, image in zip(job.window.first_frames, job.times_s, job.counted(), strict=True):
             mean, std = float(image.mean(dtype=np.float64)), float(image.std(dtype=np.float64))
-            lines.writerow([first, repr(float(time_s)), mean, std, image.min(), image.max()])
+            own = [table[name][first] for name in names]
+            lines.writerow([first, repr(float(time_s)), mean, std, image.min(), image.max(), *own])
 
 
 def write_text(job: Job, path: Path) -> None:

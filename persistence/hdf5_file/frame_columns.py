@@ -1,6 +1,7 @@
-"""The per-frame columns of a recording while it is written: 8-byte values, in chunks at offsets that are looked up."""
+"""The per-frame columns of a recording while it is written: values in chunks, at offsets that are looked up."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import h5py
@@ -8,15 +9,10 @@ import numpy as np
 
 from ..block_layout import COLUMNS
 from .direct_file import DirectFile
-from .nexus_schema import COLUMN_CHUNK, COLUMN_FILLS, COLUMN_PATHS, TIME_LABEL, TIME_LABELS
+from .nexus_schema import COLUMN_FILLS, COLUMN_PATHS, TIME_LABEL, TIME_LABELS
+from .user_columns import COLUMN_CHUNK, USER_COLUMNS, read_user_columns
 
-_VALUE_BYTES = 8
 _CAMERA, _HOST = COLUMNS.index("camera_timestamp"), COLUMNS.index("host_timestamp")
-
-
-def column_bytes(frames: int) -> int:
-    """Return how many bytes all columns take for so many frames."""
-    return _chunks(frames) * COLUMN_CHUNK * _VALUE_BYTES * len(COLUMN_PATHS)
 
 
 class Columns:
@@ -33,30 +29,53 @@ class Columns:
     def __init__(self, file: h5py.File, blocks: DirectFile) -> None:
         self._file = file
         self._blocks = blocks
-        self._offsets: dict[str, list[int]] = {name: [] for name in COLUMN_PATHS}
+        own = read_user_columns(file)
+        self._own = tuple(column.name for column in own)
+        self._paths = COLUMN_PATHS | {name: f"{USER_COLUMNS}/{name}" for name in self._own}
+        self._fills = COLUMN_FILLS | {column.name: np.array(column.fill, column.dtype) for column in own}
+        self._offsets: dict[str, list[int]] = {name: [] for name in self._paths}
         self._first_frame: tuple[int, int] | None = None  # its time stamps by the camera and by the host
         self._is_labelled = False
 
+    def size_bytes(self, frames: int) -> int:
+        """Return how many bytes all columns take for so many frames."""
+        return _chunks(frames) * COLUMN_CHUNK * sum(fill.itemsize for fill in self._fills.values())
+
+    def grow_own(self, frames: int, commit: Callable[[], object]) -> None:
+        """Make the user's own columns as long as so many frames, before the others: all might not fit in the journal.
+
+        Until these follow they are longer, which no reader minds: they are no part of a plot.
+        """
+        if self._own:
+            for name in self._own:
+                self._file[self._paths[name]].resize((frames,))
+            self._file.flush()
+            self._look_up(self._own, frames, new=True)
+            commit()
+
     def resize(self, frames: int) -> None:
         """Make them as long as so many frames."""
-        for where in COLUMN_PATHS.values():
+        for where in self._paths.values():
             self._file[where].resize((frames,))
 
     def look_up(self, frames: int, *, new: bool) -> None:
         """Find the chunks up to so many frames, and fill them if they are new."""
-        for name, where in COLUMN_PATHS.items():
-            offsets, column = self._offsets[name], self._file[where].id
+        self._look_up(tuple(self._paths), frames, new=new)
+
+    def _look_up(self, names: tuple[str, ...], frames: int, *, new: bool) -> None:
+        for name in names:
+            offsets, column = self._offsets[name], self._file[self._paths[name]].id
             for chunk in range(len(offsets), _chunks(frames)):
                 offsets.append(column.get_chunk_info_by_coord((chunk * COLUMN_CHUNK,)).byte_offset)
                 if new:
-                    self._blocks.write(COLUMN_FILLS[name].tobytes() * COLUMN_CHUNK, offsets[-1])
+                    self._blocks.write(self._fills[name].tobytes() * COLUMN_CHUNK, offsets[-1])
 
     def resume(self) -> None:
         """Find the first frame's time stamps in a file that another process wrote."""
         camera, host = (int(self._file[COLUMN_PATHS[name]][0]) for name in ("camera_timestamp", "host_timestamp"))
         self._first_frame = camera, host
 
-    def write_frames(self, first: int, records: np.ndarray[Any, Any], start_ns: int) -> None:
+    def write_frames(self, first: int, records: np.ndarray[Any, Any], own: np.ndarray[Any, Any], start_ns: int) -> None:
         """Write all columns but the checksums, from frame ``first`` on.
 
         Parameters
@@ -65,11 +84,15 @@ class Columns:
             A frame.
         records
             ``(frames, columns)`` int64, as `block_layout.COLUMNS` names them.
+        own
+            ``(frames,)``, with a field for each column of the user's own.
         start_ns
             When the recording started, by the host's clock.
         """
         for column, name in enumerate(COLUMNS):
             self.write(name, first, records[:, column])
+        for name in self._own:
+            self.write(name, first, own[name])
         camera, host = records[:, _CAMERA], records[:, _HOST]
         self.write("start_time", first, (host - start_ns) / 1e9)
         if first == 0:
@@ -93,12 +116,12 @@ class Columns:
             self._is_labelled = True
 
     def write(self, name: str, first: int, values: np.ndarray[Any, Any]) -> None:
-        """Write the 8-byte ``values`` of a column, from frame ``first`` on."""
-        done = 0
+        """Write the ``values`` of a column, from frame ``first`` on."""
+        done, size = 0, values.itemsize
         while done < len(values):
             chunk, place = divmod(first + done, COLUMN_CHUNK)
             part = values[done : done + COLUMN_CHUNK - place]
-            self._blocks.write(part.tobytes(), self._offsets[name][chunk] + place * _VALUE_BYTES)
+            self._blocks.write(part.tobytes(), self._offsets[name][chunk] + place * size)
             done += len(part)
 
 

@@ -17,8 +17,9 @@ from ..os_file import boot
 from .checksum import ALGORITHM, NO_CHECKSUMS
 from .codec import Codec
 from .journal import SLOT_BYTES
+from .user_columns import DETECTOR as DETECTOR
+from .user_columns import create_column, create_user_columns
 
-DETECTOR = "/entry/instrument/detector"
 LEDGER = f"{DETECTOR}/ledger"
 DATA = f"{DETECTOR}/data"
 END_TIME = "/entry/end_time"
@@ -70,9 +71,6 @@ COUNTERS = (
     CLOCK_STEP,
 )
 LOSS_COLUMNS = ("loss_before_frame", "loss_count", "loss_stage")
-COLUMN_CHUNK = 8192
-"""Values in a chunk of a column."""
-
 TIME_LABEL = np.array("time (s)", "S20")
 TIME_LABELS = {"camera": "camera time (s)", "arrival": "arrival time (s)"}
 """What the time axis is called before a frame shows where its times come from, and after."""
@@ -137,7 +135,8 @@ def create(
     plot = _group(entry, "data", "NXdata", signal="data", axes=axes)
     plot.attrs.update({f"{name}_indices": axis for axis, name in enumerate(axes)})
     for name, where in COLUMN_PATHS.items():
-        _column(file, where, COLUMN_FILLS[name])
+        create_column(file, where, COLUMN_FILLS[name])
+    create_user_columns(file, g.columns)
     file[COLUMN_PATHS["checksum"]].attrs["algorithm"] = np.bytes_(ALGORITHM if checksums else NO_CHECKSUMS)
     file[COLUMN_PATHS["start_time"]].attrs.update(units="s", start=start.isoformat())
     file[COLUMN_PATHS["time"]].attrs.update(units="s", long_name=TIME_LABEL)
@@ -209,18 +208,6 @@ def _images(
     return h5py.Dataset(h5py.h5d.create(parent.id, name.encode(), kind, space, create))
 
 
-def _column(file: h5py.File, where: str, fill: np.ndarray[Any, Any], values: int = 0) -> None:
-    """Create a 1-D dataset of 8-byte values whose chunks are allocated as it grows; the writer fills them."""
-    parent, _, name = where.rpartition("/")
-    create = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    create.set_chunk((values or COLUMN_CHUNK,))
-    create.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    create.set_fill_time(h5py.h5d.FILL_TIME_ALLOC if values else h5py.h5d.FILL_TIME_NEVER)
-    create.set_fill_value(fill)
-    space = h5py.h5s.create_simple((values,), (h5py.h5s.UNLIMITED,))
-    h5py.h5d.create(file[parent].id, name.encode(), h5py.h5t.py_create(fill.dtype), space, create)
-
-
 def _describe(detector: h5py.Group, g: BlockLayout, info: DetectorInfo) -> None:
     """Write what is known of the detector, in NeXus' words and, whole, as JSON."""
     for name, value in (
@@ -261,7 +248,7 @@ def _ledger(detector: h5py.Group, g: BlockLayout) -> None:
     _allocated(ledger, "state", np.array(b"recording", f"S{STATE_BYTES}"))
     _allocated(ledger, "end_reason", np.array(b"", f"S{REASON_BYTES}"))
     for name in LOSS_COLUMNS:
-        _column(ledger.file, f"{LEDGER}/{name}", np.array(-1, "<i8"), MAX_LOSSES)
+        create_column(ledger.file, f"{LEDGER}/{name}", np.array(-1, "<i8"), MAX_LOSSES)
     ledger["loss_stage"].attrs["stages"] = list(STAGES)
     ledger.attrs["growth_frames"] = g.growth_frames
     ledger.attrs["boot"] = np.bytes_(boot())

@@ -24,7 +24,7 @@ from ..os_file import lock_for_writing, open_file, pwrite_all, sync_folder
 from .btree import chunk_offsets
 from .codec import Codec, load_filters
 from .direct_file import DirectFile
-from .frame_columns import Columns, column_bytes
+from .frame_columns import Columns
 from .journaled_file import JournaledFile
 from .nexus_schema import (
     COUNTERS,
@@ -208,7 +208,7 @@ class RecordingFile:
             target = min(target, g.expected_capacity)
         while self.capacity < target:
             capacity = min(target, self.capacity + MAX_COMMIT_CHUNKS * g.frames_per_block)
-            for_columns = column_bytes(capacity) - column_bytes(self.capacity)
+            for_columns = self.columns.size_bytes(capacity) - self.columns.size_bytes(self.capacity)
             # Packed chunks get their places as they are written: there is room for all that may have none yet.
             new = capacity - self.capacity
             placed = capacity - self._packed_chunks * g.frames_per_block if self._packed else new
@@ -220,6 +220,7 @@ class RecordingFile:
                 fewer = new // 2 // g.frames_per_block * g.frames_per_block
                 target = self.capacity + max(g.frames_per_block, min(fewer, g.growth_frames))
                 continue
+            self.columns.grow_own(capacity, self._journaled.commit)
             self.columns.label_time()
             self.columns.resize(capacity)
             self._file[DATA].resize(capacity, axis=0)

@@ -18,7 +18,6 @@ from .nexus_schema import (
     COLUMN_PATHS,
     COUNTERS,
     DATA,
-    DETECTOR,
     END_TIME,
     GROUPS,
     LEDGER,
@@ -26,6 +25,7 @@ from .nexus_schema import (
     METADATA,
     PLOT,
 )
+from .user_columns import DETECTOR, USER_COLUMNS, user_column_paths
 
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError)
 """What h5py and NumPy raise on a damaged file."""
@@ -85,6 +85,9 @@ def validate_structure(file: h5py.File, file_size: Callable[[], int]) -> None:
     for name, where in COLUMN_PATHS.items():
         if _length(file, where, COLUMN_FILLS[name].dtype) < frames:
             raise ValueError(f"{where} is shorter than the {frames:,} frames")
+    for where in user_column_paths(file).values():
+        if file[where].ndim != 1 or file[where].shape[0] < frames:
+            raise ValueError(f"{where} holds {file[where].shape} values, for {frames:,} frames")
     for where in (*_TEXTS, _INFO):
         text = _dataset(file, where)
         if text.shape != () or text.dtype.kind != "S" or text.dtype.itemsize > size:
@@ -94,7 +97,8 @@ def validate_structure(file: h5py.File, file_size: Callable[[], int]) -> None:
 def unreadable(file: h5py.File) -> list[str]:
     """Return a line for each object of a recording that cannot be opened; what users added is not looked at."""
     lines = []
-    for where in (*GROUPS, *PLOT, *COLUMN_PATHS.values(), DATA):
+    own = user_column_paths(file)
+    for where in (*GROUPS, *PLOT, *COLUMN_PATHS.values(), *own.values(), DATA, *([USER_COLUMNS] if own else ())):
         try:
             item = h5py.h5o.open(file.id, where.encode())
             for number in range(h5py.h5a.get_num_attrs(item)):
@@ -112,7 +116,8 @@ def validate_chunks(file: h5py.File) -> None:
     ValueError
         An entry has a wrong size, or a filter mask where nothing is filtered.
     """
-    for where in (DATA, *COLUMN_PATHS.values(), *(f"{LEDGER}/{name}" for name in LOSS_COLUMNS)):
+    own = user_column_paths(file).values()
+    for where in (DATA, *COLUMN_PATHS.values(), *own, *(f"{LEDGER}/{name}" for name in LOSS_COLUMNS)):
         dataset = file[where]
         if dataset.id.get_create_plist().get_nfilters():
             continue  # sizes differ, and a reader's decoder checks them

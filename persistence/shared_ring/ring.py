@@ -23,11 +23,11 @@ import numpy.typing as npt
 
 from ...errors import StorageError
 from ..block_layout import COLUMNS, LOSS_FIELDS, PAGE, RECORD_BYTES, RING_HEADER_BYTES, BlockLayout
+from ..columns import Value
 from ..losses import MAX_LOSSES, STAGES
 from .memory import check_room
 from .shared_memory import Handle, SharedBlock, allocate, attach, touch
 
-_RECORD = struct.Struct(f"{len(COLUMNS)}q")
 _STORES_IN_ORDER = platform.machine().lower() in ("x86_64", "amd64", "i686", "x86")
 _REASON = slice(1024, PAGE)  # of the header's first page; the counters are before it
 
@@ -68,6 +68,8 @@ class Ring:
         The header's int64 counters, indexed by `RingField`.
     records
         ``(frames, columns)`` int64, after `lay_out`.
+    user_records
+        ``(frames,)``, a field for each column of the user's own, after `lay_out`.
     blocks
         ``(blocks, frames_per_block, Y, X)`` of the frames' dtype, after `lay_out`.
     size
@@ -75,6 +77,7 @@ class Ring:
     """
 
     records: npt.NDArray[np.int64]
+    user_records: npt.NDArray[Any]
     blocks: npt.NDArray[Any]
 
     def __init__(self, memory: SharedBlock) -> None:
@@ -126,7 +129,16 @@ class Ring:
         """Place the records and blocks of a layout that was planned for this ring's room."""
         g = layout
         start = RING_HEADER_BYTES + g.columns_bytes
-        self.records = np.ndarray((g.frames, len(COLUMNS)), np.int64, self._buffer, RING_HEADER_BYTES)
+        self._record_bytes = g.record_bytes
+        codes = "".join(["=", "q" * len(COLUMNS), *(column.code for column in g.columns)])
+        self._pack_record = struct.Struct(codes).pack_into
+        self.records = np.ndarray(
+            (g.frames, len(COLUMNS)), np.int64, self._buffer, RING_HEADER_BYTES, strides=(g.record_bytes, 8)
+        )
+        own = np.dtype([(column.name, column.dtype) for column in g.columns] or "V1")
+        self.user_records = np.ndarray(
+            g.frames, own, self._buffer, RING_HEADER_BYTES + RECORD_BYTES, strides=(g.record_bytes,)
+        )
         self.blocks = np.ndarray(
             (g.blocks, g.frames_per_block, *g.shape),
             g.dtype,
@@ -151,7 +163,7 @@ class Ring:
         """Map every page, which has memory already, into this process, so that no frame pays for it."""
         touch(self._buffer)
 
-    def put_frame(self, index: int, frame: npt.NDArray[Any], values: tuple[int, int, int, int]) -> bool:
+    def put_frame(self, index: int, frame: npt.NDArray[Any], values: tuple[Value, ...]) -> bool:
         """Store frame ``index`` and its columns, for which there is room, and publish it.
 
         Parameters
@@ -161,7 +173,7 @@ class Ring:
         frame
             ``(Y, X)``, or ``(Y, X, 3)`` in colour.
         values
-            Its columns but the first, the sequence number, which counts lost frames too.
+            Its columns but the first, the sequence number, which counts lost frames too; then the user's own.
 
         Returns
         -------
@@ -175,8 +187,8 @@ class Ring:
                 self.blocks[block, place, ..., channel] = frame[..., channel]
         else:
             self.blocks[block, place] = frame
-        _RECORD.pack_into(
-            self._buffer, RING_HEADER_BYTES + slot * RECORD_BYTES, index + counters[RingField.LOST], *values
+        self._pack_record(
+            self._buffer, RING_HEADER_BYTES + slot * self._record_bytes, index + counters[RingField.LOST], *values
         )
         if not _STORES_IN_ORDER:
             self.fence()
@@ -232,6 +244,6 @@ class Ring:
     def close(self) -> None:
         """Unmap the ring from this process; idempotent. Later calls raise ValueError or TypeError."""
         self.records = self._losses = np.empty((0, 0), np.int64)
-        self.blocks = self.records
+        self.blocks = self.user_records = self.records
         self.counters.release()
         self._memory.close()

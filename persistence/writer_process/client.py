@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ...errors import RingFullError, StorageError, WriterError
 from ..block_layout import BlockLayout, plan_blocks
 from ..clock import steady_ns
+from ..columns import StoredColumn, Value
 from ..keep_awake import KeepAwake
 from ..losses import STAGES, Loss
 from ..options import SpoolOptions
@@ -72,7 +73,7 @@ class WriterClient:
         """Whether this process is a fork of the one that records, and has to leave everything alone."""
         return os.getpid() != self._owner
 
-    def plan(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> BlockLayout:
+    def plan(self, shape: tuple[int, ...], dtype: np.dtype[Any], columns: tuple[StoredColumn, ...] = ()) -> BlockLayout:
         """Return the layout of frames in the ring; a default ring that is too small for them is replaced first.
 
         Raises
@@ -97,6 +98,7 @@ class WriterClient:
                 self._options.grow_frames,
                 compressed=compressed,
                 expected_frames=self._options.expected_frames,
+                columns=columns,
             )
         except StorageError as exc:
             if self._options.buffer_bytes is not None:
@@ -121,7 +123,7 @@ class WriterClient:
         if self._options.keep_awake:
             self._awake = KeepAwake(start.path)
 
-    def put(self, frame: npt.NDArray[Any], values: tuple[int, int, int, int], now_ns: int) -> bool:
+    def put(self, frame: npt.NDArray[Any], values: tuple[Value, ...], now_ns: int) -> bool:
         """Copy a frame and its columns into the ring; False if it was dropped.
 
         Raises

@@ -175,8 +175,8 @@ class FrameWriter:
 
     def _write_columns(self, run: Run) -> None:
         count, slot = run.done - run.first, run.first % self._layout.frames
-        records = self._ring.records[slot : slot + count]
-        self._recording_file.columns.write_frames(run.first, records, self._start_ns)
+        records, own = (each[slot : slot + count] for each in (self._ring.records, self._ring.user_records))
+        self._recording_file.columns.write_frames(run.first, records, own, self._start_ns)
         if run.checksums:
             self._recording_file.columns.write("checksum", run.first, np.concatenate(run.checksums))
 

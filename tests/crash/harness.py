@@ -52,7 +52,8 @@ class Plan:
     ``pauses`` are frames before which it waits until all is written, so that the block before stays partly filled;
     before frame ``stop`` it waits for an order. ``losses`` are frames before which it records a loss of three.
     ``block_bytes`` and ``growth_bytes`` replace the sizes of persistence/block_layout.py, for many blocks and growths
-    in a small recording. With ``hold`` it waits for an order before it closes the spool.
+    in a small recording. With ``hold`` it waits for an order before it closes the spool. With ``columns`` each frame
+    has values of its own columns.
     """
 
     path: str
@@ -65,6 +66,7 @@ class Plan:
     block_bytes: int = 0
     growth_bytes: int = 0
     hold: bool = False
+    columns: bool = False
     pace_s: float = 0.0
     options: dict[str, Any] = field(default_factory=dict)
 

@@ -33,6 +33,7 @@ from support.frames import check_frames
 from support.paths import environment
 from support.processes import LIMIT_S, ended, kill, other_threads
 from support.strace import need_strace, traced
+from support.values import check_values
 from support.waiting import wait_until
 
 import mmspool
@@ -53,21 +54,23 @@ STEPS = Plan(
     pauses=(12, 33),
     stop=13,
     losses=(25, 40),
+    columns=True,
     block_bytes=64 << 10,
     growth_bytes=128 << 10,
     options={"grow_frames": 20, "sync_interval_s": 0.05},
 )
-"""A short recording that has everything: three growths, blocks written in parts, losses, syncs, trimming."""
+"""A short recording that has everything: three growths, blocks written in parts, losses, columns, syncs, trimming."""
 
 PLAIN = replace(
     STEPS,
     shape=(8, 8),
     losses=(),
+    columns=False,
     block_bytes=640,
     growth_bytes=1,
     options={**STEPS.options, "direct": False, "checksum": False},
 )
-"""The same through the page cache, without losses and checksums."""
+"""The same through the page cache, without losses, columns and checksums."""
 
 PACKED = replace(STEPS, options={**STEPS.options, "compression": "fast"})
 """The same compressed."""
@@ -82,6 +85,7 @@ RANDOM = (
     Plan(path="", shape=(64, 64), frames=3_000, block_bytes=64 << 10, growth_bytes=512 << 10),
     Plan(path="", shape=(64, 64), frames=300, block_bytes=256 << 10, growth_bytes=512 << 10, pace_s=0.001),
     Plan(path="", shape=(512, 512), frames=200),
+    Plan(path="", shape=(64, 64), frames=2_500, growth_bytes=512 << 10, columns=True),
     Plan(path="", shape=(1003, 777), frames=80),
     Plan(path="", shape=(1003, 777), frames=60, options={"grow_frames": 7}),
     Plan(path="", shape=(64, 64), frames=2_000, growth_bytes=512 << 10, options={"compression": "universal"}),
@@ -135,11 +139,18 @@ def check_closed(path: Path, frames: int, state: str, lost: int) -> None:
         check_frames(file["data"], frames)
     with mmspool.open(path) as recording:
         assert (len(recording), recording.state, recording.frames_lost) == (frames, state, lost), repr(recording)
+        check_columns(recording)
     report = verify(path)
     assert report.intact, report
     before = path.read_bytes() if path.stat().st_size < 8 << 20 else b""
     assert not repair(path).needed
     assert not before or path.read_bytes() == before
+
+
+def check_columns(recording: mmspool.Recording) -> None:
+    """Look whether each frame has its values, where frames have any."""
+    if recording.columns:
+        check_values(recording)
 
 
 def check_writer(path: Path, producer: Producer, kills: int) -> Tally:
@@ -193,6 +204,7 @@ def check_left(path: Path, returned: int, ring: int, plan: Plan) -> Tally:
             check_frames(file["data"], counted)
         with mmspool.open(path) as recording:
             assert len(recording) == counted
+            check_columns(recording)
             state = recording.state
             verified = verify(path)
             tally.between = int(not verified.intact)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from crash.harness import Phase, Plan, Slot
 from support.frames import stack
+from support.values import COLUMNS, values
 
 from mmspool import Spool, SpoolError
 from mmspool.persistence import block_layout, options
@@ -45,7 +46,8 @@ def main(folder: Path, plan: Plan) -> None:
 def record(counters: np.ndarray, plan: Plan, spools: list[Spool]) -> dict[str, object]:
     """Record, and return how it ended; the spool is left in the list."""
     path, shape = Path(plan.path), tuple(plan.shape)
-    with Spool(path, buffer_bytes=plan.buffer_bytes, **plan.options) as spool:
+    columns = COLUMNS if plan.columns else None
+    with Spool(path, buffer_bytes=plan.buffer_bytes, columns=columns, **plan.options) as spool:
         spools.append(spool)
 
         def look() -> None:
@@ -76,7 +78,7 @@ def record(counters: np.ndarray, plan: Plan, spools: list[Spool]) -> dict[str, o
                 wait_for_order(Phase.STOPPED)
             if index in plan.losses:
                 spool.record_loss(3, "core")
-            spool.put(images[index % batch])
+            spool.put(images[index % batch], values(index) if plan.columns else None)
             counters[Slot.RETURNED] = index + 1
             if index % 16 == 0:
                 look()

@@ -11,6 +11,7 @@ import numpy as np
 from fuzz.samples import Map, opened_for_change
 
 from mmspool.persistence.hdf5_file.nexus_schema import COLUMN_PATHS, COUNTERS, DATA, DETECTOR, LEDGER, LOSS_COLUMNS
+from mmspool.persistence.hdf5_file.user_columns import USER_COLUMNS
 
 PAGE = 4096
 _NASTY = (0, 1, -1, 2**15, 2**31 - 1, -(2**31), 2**32, 2**48, 2**62, 2**63 - 1, -(2**63))
@@ -145,6 +146,7 @@ def object_(path: Path, where: Map, chance: random.Random) -> str:
         DETECTOR,
     ]
     places += COLUMN_PATHS.values()
+    places += [*where.own, *[USER_COLUMNS] * bool(where.own)]
     places += [f"{LEDGER}/{name}" for name in (*COUNTERS, *LOSS_COLUMNS, "state", "end_reason", "journal")]
     name, kind = chance.choice(places), chance.randrange(9)
     with opened_for_change(path) as file:
@@ -173,6 +175,8 @@ def object_(path: Path, where: Map, chance: random.Random) -> str:
 def attribute(path: Path, where: Map, chance: random.Random) -> str:
     """Have HDF5 change or remove an attribute."""
     names = [
+        *([(USER_COLUMNS, "order")] if where.own else []),
+        *((column, name) for column in where.own[:2] for name in ("fill", "units")),
         (LEDGER, "growth_frames"),
         (LEDGER, "boot"),
         (COLUMN_PATHS["checksum"], "algorithm"),
@@ -184,7 +188,7 @@ def attribute(path: Path, where: Map, chance: random.Random) -> str:
     )
     with opened_for_change(path) as file:
         if value is None:
-            del file[place].attrs[name]
+            file[place].attrs.pop(name, None)
         else:
             file[place].attrs[name] = value
     return f"{place}@{name} set to {value!r}"
@@ -192,7 +196,8 @@ def attribute(path: Path, where: Map, chance: random.Random) -> str:
 
 def shape(path: Path, where: Map, chance: random.Random) -> str:
     """Have HDF5 resize a dataset of the recording."""
-    name = chance.choice((DATA, *COLUMN_PATHS.values(), *(f"{LEDGER}/{name}" for name in LOSS_COLUMNS)))
+    columns = (*COLUMN_PATHS.values(), *where.own)
+    name = chance.choice((DATA, *columns, *(f"{LEDGER}/{name}" for name in LOSS_COLUMNS)))
     length = chance.choice((0, 1, 22, 24, 100))
     with opened_for_change(path) as file:
         file[name].resize(length, axis=0)

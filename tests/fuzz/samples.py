@@ -8,12 +8,14 @@ from unittest.mock import patch
 
 import h5py
 from support.frames import stack
+from support.values import COLUMNS, values
 from support.waiting import wait_until
 
 from mmspool import DetectorInfo, Spool
 from mmspool.persistence.hdf5_file.nexus_schema import COLUMN_PATHS, COUNTERS, DATA, END_TIME, LEDGER, LOSS_COLUMNS
+from mmspool.persistence.hdf5_file.user_columns import user_column_paths
 
-NAMES = ("closed", "losses", "open", "no-checksums", "packed")
+NAMES = ("closed", "losses", "open", "no-checksums", "packed", "columns")
 FRAMES = 23
 SHAPE = (24, 32)
 
@@ -41,11 +43,12 @@ def _make(path: Path, name: str) -> None:
         checksum=name != "no-checksums",
         compression="fast" if name == "packed" else None,
         info=info,
+        columns=COLUMNS if name == "columns" else None,
     ) as spool:
         for index in range(FRAMES):
             if name == "losses" and index % 5 == 3:
                 spool.record_loss(2, "core")
-            spool.put(EXPECTED[index])
+            spool.put(EXPECTED[index], values(index) if name == "columns" else None)
         if name == "open":
             wait_until(lambda: spool.stats.frames_written == FRAMES, "all frames are written")
             shutil.copyfile(path, copy)
@@ -55,12 +58,13 @@ def _make(path: Path, name: str) -> None:
 
 @dataclass(frozen=True)
 class Map:
-    """Where in a sample what lies, as ``(offset, length)``."""
+    """Where in a sample what lies, as ``(offset, length)``, and the paths of its own columns."""
 
     structure: tuple[tuple[int, int], ...]
     values: tuple[tuple[int, int], ...]
     raw: tuple[tuple[int, int], ...]
     size: int
+    own: tuple[str, ...]
 
 
 def map_of(path: Path) -> Map:
@@ -74,7 +78,8 @@ def map_of(path: Path) -> Map:
         journal = file[LEDGER]["journal"]
         values += [(journal.id.get_offset() + slot * journal.size // 2, 8192) for slot in (0, 1)]
         raw.append((journal.id.get_offset(), journal.size))
-        for where in (DATA, *COLUMN_PATHS.values(), *(f"{LEDGER}/{name}" for name in LOSS_COLUMNS)):
+        own = tuple(user_column_paths(file).values())
+        for where in (DATA, *COLUMN_PATHS.values(), *own, *(f"{LEDGER}/{name}" for name in LOSS_COLUMNS)):
             dataset = file[where]
             for index in range(dataset.id.get_num_chunks()):
                 chunk = dataset.id.get_chunk_info(index)
@@ -88,7 +93,7 @@ def map_of(path: Path) -> Map:
     if size > at:
         structure.append((at, size - at))
     used = [(start, length) for start, length in structure if any(content[start : start + length])]
-    return Map(tuple(used), tuple(values), tuple(raw), size)
+    return Map(tuple(used), tuple(values), tuple(raw), size, own)
 
 
 @contextlib.contextmanager

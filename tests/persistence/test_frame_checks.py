@@ -48,7 +48,7 @@ BAD_FRAMES = {
 }
 
 BAD_METADATA = {
-    "unknown key": ({"exposure": 1}, "unknown metadata.*exposure.*image_number"),
+    "unknown key": ({"exposure": 1}, "no column .exposure.*image_number"),
     "float": ({"image_number": 1.0}, "not a whole number"),
     "text": ({"image_number": "1"}, "not a whole number"),
     "None": ({"camera_timestamp": None}, "not a whole number"),

@@ -15,6 +15,7 @@ import numpy as np
 from mmspool import Spool
 from mmspool.persistence import block_layout, options
 from support.frames import frame
+from support.values import COLUMNS, values
 from support.waiting import wait_until
 
 options.LEAST_COMPRESSED_BYTES = 0  # small files, quickly examined
@@ -24,11 +25,12 @@ block_layout._MIN_GROWTH_BYTES = 1  # so that a file of a few MB has grown sever
 shape, dtype, index = tuple(spec["shape"]), np.dtype(spec["dtype"]), 0
 
 with Spool(sys.argv[2], buffer_bytes=spec["ring_bytes"], grow_frames=spec["grow_frames"], shape=shape, dtype=dtype,
-           sync_interval_s=spec["sync_s"], checksum=spec["checksum"], compression=spec["compression"]) as spool:
+           sync_interval_s=spec["sync_s"], checksum=spec["checksum"], compression=spec["compression"],
+           columns=COLUMNS if spec["columns"] else None) as spool:
     for step, count in spec["steps"]:
         if step == "put":
             for index in range(index, index + count):
-                spool.put(frame(index, shape, dtype))
+                spool.put(frame(index, shape, dtype), values(index) if spec["columns"] else None)
             index += 1
         elif step == "lose":
             spool.record_loss(count, "core")
@@ -53,6 +55,7 @@ class Spec:
     sync_s: float = 0.02
     checksum: bool = True
     compression: str | None = None
+    columns: bool = False
     steps: tuple[tuple[str, int], ...] = ()
     inject: str = ""
     share: float = 1.0
@@ -140,6 +143,21 @@ SPECS = (
             *((("put", 1), ("lose", 1)) * 20),
             ("durable", 0),
         ),
+    ),
+    Spec(
+        name="columns",
+        shape=(40, 50),
+        grow_frames=10,
+        columns=True,
+        steps=(("put", 33), ("durable", 0), ("kill", 0), ("put", 40), ("written", 0), ("lose", 2), ("put", 7)),
+    ),
+    Spec(
+        name="packed-columns",
+        shape=(96, 128),
+        grow_frames=10,
+        compression="fast",
+        columns=True,
+        steps=(("put", 27), ("durable", 0), ("put", 14)),
     ),
     Spec(
         name="packed",
