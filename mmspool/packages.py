@@ -33,9 +33,10 @@ def require(module: str, purpose: str, *, install: str | None = None) -> ModuleT
         package = install or module.partition(".")[0]
         raise MissingPackageError(
             f"{purpose} needs the package {package.partition('[')[0]}, which cannot be imported ({exc}): "
-            f"{_command(sys.executable, '-m', 'pip', 'install', package)}"
+            f"{command_line(sys.executable, '-m', 'pip', 'install', package)}"
         ) from exc
 
 
-def _command(*words: str) -> str:
+def command_line(*words: str) -> str:
+    """Return words as they are typed into this system's shell."""
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)

@@ -30,7 +30,8 @@ def _port(context: click.Context, _parameter: click.Parameter, text: str | None)
         raise click.BadParameter(message) from None
 
 
-def _roi(text: str) -> Roi:
+def parse_roi(text: str) -> Roi:
+    """Read a region."""
     try:
         x, y, width, height = (int(part) for part in text.split(","))
     except ValueError:
@@ -83,7 +84,7 @@ _SETTINGS = (
         help="Set the camera as it was: JSON of camera.settings(), or a recording.",
     ),
     click.option("--exposure", type=float, metavar="MS", help="Exposure, ms."),
-    click.option("--roi", type=_roi, metavar="X,Y,WIDTH,HEIGHT", help="Region to read out, pixels."),
+    click.option("--roi", type=parse_roi, metavar="X,Y,WIDTH,HEIGHT", help="Region to read out, pixels."),
     click.option("--binning", type=int, help="Binning, such as 2."),
     click.option("--pixel-type", help="Micro-Manager's PixelType, such as 16bit."),
     click.option(

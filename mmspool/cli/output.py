@@ -3,8 +3,6 @@
 import contextlib
 import io
 import os
-import shlex
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
+from .. import packages
 from ..errors import MmspoolError
 from ..persistence import Loss
 
@@ -80,16 +79,12 @@ def command_line(*arguments: str | Path) -> str:
     """Return a command of this program as a user can type it, found the way in which this one was."""
     program = Path(sys.argv[0])
     called = [sys.executable, "-m", "mmspool"] if program.name == "__main__.py" else [sys.argv[0]]
-    return _quoted([*called, *map(str, arguments)])
+    return packages.command_line(*called, *map(str, arguments))
 
 
 def python_line(source: str) -> str:
     """Return a command that runs a line of Python where this program is installed."""
-    return _quoted([sys.executable, "-c", source])
-
-
-def _quoted(words: list[str]) -> str:
-    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+    return packages.command_line(sys.executable, "-c", source)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import click
 
 from ..adapters import Roi
 from ..selection import BinMethod, Projection
+from .camera_options import parse_roi
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -28,18 +29,9 @@ def parse_frames(text: str) -> slice:
     return slice(*numbers)
 
 
-def parse_crop(text: str) -> Roi:
-    """Read a region."""
-    try:
-        x, y, width, height = (int(part) for part in text.split(","))
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is not four whole numbers: give it as 0,0,2048,512") from None
-    return Roi(x, y, width, height)
-
-
 _OPTIONS = (
     click.option("--frames", type=parse_frames, metavar="FROM:TO:STEP", help="Which frames, such as 100:200 or ::10."),
-    click.option("--crop", type=parse_crop, metavar="X,Y,WIDTH,HEIGHT", help="Region of each frame, pixels."),
+    click.option("--crop", type=parse_roi, metavar="X,Y,WIDTH,HEIGHT", help="Region of each frame, pixels."),
     click.option("--bin", "bin_pixels", type=click.IntRange(min=1), default=1, help="Combine NxN pixels."),
     click.option(
         "--bin-method",
