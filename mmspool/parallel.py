@@ -1,10 +1,8 @@
 """Work over the frames of a recording, on this machine's cores or on a dask cluster; the result is the same."""
 
 import itertools
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,12 +11,12 @@ import numpy.typing as npt
 from .errors import ClusterError
 from .packages import require
 from .persistence import Recording
+from .persistence.work_ahead import map_ahead
 from .selection import Projector, Window
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-MAX_THREADS = 8
 CONNECT_TIMEOUT = "10s"
 _AHEAD = 2  # tasks handed out for each worker: one to work on, one to go on with
 
@@ -45,7 +43,7 @@ def map_in_order(
         No scheduler answers there, or it has no workers (left).
     """
     if scheduler is None:
-        yield from _on_threads(function, tasks)
+        yield from map_ahead(function, tasks)
     else:
         yield from _on_cluster(function, tasks, scheduler)
 
@@ -82,22 +80,6 @@ def _project_part(task: tuple[Path, Window, range]) -> Projector:
     with Recording(path) as recording:
         projector.add(window.load(recording, frames))
     return projector
-
-
-def _on_threads(function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
-    workers = min(MAX_THREADS, os.cpu_count() or 1)
-    waiting = iter(tasks)
-    with ThreadPoolExecutor(workers, thread_name_prefix="mmspool") as pool:
-        futures: deque[Future[Result]] = deque(
-            pool.submit(function, task) for task in itertools.islice(waiting, _AHEAD * workers)
-        )
-        try:
-            while futures:
-                yield futures.popleft().result()
-                futures.extend(pool.submit(function, task) for task in itertools.islice(waiting, 1))
-        finally:
-            for future in futures:
-                future.cancel()
 
 
 def _on_cluster(function: Callable[[Task], Result], tasks: Iterable[Task], scheduler: str) -> Iterator[Result]:

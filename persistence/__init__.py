@@ -9,10 +9,11 @@ from .compress import CompressReport, compress
 from .detector_info import DetectorInfo
 from .hdf5_file.codec import Compression
 from .hdf5_file.output_path import check_output_path
+from .joined import join, open
 from .losses import Loss
 from .options import OnFull, SpoolKeywords, SpoolOptions, refuse_unknown_options
 from .places import expected_places, frames_by_place
-from .reader import Recording, open
+from .reader import Recording
 from .repair import RepairReport, repair
 from .results import SpoolResult, SpoolStats, describe_end
 from .verify import VerifyReport, verify
@@ -43,6 +44,7 @@ __all__ = [
     "describe_end",
     "expected_places",
     "frames_by_place",
+    "join",
     "member_paths",
     "open",
     "open_cameras",

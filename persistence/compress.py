@@ -4,9 +4,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,14 +15,14 @@ from ..errors import RecordingError, StorageError
 from .hdf5_file import codec as codecs
 from .hdf5_file.codec import Codec, Compression
 from .hdf5_file.nexus_schema import DATA, HDF5_OPTIONS, LEDGER
+from .hdf5_file.tree_copy import copy_tree
 from .os_file import open_file, replace_file, sync, sync_folder
 from .paths import readable, recording_path
 from .reader import Recording
 from .verify import verify
+from .work_ahead import map_ahead
 
 _JOURNAL = f"{LEDGER}/journal"
-_SCALES = ("CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST")
-_AHEAD = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,6 +88,8 @@ def compress(
             raise RecordingError(f"{source} was not closed: wait until it is, or run 'mmspool repair' first")
         if recording.compression != "none":
             raise RecordingError(f"{source} is compressed already ({recording.compression})")
+        if recording.is_joined:
+            raise RecordingError(f"{source} shows other files' frames: compress those")
         frames = len(recording)
         try:
             _write(recording, partial, compression, lambda done: report(done, 3 * frames))
@@ -127,7 +127,8 @@ def _write(recording: Recording, partial: Path, compression: Compression, progre
     chunk_bytes = int(np.prod(recording.chunks)) * recording.dtype.itemsize
     codec = codecs.find(compression, recording.dtype.itemsize, chunk_bytes)
     with h5py.File(partial, "w", **HDF5_OPTIONS) as copy:
-        _copy_tree(recording.file, copy, codec)
+        copy_tree(recording.file, copy, {DATA: lambda data, group, name: _frames_like(data, group, name, codec)})
+        copy[DATA].attrs["compression"] = np.bytes_(f"{codec.name}: {codec.note}")
         frames_raw = _copy_chunks(recording, copy[DATA], codec, chunk_bytes, progress)
         copy[f"{LEDGER}/frames_raw"][()] = frames_raw
         copy[_JOURNAL][...] = 0  # it belongs to the original's structure
@@ -136,62 +137,6 @@ def _write(recording: Recording, partial: Path, compression: Compression, progre
         sync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _copy_tree(source: h5py.File, copy: h5py.File, codec: Codec) -> None:
-    """Copy every group, dataset, link and attribute; the frames get a dataset of their own, still empty."""
-    done: dict[int, str] = {}
-    scales: list[tuple[str, str]] = []
-
-    def walk(group: h5py.Group, into: h5py.Group) -> None:
-        _copy_attributes(group, into)
-        for name in group:
-            link = group.get(name, getlink=True)
-            if not isinstance(link, h5py.HardLink):
-                into[name] = link
-                continue
-            item = group[name]
-            where = h5py.h5o.get_info(item.id).addr
-            if where in done:
-                into[name] = copy[done[where]]
-                continue
-            if isinstance(item, h5py.Group):
-                walk(item, into.create_group(name))
-                continue
-            if item == source[DATA]:
-                new = _frames_like(item, into, name, codec)
-                _copy_attributes(item, new)
-                new.attrs["compression"] = np.bytes_(f"{codec.name}: {codec.note}")
-            else:
-                source.copy(item, into, name, without_attrs=True)
-                new = into[name]
-                _copy_attributes(item, new)
-            done[where] = new.name
-            if item.is_scale:
-                scales.append((item.name, new.name))
-
-    walk(source, copy)
-    _copy_scales(source, copy, scales)
-
-
-def _copy_scales(source: h5py.File, copy: h5py.File, scales: list[tuple[str, str]]) -> None:
-    """Attach the same dimension scales: they are references, which belong to one file."""
-    for old, new in scales:
-        copy[new].make_scale(source[old].attrs.get("NAME", b"").decode())
-    for axis, dimension in enumerate(source[DATA].dims):
-        for scale in dimension.values():
-            copy[DATA].dims[axis].attach_scale(copy[next(new for old, new in scales if source[old] == scale)])
-
-
-def _copy_attributes(item: h5py.HLObject, copy: h5py.HLObject) -> None:
-    for name in item.attrs:
-        if name in _SCALES:
-            continue
-        old = item.attrs.get_id(name)
-        new = h5py.h5a.create(copy.id, name.encode(), old.get_type(), old.get_space())
-        value = np.empty(old.shape, old.dtype)
-        old.read(value)
-        new.write(value)
 
 
 def _frames_like(data: h5py.Dataset, group: h5py.Group, name: str, codec: Codec) -> h5py.Dataset:
@@ -219,24 +164,12 @@ def _copy_chunks(
         return (first, 0, memoryview(room)[:size]) if size < chunk_bytes else (first, codec.all_skipped, raw)
 
     frames_raw = 0
-    workers = min(8, os.cpu_count() or 1)
-    with ThreadPoolExecutor(workers, thread_name_prefix="mmspool-compress") as pool:
-        firsts = iter(range(0, frames, step))
-        waiting: deque[Future[tuple[int, int, bytes | memoryview]]] = deque()
-        try:
-            while True:
-                while len(waiting) < _AHEAD * workers and (first := next(firsts, None)) is not None:
-                    waiting.append(pool.submit(encode, first))
-                if not waiting:
-                    return frames_raw
-                first, mask, encoded = waiting.popleft().result()
-                copy.id.write_direct_chunk((first, *corner), encoded, mask)
-                done = min(frames, first + step)
-                frames_raw += done - first if mask else 0
-                progress(done)
-        finally:
-            for future in waiting:
-                future.cancel()
+    for first, mask, encoded in map_ahead(encode, range(0, frames, step)):
+        copy.id.write_direct_chunk((first, *corner), encoded, mask)
+        done = min(frames, first + step)
+        frames_raw += done - first if mask else 0
+        progress(done)
+    return frames_raw
 
 
 def _compare(recording: Recording, partial: Path, progress: Callable[[int], None]) -> None:

@@ -33,13 +33,21 @@ class FrameArray(abc.ABC):
         """Shape of the pieces in which a file holds the frames: whole frames, one or more."""
 
     @abc.abstractmethod
-    def _read_slab(self, frames: range, rows: range, columns: range) -> Pixels:
+    def read_slab(self, frames: range, rows: range, columns: range) -> Pixels:
         """Read frames, rows and columns, given as ranges of positive step, with all channels of their pixels."""
+
+    @abc.abstractmethod
+    def read_each(self, frames: range) -> Iterator[Pixels]:
+        """Yield frames in order, read ahead where that is faster; iterating is made of it."""
 
     @property
     def ndim(self) -> int:
         """Number of axes: time, rows, columns, and in colour channels."""
         return len(self.shape)
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Close the files; idempotent."""
 
     @property
     def size(self) -> int:
@@ -76,10 +84,10 @@ class FrameArray(abc.ABC):
 
     def __getitem__(self, key: Any) -> Pixels:
         """Read what an index selects, as NumPy would from an array of this shape."""
-        return select(key, self.shape, self.itemsize * math.prod(self.shape[3:]), self._read_slab)
+        return select(key, self.shape, self.itemsize * math.prod(self.shape[3:]), self.read_slab)
 
     def __iter__(self) -> Iterator[Pixels]:
-        return (self[index] for index in range(len(self)))
+        return self.read_each(range(len(self)))
 
     def __contains__(self, value: object) -> bool:
         """Tell whether a pixel, or a frame, has a value, as NumPy does; reads frame by frame."""

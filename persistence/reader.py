@@ -17,15 +17,15 @@ from .columns import Column
 from .file_snapshot import FileSnapshot, take_snapshot
 from .following import follow
 from .frame_array import FrameArray
-from .frame_slabs import read_slab
+from .frame_slabs import FrameSource, frame_source
 from .frame_table import COLUMN_DTYPES, FrameTable
-from .hdf5_file import codec
 from .hdf5_file.nexus_schema import COLUMN_PATHS
 from .hdf5_file.private_file import CACHE_BYTES, PrivateFile
 from .hdf5_file.user_columns import USER_COLUMNS
 from .hdf5_file.validate import check_is_file
 from .lazy_arrays import to_xarray
 from .losses import STAGES, Loss
+from .parts import Parts
 from .paths import absolute, readable
 
 Pixels = npt.NDArray[Any]
@@ -74,7 +74,12 @@ class Recording(FrameArray):
         except BaseException:
             self._private.close()
             raise
-        self._take(snapshot)
+        try:
+            self._take(snapshot)
+        except BaseException:
+            snapshot.file.close()
+            self._private.close()
+            raise
 
     def refresh(self) -> Self:
         """See the frames, losses and state that the file has now; return the recording itself.
@@ -86,8 +91,15 @@ class Recording(FrameArray):
         """
         if self._private.closed:
             raise self._closed()
-        previous, newest = self._seen, take_snapshot(self.path, self._private, self._seen)
-        self._take(newest)
+        previous, source = self._seen, self._source
+        newest = take_snapshot(self.path, self._private, previous)
+        try:
+            self._take(newest)
+        except BaseException:
+            newest.file.close()
+            raise
+        if isinstance(source, Parts):
+            source.close()
         previous.file.close()
         return self
 
@@ -137,6 +149,11 @@ class Recording(FrameArray):
     def compression(self) -> str:
         """How the frames are compressed, and what other readers need for it; ``"none"`` if they are not."""
         return self._seen.compression
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether the file only shows the frames of other recordings; see `mmspool.join`."""
+        return bool(self._seen.data.is_virtual)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -230,8 +247,8 @@ class Recording(FrameArray):
     def __getitem__(self, key: Any) -> Pixels:
         """Read what an index selects, as NumPy would from an array ``(T, Y, X)``."""
         if type(key) is int and -self._length <= key < self._length:  # what loops do
-            with self._reading():
-                return self._seen.data[key % self._length]  # type: ignore[no-any-return]  # h5py has no types
+            with self._reading() as frames:
+                return frames.frame(key % self._length)
         return super().__getitem__(key)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -239,6 +256,8 @@ class Recording(FrameArray):
 
     def close(self) -> None:
         """Close the file; idempotent. Facts such as shape, state and losses can still be asked for."""
+        if isinstance(self._source, Parts):
+            self._source.close()
         self._seen.file.close()
         self._private.close()
 
@@ -256,21 +275,40 @@ class Recording(FrameArray):
     def _take(self, snapshot: FileSnapshot) -> None:
         """Read through a new snapshot from now on."""
         data = snapshot.data
+        parts = self._parts(data) if data.is_virtual else None
         self._seen = snapshot
         self._length, self.frames_counted = snapshot.length, snapshot.frames_counted
         self._frame_shape: tuple[int, ...] = data.shape[1:]
         self._dtype: np.dtype[Any] = data.dtype
-        self._chunks: tuple[int, ...] = data.chunks
         self._columns: dict[str, npt.NDArray[Any]] = {}
-        self._filters_loaded = False
+        self._source: FrameSource | None = parts
+        self._chunks: tuple[int, ...] = data.chunks if parts is None else parts.chunks
 
-    def _read_slab(self, frames: range, rows: range, columns: range) -> Pixels:
-        with self._reading():
-            return read_slab(self._seen.data, frames, rows, columns)
+    def read_slab(self, frames: range, rows: range, columns: range) -> Pixels:
+        """Read frames, rows and columns, given as ranges of positive step, with all channels of their pixels."""
+        with self._reading() as source:
+            return source.slab(frames, rows, columns)
+
+    def read_each(self, frames: range) -> Iterator[Pixels]:
+        """Yield frames ``(Y, X)`` in order, read ahead where that is faster; iterating is made of it."""
+        with self._reading() as source:
+            yield from source.each(frames)
+
+    def _parts(self, data: h5py.Dataset) -> Parts:
+        """Open the recordings whose frames this file shows."""
+        names = [self._absolute.parent / source.file_name for source in data.virtual_sources()]
+        with contextlib.ExitStack() as opened:
+            parts = Parts(
+                [opened.enter_context(Recording(name)) for name in names], interleaved=bool(data.attrs["interleaved"])
+            )
+            if len(parts) != data.shape[0]:
+                raise RecordingError(f"{self.path} joins {data.shape[0]:,} frames, but its files have {len(parts):,}")
+            opened.pop_all()
+        return parts
 
     def _read_column(self, name: str) -> npt.NDArray[Any]:
         if name not in self._columns:
-            with self._reading():
+            with self._errors_as_ours():
                 where = COLUMN_PATHS.get(name, f"{USER_COLUMNS}/{name}")
                 column = self._seen.file[where][: self._length]
             if column.dtype.kind == "S":
@@ -280,13 +318,18 @@ class Recording(FrameArray):
         return self._columns[name]
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
+    def _reading(self) -> Iterator[FrameSource]:
+        """Yield what reads frames."""
+        with self._errors_as_ours():
+            if self._source is None:
+                self._source = frame_source(self._seen.data)
+            yield self._source
+
+    @contextlib.contextmanager
+    def _errors_as_ours(self) -> Iterator[None]:
         """Turn HDF5's errors on a damaged file into ours; a wrong index stays what it is."""
         if not self._seen.file:
             raise self._closed()
-        if not self._filters_loaded:
-            codec.load_filters(self._seen.data.id)
-            self._filters_loaded = True
         try:
             yield
         except (OSError, RuntimeError) as exc:
@@ -296,11 +339,6 @@ class Recording(FrameArray):
         return RecordingError(
             f"{self.path} was closed: read what you need, its frame table too, before that, or open it again"
         )
-
-
-def open(path: str | os.PathLike[str]) -> Recording:
-    """Open a recording for reading; see `Recording`."""
-    return Recording(path)
 
 
 def _reopen(path: str, frames: int) -> Recording:

@@ -17,8 +17,8 @@ Camera CameraBusyError CameraError CameraSet ClusterError Column ConnectError Co
 ExportError Faults FrameError Loss MDASink MDASpooling MissingPackageError MmspoolError MockCore Property
 PropertyNotFoundError RecordResult RecordStats Recording RecordingError RepairReport RingFullError Roi RunningRecording
 SelectionError SettingError Spool SpoolClosedError SpoolError SpoolResult SpoolStats SteppedClock StorageError
-VerifyReport WriterError __version__ expected_places frame_index frame_metadata frames_by_place open open_cameras
-record_cameras repair spool_mda verify
+VerifyReport WriterError __version__ expected_places frame_index frame_metadata frames_by_place join open
+open_cameras record_cameras repair spool_mda verify
 """
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from .._version import __version__
-from . import compress, defaults, doctor, export, files, preflight, record, report, view, watch
+from . import compress, defaults, doctor, export, files, join, preflight, record, report, view, watch
 from .log_file import log_to
 from .output import accept_any_text, output_works
 
@@ -14,7 +14,7 @@ _SECTIONS = {
     "Record": (preflight.preflight, record.record, doctor.doctor),
     "Look": (files.info, view.view, watch.watch, report.report),
     "Check and restore": (files.verify, files.repair),
-    "Share and keep": (export.export, compress.compress),
+    "Share and keep": (export.export, compress.compress, join.join),
 }
 
 

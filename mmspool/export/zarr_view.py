@@ -31,6 +31,8 @@ def write_zarr_view(job: Job, path: Path) -> None:
         not compressed, which Zarr cannot say.
     """
     recording, window, selection = job.recording, job.window, job.window.selection
+    if recording.is_joined:
+        raise ExportError(f"{recording.path} shows other files' frames: make a Zarr view of each of those")
     data: h5py.Dataset = recording.file[_DATA]
     chunk = data.chunks[0]
     first, step = window.frames.start, window.frames.step

@@ -1,12 +1,15 @@
 """Lossless compression of chunks, and the HDF5 filters by which every reader undoes it."""
 
 import importlib
+import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 
 from ...errors import MissingPackageError, StorageError
 
@@ -15,7 +18,11 @@ Compression = Literal["fast", "small", "universal"]
 Encode = Callable[[memoryview, memoryview], int]
 """Compresses bytes into a buffer of `room_for` their size; returns how many it took."""
 
-_BLOSC = 32001
+Decode = Callable[[bytes, npt.NDArray[np.uint8]], None]
+"""Undoes `Encode` into an array of a chunk's size; releases the GIL; OSError or RuntimeError where it is damaged."""
+
+_SHUFFLE, _DEFLATE, _BLOSC = 2, 1, 32001
+_BLOSC_SIZES = struct.Struct("<4x3I")  # of Blosc's header: pixels' bytes, a block's, all that is stored
 _BLOSC_BLOCK_BYTES = 512 << 10  # fits in a core's cache; smaller ones compress less, and no faster
 _BLOSC_MAX_BYTES = (1 << 31) - 17
 _GZIP_LEVEL = 1
@@ -120,6 +127,51 @@ def load_filters(data: h5py.h5d.DatasetID) -> None:
             ) from exc
 
 
+def decoder(data: h5py.h5d.DatasetID) -> Decode | None:
+    """Return what decodes a dataset's chunks past HDF5, which does it in one thread and with a copy more.
+
+    None where nothing is compressed, or this process lacks a package for it: HDF5's own filters read it then.
+    """
+    plist = data.get_create_plist()
+    filters = {plist.get_filter(index)[0]: plist.get_filter(index)[2] for index in range(plist.get_nfilters())}
+    if set(filters) == {_SHUFFLE, _DEFLATE}:
+        return _gzip_decoder(filters[_SHUFFLE][0])
+    if set(filters) == {_BLOSC}:
+        try:
+            return _blosc_decoder(importlib.import_module("imagecodecs"))
+        except ImportError:
+            return None
+    return None
+
+
+def _blosc_decoder(imagecodecs: Any) -> Decode:
+    def decode(stored: bytes, chunk: npt.NDArray[np.uint8]) -> None:
+        sizes = _BLOSC_SIZES.unpack_from(stored) if len(stored) >= _BLOSC_SIZES.size else ()
+        if not sizes or sizes[0] != chunk.nbytes or sizes[2] != len(stored):
+            raise OSError(f"a chunk of {len(stored):,} bytes has no Blosc header for {chunk.nbytes:,} bytes of pixels")
+        imagecodecs.blosc_decode(stored, numthreads=1, out=chunk)
+
+    return decode
+
+
+def _gzip_decoder(item_bytes: int) -> Decode:
+    try:
+        inflate: Any = importlib.import_module("isal.isal_zlib")
+    except ImportError:
+        inflate = zlib
+
+    def decode(stored: bytes, chunk: npt.NDArray[np.uint8]) -> None:
+        try:
+            shuffled = np.frombuffer(inflate.decompress(stored, bufsize=chunk.nbytes), np.uint8)
+        except (zlib.error, inflate.error) as exc:
+            raise OSError(f"a chunk of {len(stored):,} bytes cannot be decompressed ({exc})") from exc
+        if shuffled.nbytes != chunk.nbytes:
+            raise OSError(f"a chunk has {shuffled.nbytes:,} bytes of pixels instead of {chunk.nbytes:,}")
+        chunk.reshape(-1, item_bytes)[...] = shuffled.reshape(item_bytes, -1).T
+
+    return decode
+
+
 def _blosc(name: str, codec: str, code: int, level: int, shuffle: str, item_bytes: int, chunk_bytes: int) -> Codec:
     imagecodecs: Any = importlib.import_module("imagecodecs")
     items = np.dtype(f"u{item_bytes}")  # imagecodecs goes by the array's item size, not by typesize
@@ -151,6 +203,6 @@ def _gzip(item_bytes: int) -> Codec:
         out[: len(encoded)] = encoded
         return len(encoded)
 
-    # HDF5's own byte shuffle (2) and deflate (1).
-    filters = ((2, (item_bytes,)), (1, (_GZIP_LEVEL,)))
+    # HDF5's own.
+    filters = ((_SHUFFLE, (item_bytes,)), (_DEFLATE, (_GZIP_LEVEL,)))
     return Codec(name="universal", filters=filters, note="HDF5's own shuffle and gzip: no plugin needed", encode=encode)

@@ -106,6 +106,7 @@ class TestSchemas:
             ("export", ["run.h5", "run.npy", "--overwrite"]),
             ("report", ["run.h5", "run.html", "--overwrite"]),
             ("compress", ["run.h5", "small.h5"]),
+            ("join", ["twice.h5", "run.h5", "run.h5"]),
             ("record", ["new.h5", "--mock", "--roi", "0,0,64,64", "--frames", "5", "--buffer-mb", "16"]),
             ("doctor", ["."]),
             ("preflight", [".", "--size", "64x64", "--fps", "10", "--seconds", "1"]),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mmspool
-from mmspool import MissingPackageError, StorageError
+from mmspool import MissingPackageError, RecordingError, StorageError
 from mmspool.persistence import verify
 from mmspool.persistence.hdf5_file.codec import Compression, find, room_for
 
@@ -215,3 +215,57 @@ def test_a_frame_too_large_for_blosc():
     """The message names the limit, and what takes larger ones."""
     with pytest.raises(StorageError, match=r"at most 2,147,483,631 bytes.*'universal'"):
         find("fast", 2, 1 << 31)
+
+
+KEYS = [5, slice(3, 11), slice(1, 12, 4), slice(None, None, -3), (slice(2, 9), slice(3, 40), slice(0, 99, 5)), [7, 2]]
+
+
+@pytest.fixture(scope="module", params=[*NAMES, "several in a chunk"])
+def compressed(request, processes, tmp_path_factory, noisy):
+    """Return a compressed recording of twelve frames, and its frames."""
+    path = tmp_path_factory.mktemp("compressed") / "run.h5"
+    together = request.param == "several in a chunk"
+    shape = (24, 32) if together else (192, 128)
+    stack = np.stack([noisy(index, shape) for index in range(12)])
+    options = {} if together else {"compression": request.param, "raw_if_slow": False}
+    with mmspool.Spool(path, buffer_bytes=8 << 20, **options) as spool:
+        for frame in stack:
+            spool.put(frame)
+    if together:
+        mmspool.persistence.compress(path, compression="small")
+    return path, stack
+
+
+@pytest.mark.parametrize("without", ["", "imagecodecs", "isal"])
+@pytest.mark.parametrize("key", KEYS, ids=str)
+def test_every_way_of_reading(compressed, mocker, key, without):
+    """Frames that are decoded in threads are those of the file, for every index; HDF5 reads what no package decodes."""
+    path, stack = compressed
+    real = importlib.import_module
+
+    def missing(wanted):
+        if wanted.partition(".")[0] == without:
+            raise ImportError(f"No module named {wanted!r}")
+        return real(wanted)
+
+    mocker.patch("importlib.import_module", side_effect=missing)
+    with mmspool.open(path) as recording:
+        np.testing.assert_array_equal(recording[key], stack[key])
+        np.testing.assert_array_equal(np.stack(list(recording)), stack)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0" * 200, b"\xff" * 200], ids=["cut", "zeros", "ones"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_damaged_chunk(make_spool, noisy, name, damage):
+    """A chunk that cannot be decoded is an error that names the file; the others are read."""
+    with make_spool(compression=name, raw_if_slow=False) as spool:
+        for index in range(3):
+            spool.put(noisy(index, (192, 128)))
+    with h5py.File(spool.path, "r+") as file:
+        data = file["data"].id
+        _, stored = data.read_direct_chunk((1, 0, 0))
+        data.write_direct_chunk((1, 0, 0), damage + stored[len(damage) : len(damage) or 30])
+    with mmspool.open(spool.path) as recording:
+        with pytest.raises(RecordingError, match=r"run\.h5 is damaged: "):
+            recording[1]
+        np.testing.assert_array_equal(recording[2], noisy(2, (192, 128)))

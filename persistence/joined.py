@@ -1,0 +1,255 @@
+"""Several recordings as one: opened together, or by a small file in which every HDF5 program sees them as one."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import RecordingError, StorageError
+from .hdf5_file.nexus_schema import (
+    COLUMN_PATHS,
+    COUNTERS,
+    DATA,
+    END_TIME,
+    HDF5_OPTIONS,
+    LEDGER,
+    LOSS_COLUMNS,
+    REASON_BYTES,
+    STATE_BYTES,
+    TIME_BYTES,
+    fixed,
+)
+from .hdf5_file.output_path import check_output_path
+from .hdf5_file.tree_copy import copy_tree
+from .hdf5_file.user_columns import read_user_columns, user_column_paths
+from .hdf5_file.validate import read_small
+from .losses import STAGES
+from .os_file import replace_file
+from .parts import Parts
+from .paths import absolute, recording_path
+from .reader import Recording
+
+_WORST_FIRST = ("repaired", "interrupted", "incomplete", "complete")
+# Virtual datasets came with HDF5 1.10.
+_OPTIONS = {"libver": ("earliest", "v110"), "rdcc_nbytes": HDF5_OPTIONS["rdcc_nbytes"]}
+
+
+class JoinedRecording(Recording):
+    """Recordings that were opened as one.
+
+    Parameters
+    ----------
+    paths
+        At least one recording.
+    interleave
+        Whether their frames alternate, as those of a recording that was striped over several disks.
+
+    Attributes
+    ----------
+    path
+        The first one's.
+    """
+
+    def __init__(self, paths: Sequence[str | os.PathLike[str]], *, interleave: bool) -> None:
+        self._paths, self._interleave = [absolute(each) for each in paths], interleave
+        with tempfile.TemporaryDirectory(prefix="mmspool-", ignore_cleanup_errors=True) as folder:
+            joined = Path(folder) / "joined.h5"  # is needed no longer once it is open
+            with _opened(paths) as parts:
+                _write(joined, parts, self._paths, interleave=interleave)
+            super().__init__(joined)
+        self.path = Path(paths[0])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _open_joined, (self._paths, self._interleave)
+
+
+def open(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, interleave: bool = False) -> Recording:
+    """Open a recording for reading, or several as one.
+
+    Parameters
+    ----------
+    path
+        A recording, a file that `join` made, or several recordings: ``open(["a.h5", "b.h5"])`` has the frames of
+        ``a.h5`` and then those of ``b.h5``, with one time axis. Shapes and dtypes must be equal.
+    interleave
+        With several recordings: their frames alternate, as they do where a script put them by turns into spools on
+        several disks; frame ``i`` is frame ``i // n`` of file ``i % n``.
+
+    Raises
+    ------
+    RecordingError
+        A file cannot be read, or the recordings do not fit together.
+    """
+    if isinstance(path, str | os.PathLike):
+        return Recording(path)
+    return JoinedRecording(path, interleave=interleave)
+
+
+def join(
+    target: str | os.PathLike[str],
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    interleave: bool = False,
+    overwrite: bool = False,
+) -> Path:
+    """Make a small file in which several recordings read as one; no pixel is copied.
+
+    The file is a recording itself, for this package as for every HDF5 program: its frames are an HDF5 virtual dataset,
+    its columns, losses and counts are those of all. It names the recordings by their place relative to it where they
+    lie in its folder or below, else by their whole path: they must stay there. (A plain HDF5 program shows zeros for
+    a file that is missing; `open` raises.)
+
+    Parameters
+    ----------
+    target
+        The file to make.
+    paths, interleave
+        As for `open`.
+    overwrite
+        Replace what is at ``target``.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    RecordingError
+        A file cannot be read, is still recorded, or the recordings do not fit together.
+    StorageError
+        ``target`` exists or cannot be written.
+    """
+    path = recording_path(target)
+    check_output_path(path, overwrite=overwrite)
+    names = [_name_from(path.parent, absolute(each)) for each in paths]
+    descriptor, partial = tempfile.mkstemp(prefix=f".{path.name}-", suffix=".part", dir=path.parent)
+    os.close(descriptor)
+    try:
+        with _opened(paths) as parts:
+            _write(Path(partial), parts, names, interleave=interleave)
+        Path(partial).chmod(0o644)
+        replace_file(Path(partial), path)
+    except OSError as exc:
+        raise StorageError(exc.errno, f"the file cannot be written ({exc.strerror or exc})", str(path)) from exc
+    finally:
+        Path(partial).unlink(missing_ok=True)
+    return path
+
+
+def _open_joined(paths: Sequence[Path], interleave: bool) -> Recording:
+    return JoinedRecording(paths, interleave=interleave)
+
+
+@contextlib.contextmanager
+def _opened(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Recording]]:
+    """Open recordings that fit together."""
+    with contextlib.ExitStack() as stack:
+        parts = [stack.enter_context(Recording(path)) for path in paths]
+        if not parts:
+            raise RecordingError("no recording was named: give one or more")
+        first = parts[0]
+        for part in parts:
+            if part.shape[1:] != first.shape[1:] or part.dtype != first.dtype:
+                raise RecordingError(
+                    f"{part.path} has frames of {part.shape[1:]} {part.dtype}, {first.path} of {first.shape[1:]} "
+                    f"{first.dtype}: only equal ones can be read as one recording"
+                )
+            if read_user_columns(part.file) != read_user_columns(first.file):
+                raise RecordingError(
+                    f"{part.path} has the columns {sorted(part.columns)} of its own, {first.path} "
+                    f"{sorted(first.columns)}: only recordings with equal ones can be read as one"
+                )
+            if part.state == "recording":
+                raise RecordingError(f"{part.path} was not closed: wait until it is, or run 'mmspool repair' first")
+            if part.is_joined:
+                raise RecordingError(f"{part.path} shows other files' frames: name those")
+            if not len(part):
+                raise RecordingError(f"{part.path} has no frames: leave it out")
+        yield parts
+
+
+def _write(path: Path, parts: Sequence[Recording], names: Sequence[Path], *, interleave: bool) -> None:
+    if interleave:
+        _check_turns(parts)
+    whole = Parts(parts, interleaved=interleave)
+    columns = _columns(parts, whole, interleave=interleave)
+
+    def frames(data: h5py.Dataset, group: h5py.Group, name: str) -> h5py.Dataset:
+        layout = h5py.VirtualLayout((len(whole), *data.shape[1:]), data.dtype)
+        for places, part, file in zip(whole.places(), parts, names, strict=True):
+            layout[places] = h5py.VirtualSource(file.as_posix(), DATA, part.shape)
+        return group.create_virtual_dataset(name, layout)
+
+    def column(old: h5py.Dataset, group: h5py.Group, name: str) -> h5py.Dataset:
+        return group.create_dataset(name, data=columns[old.name])
+
+    with h5py.File(path, "w", **_OPTIONS) as file:
+        copy_tree(parts[0].file, file, {DATA: frames, **dict.fromkeys(columns, column)})
+        file.attrs["file_name"] = path.name
+        file[DATA].attrs["interleaved"] = int(interleave)
+        packed = [part.file[DATA].attrs["compression"] for part in parts if part.compression != "none"]
+        file[DATA].attrs["compression"] = packed[0] if packed else np.bytes_("none")
+        file[f"{LEDGER}/journal"][...] = 0  # it belongs to the first one's structure
+        for name in COUNTERS:
+            file[f"{LEDGER}/{name}"][()] = sum(int(read_small(part.file, f"{LEDGER}/{name}")) for part in parts)
+        state = min((part.state for part in parts), key=_WORST_FIRST.index)
+        reasons = dict.fromkeys(part.end_reason for part in parts if part.state == state)
+        file[f"{LEDGER}/state"][()] = fixed(state, STATE_BYTES)
+        file[f"{LEDGER}/end_reason"][()] = fixed("; ".join(reasons), REASON_BYTES)
+        file[END_TIME][()] = fixed(parts[-1].metadata["end_time"], TIME_BYTES)
+
+
+def _columns(parts: Sequence[Recording], whole: Parts, *, interleave: bool) -> dict[str, npt.NDArray[Any]]:
+    """Return the columns of all parts as those of one recording, and its ledger of losses, by their paths."""
+    starts = [datetime.fromisoformat(part.metadata["start_time"]) for part in parts]
+    tables = [part.frame_table() for part in parts]
+    since = [(start - starts[0]).total_seconds() for start in starts]
+    first = [later + table["start_time"][0] for later, table in zip(since, tables, strict=True)]
+    expected = np.cumsum([0, *(len(part) + part.frames_lost for part in parts)])
+    columns = {}
+    for name, where in COLUMN_PATHS.items():
+        values: Sequence[npt.NDArray[Any]] = [each[name] for each in tables]
+        if name == "time":
+            values = [each + (begin - first[0]) for each, begin in zip(values, first, strict=True)]
+        elif name == "start_time":
+            values = [each + later for each, later in zip(values, since, strict=True)]
+        elif name == "sequence_number" and interleave:
+            values = [each * len(parts) + number for number, each in enumerate(values)]
+        elif name == "sequence_number":
+            values = [each + before for each, before in zip(values, expected[:-1], strict=True)]
+        columns[where] = whole.merge(values)
+    for where in user_column_paths(parts[0].file).values():
+        columns[where] = whole.merge([part.file[where][:] for part in parts])
+    losses = [
+        (loss.before_frame + before, loss.count, STAGES.index(loss.stage))
+        for part, before in zip(parts, np.cumsum([0, *map(len, parts)])[:-1], strict=True)
+        for loss in part.losses
+    ]
+    table = np.array(losses or [(-1, -1, -1)], "<i8")  # never empty, as in every recording
+    for name, column in zip(LOSS_COLUMNS, table.T, strict=True):
+        columns[f"{LEDGER}/{name}"] = np.ascontiguousarray(column)
+    return columns
+
+
+def _check_turns(parts: Sequence[Recording]) -> None:
+    """Refuse recordings whose frames cannot have come by turns."""
+    total = sum(map(len, parts))
+    for number, part in enumerate(parts):
+        turns = len(range(number, total, len(parts)))
+        if len(part) != turns or part.frames_lost:
+            raise RecordingError(
+                f"{part.path} has {len(part):,} frames and {part.frames_lost:,} lost ones, where {turns:,} and none "
+                "were expected of frames that alternate: open them one after the other, without interleave"
+            )
+
+
+def _name_from(folder: Path, path: Path) -> Path:
+    return path.relative_to(folder) if path.is_relative_to(folder) else path
