@@ -1,10 +1,13 @@
 """Finding lost frames in the counters and clocks that come with each frame."""
 
+import logging
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..adapters import Frame
+
+_log = logging.getLogger("mmspool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class _ClockGaps:
         self._before = -1
         self._first: list[int] = []
         self._interval_ns = 0.0
+        self._blind = False  # whether the steps have become too long
 
     def missing_before(self, stamp_ns: int) -> int:
         before, self._before = self._before, stamp_ns
@@ -87,7 +91,18 @@ class _ClockGaps:
         if len(self._first) < _LEARNT_FROM:
             self._learn(stamp_ns - before)
             return 0
-        if not self._interval_ns or self._step_ns(stamp_ns) > _TOLERANCE * self._interval_ns:
+        if not self._interval_ns:
+            return 0
+        if self._step_ns(stamp_ns) > _TOLERANCE * self._interval_ns:
+            if not self._blind:
+                self._blind = True
+                _log.warning(
+                    "after %.0f s the camera's clock has steps of %g ms: with frames every %.3g ms, losses before the "
+                    "core cannot be seen from now on",
+                    stamp_ns / 1e9,
+                    self._step_ns(stamp_ns) / 1e6,
+                    self._interval_ns / 1e6,
+                )
             return 0
         intervals = (stamp_ns - before) / self._interval_ns
         whole = round(intervals)

@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .camera_clock import CameraClock
 from .camera_set import CameraSet, member_paths, open_cameras, write_master
 from .columns import Column
 from .compress import CompressReport, compress
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .spool import Spool
 
 __all__ = [
+    "CameraClock",
     "CameraSet",
     "Column",
     "CompressReport",

@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RecordingError
+from .camera_clock import CameraClock, fit_clock
 from .columns import Column
 from .file_snapshot import FileSnapshot, take_snapshot
 from .following import follow
 from .frame_array import FrameArray
 from .frame_slabs import FrameSource, frame_source
 from .frame_table import COLUMN_DTYPES, FrameTable
-from .hdf5_file.nexus_schema import COLUMN_PATHS
+from .hdf5_file.nexus_schema import CAMERA_CLOCK, COLUMN_PATHS
 from .hdf5_file.private_file import CACHE_BYTES, PrivateFile
 from .hdf5_file.user_columns import USER_COLUMNS
 from .hdf5_file.validate import check_is_file
@@ -205,6 +206,20 @@ class Recording(FrameArray):
             for before, count, code in self._seen.losses
             if 0 <= code < len(STAGES)
         )
+
+    @property
+    def camera_clock(self) -> CameraClock | None:
+        """How the camera's clock runs beside the host's; None where its frames have no time stamps of the camera's.
+
+        The file has it once it is closed; until then it is fitted to the frames that are there.
+        """
+        with self._reading():
+            if CAMERA_CLOCK in self._seen.file:
+                stored = CameraClock.from_array(self._seen.file[CAMERA_CLOCK][()])
+                if stored is not None:
+                    return stored
+        table = self.frame_table(["camera_timestamp", "start_time"])
+        return fit_clock(table["camera_timestamp"], table["start_time"])
 
     @property
     def metadata(self) -> dict[str, Any]:

@@ -117,6 +117,7 @@ def measure(
         core_frames=0 if camera is None else camera.core_frames,
         ring_default_bytes=default_buffer_bytes(),
         ring_largest_bytes=largest_buffer_bytes(),
+        slowest_write_s=disk.slowest_s,
     )
     return Measured(load=load, figures=figures, disk=disk, camera=camera)
 

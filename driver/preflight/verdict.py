@@ -12,6 +12,9 @@ from ...persistence.capacity import file_bytes, initial_allocation_bytes, ring_b
 STALLS_S = (1.0, 2.0, 5.0, 10.0)
 """Stalls of a disk for which rings are sized, seconds."""
 
+CORE_STALL_S = 1.0
+"""The shortest stall for which a buffer of the core is proposed, seconds: this process may be held up itself."""
+
 DISK_MARGIN = 0.9
 """Share of the disk's sustained rate that is counted on. The benchmark's recordings, with all that belongs to a file,
 reached 0.97 of a bare direct write at the median; in single rounds 0.78, which the ring has to carry."""
@@ -26,6 +29,8 @@ LOOP_S = 15e-6
 PUT_S = 3e-6
 """What `Spool.put` adds to each copy, seconds: in the benchmark a frame of 64x64 pixels took 4.5 us, of which the
 copy was 1.3 us."""
+
+_BYTES_PER_MB = 2**20
 
 
 class Stage(StrEnum):
@@ -79,6 +84,8 @@ class Measurements:
         How many the core's own buffer holds; 0 without a camera.
     ring_default_bytes, ring_largest_bytes
         The ring that a recording makes unless told otherwise, and the largest that there is memory for.
+    slowest_write_s
+        The longest that a write to the disk took, seconds.
     """
 
     disk_bytes_per_s: float
@@ -88,18 +95,19 @@ class Measurements:
     core_frames: int
     ring_default_bytes: int
     ring_largest_bytes: int
+    slowest_write_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StallBuffer:
-    """The ring that carries a stall of the disk.
+    """The ring, or the core's buffer, that alone carries a stall.
 
     Attributes
     ----------
     stall_s
-        For so long the disk takes nothing, seconds.
+        For so long nothing is taken from it, seconds.
     buffer_bytes
-        Size of the ring that holds all frames of that time, without help of the core's buffer.
+        Its size, for all frames of that time.
     fits
         Whether there is memory for it.
     """
@@ -130,6 +138,8 @@ class Verdict:
         buffer also carries a script that is held up itself.
     rings
         Rings for stalls of `STALLS_S`.
+    core_buffer
+        The core's buffer that is proposed, whole MB of 2**20 bytes; None without a camera.
     """
 
     feasible: bool
@@ -140,6 +150,7 @@ class Verdict:
     ring_s: float
     core_s: float
     rings: tuple[StallBuffer, ...]
+    core_buffer: StallBuffer | None = None
 
 
 def judge(load: FrameLoad, figures: Measurements) -> Verdict:
@@ -176,6 +187,18 @@ def judge(load: FrameLoad, figures: Measurements) -> Verdict:
             StallBuffer(stall_s=stall_s, buffer_bytes=size, fits=size <= figures.ring_largest_bytes)
             for stall_s, size in sizes
         ),
+        core_buffer=_core_buffer(load, figures, fps) if figures.core_frames else None,
+    )
+
+
+def _core_buffer(load: FrameLoad, figures: Measurements, fps: float) -> StallBuffer:
+    """Propose a buffer for the core: for a stall twice as long as the longest write seen, at least `CORE_STALL_S`."""
+    stall_s = max(CORE_STALL_S, 2 * figures.slowest_write_s)
+    size = math.ceil((math.ceil(stall_s * fps) + 1) * load.frame_bytes / _BYTES_PER_MB) * _BYTES_PER_MB
+    return StallBuffer(
+        stall_s=stall_s,
+        buffer_bytes=size,
+        fits=size <= figures.ring_largest_bytes - figures.ring_default_bytes,
     )
 
 

@@ -44,6 +44,8 @@ def print_report(measured: Measured, verdict: Verdict, *, folder: Path, camera: 
     rows.append(("buffers", _buffers_text(figures, verdict)))
     if figures.core_frames:
         rows.append(("", _core_text(load, verdict)))
+    if verdict.core_buffer is not None:
+        rows.append(("", _core_proposal(verdict.core_buffer)))
     label = "stalls"
     for ring in verdict.rings:
         rows.append((label, _ring_text(ring)))
@@ -132,6 +134,11 @@ def _core_text(load: FrameLoad, verdict: Verdict) -> str:
         f"the core's buffer adds {_short(verdict.core_s)}, and alone carries a script that is held up; "
         f"each {each:,} of --core-buffer-mb is a second"
     )
+
+
+def _core_proposal(buffer: StallBuffer) -> str:
+    text = f"--core-buffer-mb {buffer.buffer_bytes >> 20} is proposed: it carries {_short(buffer.stall_s)} alone"
+    return text if buffer.fits else f"{text}, but there is not enough memory for it beside the ring"
 
 
 def _ring_text(ring: StallBuffer) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..._version import __version__
 from ..block_layout import PAGE, BlockLayout
+from ..camera_clock import NAMES as CLOCK_NAMES
 from ..detector_info import DetectorInfo
 from ..losses import MAX_LOSSES, STAGES
 from ..os_file import boot
@@ -22,6 +23,7 @@ from .user_columns import create_column, create_user_columns
 
 LEDGER = f"{DETECTOR}/ledger"
 DATA = f"{DETECTOR}/data"
+CAMERA_CLOCK = f"{DETECTOR}/camera/clock"
 END_TIME = "/entry/end_time"
 METADATA = "/entry/metadata/json"
 
@@ -235,6 +237,8 @@ def _describe(detector: h5py.Group, g: BlockLayout, info: DetectorInfo) -> None:
             _text(detector, name, text)
     camera = _group(detector, "camera", "NXcollection")
     _text(camera, "info", info.to_json()).attrs["content"] = "JSON"
+    _allocated(camera, "clock", np.full(len(CLOCK_NAMES), math.nan))
+    camera["clock"].attrs["names"] = list(CLOCK_NAMES)
     module = _group(detector, "module", "NXdetector_module")
     module["data_origin"] = np.array(info.roi_origin)
     module["data_size"] = np.array(g.shape[:2])

@@ -4,6 +4,7 @@ HDF5 writes the structure only, and only through `JournaledFile`, so that each c
 columns and counters are written at the offsets that this module looks up.
 """
 
+import logging
 import math
 import os
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import numpy as np
 
 from ...errors import StorageError
 from ..block_layout import MAX_COMMIT_CHUNKS, PAGE, BlockLayout, round_up
+from ..camera_clock import CameraClock, fit_clock
 from ..detector_info import DetectorInfo
 from ..losses import MAX_LOSSES
 from ..os_file import lock_for_writing, open_file, pwrite_all, sync_folder
@@ -27,6 +29,8 @@ from .direct_file import DirectFile
 from .frame_columns import Columns
 from .journaled_file import JournaledFile
 from .nexus_schema import (
+    CAMERA_CLOCK,
+    COLUMN_PATHS,
     COUNTERS,
     DATA,
     END_TIME,
@@ -41,8 +45,11 @@ from .nexus_schema import (
 )
 from .validate import read_small
 
+_log = logging.getLogger("mmspool")
+
 _VALUE_BYTES = 8
 _LEAST_DIRECT_BYTES = 256 << 10  # a smaller chunk is on its way sooner through the page cache
+_MOST_TIMES = 1_000_000  # to which the camera's clock is fitted
 _SLACK = 4 << 20  # what a growth may add beside chunks: index nodes and one metadata block, with room to spare
 
 
@@ -90,6 +97,7 @@ class RecordingFile:
         ledger = file[LEDGER]
         self._values = {name: ledger[name].id.get_offset() for name in (*COUNTERS, "state", "end_reason")}
         self._values["end_time"] = file[END_TIME].id.get_offset()
+        self._values["camera_clock"] = file[CAMERA_CLOCK].id.get_offset()
         self._losses = [ledger[name].id.get_chunk_info_by_coord((0,)).byte_offset for name in LOSS_COLUMNS]
         self._chunk_offsets: dict[int, int] = {}
         self.columns = Columns(file, blocks)
@@ -294,6 +302,7 @@ class RecordingFile:
         All of that is one commit: after a crash the file is as before, or ended.
         """
         self._blocks.sync()  # the frames, before anything says that they are all there are
+        clock = self._fit_clock(frames)
         self.columns.label_time()
         self.columns.resize(frames)  # before the data: then the freed space lies at the file's end
         for name in LOSS_COLUMNS:
@@ -302,6 +311,8 @@ class RecordingFile:
         self._file[DATA].resize(frames, axis=0)
         self._file.close()
         self._journaled.least_size = 0
+        if clock is not None:
+            self._journaled.stage(clock.to_array().astype("<f8").tobytes(), self._values["camera_clock"])
         self._journaled.stage(fixed(reason, REASON_BYTES), self._values["end_reason"])
         self._journaled.stage(fixed(end.isoformat(), TIME_BYTES), self._values["end_time"])
         self._journaled.stage(fixed(state, STATE_BYTES), self._values["state"])
@@ -318,6 +329,16 @@ class RecordingFile:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def _fit_clock(self, frames: int) -> CameraClock | None:
+        """Fit the camera's clock to the arrivals of ``frames`` frames, or of some of them if they are many."""
+        every = max(1, frames // _MOST_TIMES)
+        camera, arrival = (self._file[COLUMN_PATHS[name]] for name in ("camera_timestamp", "start_time"))
+        try:
+            return fit_clock(camera[:frames:every], arrival[:frames:every])
+        except OSError:  # of a disk that cannot be read; the frames are whole without it
+            _log.warning("the camera's clock could not be fitted", exc_info=True)
+            return None
 
     def _first_pixel(self, frame: int) -> tuple[int, ...]:
         return (frame, *(0 for _axis in self._layout.shape))

@@ -106,6 +106,7 @@ class TestAnswers:
             "the ring that `record` makes (1,074 MB) carries a stall of the disk of 1.3 s",
             "the core's buffer adds 1.3 s, and alone carries a script that is held up; "
             "each 800 of --core-buffer-mb is a second",
+            "--core-buffer-mb 808 is proposed: it carries 1.0 s alone",
         ]
         assert lines["stalls"].splitlines() == [
             "1 s of a stalled disk: --buffer-mb 856",
@@ -218,6 +219,14 @@ class TestMeasured:
         lines = said(result)
         assert lines["frames"].startswith("Camera, 20.0044 ms: 32x16 uint8 at 1 frames/s")
         assert lines["core"].endswith("which holds 2,048 frames")
+
+    def test_core_buffer_that_is_proposed(self, processes, preflight, run, mocked, tmp_path_factory):
+        """The proposal is an option of `record`, and the camera that is recorded with it has such a buffer."""
+        facts = json.loads(preflight("--mock", "--fps", 200, "--json").stdout)["verdict"]["core_buffer"]
+        options = ("--mock", "-n", 3, "--buffer-mb", 16, "--core-buffer-mb", facts["buffer_bytes"] >> 20, "--json")
+        recorded = run("record", tmp_path_factory.mktemp("recording") / "run.h5", *options)
+        assert recorded.exit_code == 0, recorded.output
+        assert json.loads(recorded.stdout)["stats"]["core_capacity"] >= 200 * facts["stall_s"]
 
     def test_demo(self, preflight):
         """Preflight measures the demo camera through the real core."""

@@ -123,6 +123,19 @@ class TestBuffers:
         assert said.ring_s == pytest.approx(ring_frames(SCMOS.shape, SCMOS.dtype, 1 << 30) / 100)
         assert said.core_s == pytest.approx(2.5)
 
+    @pytest.mark.parametrize(("slowest_write_s", "stall_s"), [(0.01, 1.0), (0.4, 1.0), (1.5, 3.0)])
+    def test_core_buffer_for_the_stall_that_was_seen(self, slowest_write_s, stall_s):
+        """The core's buffer that is proposed alone holds all frames of twice the longest write, or of a second."""
+        proposed = verdict(slowest_write_s=slowest_write_s).core_buffer
+        assert (proposed.stall_s, proposed.fits) == (stall_s, True)
+        assert proposed.buffer_bytes % 2**20 == 0
+        assert stall_s * 100 * FRAME <= proposed.buffer_bytes <= (stall_s * 100 + 2) * FRAME
+
+    def test_core_buffer_that_does_not_fit(self):
+        """It is proposed all the same, and says that there is too little memory beside the ring."""
+        assert not verdict(slowest_write_s=1.5, ring_largest_bytes=3 << 30).core_buffer.fits
+        assert verdict(core_frames=0).core_buffer is None
+
     def test_rings_hold_all_frames_of_a_stall(self):
         """One second of 2048x2048 at 100 frames/s is 839 MB, with two blocks more; 6 GiB are no room for ten."""
         rings = verdict().rings

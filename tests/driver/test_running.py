@@ -25,6 +25,7 @@ from mmspool import (
     StorageError,
     WriterError,
 )
+from mmspool.driver import launch
 from mmspool.persistence import Spool
 
 
@@ -530,6 +531,29 @@ class TestFailures:
         with pytest.raises(ValueError, match=message):
             record(mock(), **options)
         assert list(tmp_path.iterdir()) == []
+
+
+class TestOrder:
+    """What a start does, one after the other."""
+
+    def test_buffers_then_ring_then_camera(self, mock, start, mocker):
+        """The core has its buffer before the ring takes its share of the memory, and the camera starts last."""
+        order, camera = [], mock()
+        core, spool = camera.core, launch.Spool
+
+        def note(name, call):
+            return lambda *args, **options: (order.append(name), call(*args, **options))[1]
+
+        mocker.patch.object(core, "set_buffer_mb", note("core buffer", core.set_buffer_mb))
+        mocker.patch.object(core, "start_sequence", note("camera", core.start_sequence))
+        mocker.patch.object(launch, "Spool", note("ring", spool))
+        start(camera, frames=3, core_buffer_mb=8).wait()
+        assert order == ["core buffer", "ring", "camera"]
+
+    def test_frames_from_the_first_moment(self, mock, start):
+        """A camera that makes frames as soon as it is started loses none of them to the opening of the ring."""
+        camera = mock(tick_s=0.05)
+        assert start(camera, frames=40, core_buffer_mb=1).wait().complete
 
 
 class TestTimeLimit:
