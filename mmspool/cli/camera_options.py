@@ -102,6 +102,22 @@ _SETTINGS = (
 )
 
 
+CAMERA_SECTIONS = {
+    "Camera (one of these)": ("demo", "mock", "connect", "headless"),
+    "Camera settings": (
+        "settings",
+        "exposure",
+        "roi",
+        "binning",
+        "pixel_type",
+        "properties",
+        "core_buffer_mb",
+        "stop_running",
+    ),
+}
+"""Where help lists them."""
+
+
 def camera_options(command: Command) -> Command:
     """Give a command the options whose values `CameraRequest` takes."""
     for option in reversed(_CHOICE + _SETTINGS):

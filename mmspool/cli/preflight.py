@@ -14,9 +14,10 @@ from rich.progress import Progress
 from ..driver import Camera, end_recordings_on_signals
 from ..driver.preflight.measure import ProgressCallback, measure
 from ..driver.preflight.verdict import FrameLoad, judge
-from .camera_options import WAYS, CameraRequest, camera_options
+from .camera_options import CAMERA_SECTIONS, WAYS, CameraRequest, camera_options
 from .output import EXIT_INCOMPLETE, err, errors_as_messages
 from .preflight_report import facts, print_report
+from .sections import SectionedCommand
 
 _DEFAULT_SHAPE = (2048, 2048)
 _DEFAULT_DTYPE = "uint16"
@@ -43,7 +44,7 @@ def _dtype(text: str) -> np.dtype[Any]:
     return dtype
 
 
-@click.command()
+@click.command(cls=SectionedCommand, sections=CAMERA_SECTIONS)
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 @camera_options
 @click.option("--size", type=_size, metavar="WIDTHxHEIGHT", help="Without a camera: size of the frames. [2048x2048]")

@@ -15,7 +15,7 @@ from rich.text import Text
 from ..driver import Camera, EndReason, RecordResult, end_recordings_on_signals
 from ..persistence import Compression, SpoolOptions, SpoolStats, check_output_path
 from ..view import start_viewer
-from .camera_options import WAYS, CameraRequest, camera_options
+from .camera_options import CAMERA_SECTIONS, WAYS, CameraRequest, camera_options
 from .output import (
     EXIT_CTRL_C,
     EXIT_INCOMPLETE,
@@ -26,9 +26,24 @@ from .output import (
     print_rows,
     python_line,
 )
+from .sections import SectionedCommand
+
+_SECTIONS = {
+    **CAMERA_SECTIONS,
+    "What to record (without an end, until Ctrl-C)": (
+        "frames",
+        "seconds",
+        "triggers",
+        "frames_per_trigger",
+        "trigger_timeout",
+        "frame_timeout",
+    ),
+    "Storage": ("overwrite", "compression", "buffer_mb", "grow_frames", "allow_sleep"),
+    "Output": ("view", "progress", "quiet", "as_json", "help"),
+}
 
 
-@click.command()
+@click.command(cls=SectionedCommand, sections=_SECTIONS)
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @camera_options
 @click.option("-n", "--frames", type=click.IntRange(min=1), help="End after this many frames.")
@@ -65,8 +80,14 @@ from .output import (
 )
 @click.option("--allow-sleep", is_flag=True, help="Let the computer go to sleep while it records.")
 @click.option("--view", is_flag=True, help="Show the newest frame in a window meanwhile (needs the package ndv).")
+@click.option(
+    "--progress/--no-progress",
+    default=None,
+    help="Show progress on the error output: a line that is rewritten on a terminal, one every two seconds elsewhere. "
+    "[on a terminal]",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary: look at the exit code.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; progress stays on the error output.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def record(
     file: Path,
     *,
@@ -82,6 +103,7 @@ def record(
     trigger_timeout: float | None,
     allow_sleep: bool,
     view: bool,
+    progress: bool | None,
     quiet: bool,
     as_json: bool,
     **camera_asked: Any,
@@ -117,7 +139,7 @@ def record(
                 _announce(camera, frames if triggers is None else triggers * frames_per_trigger, seconds)
             result = camera.record(
                 file,
-                progress=not quiet,
+                progress=not quiet and (err.is_terminal if progress is None else progress),
                 frames=frames,
                 seconds=seconds,
                 keep_awake=not allow_sleep,

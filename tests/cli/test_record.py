@@ -3,11 +3,14 @@
 import re
 import sys
 
+import click
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import mmspool
 from mmspool import Camera, Faults, frame_index
+from mmspool.cli import main
 
 OPTIONS = """
     --demo --mock --connect --headless --frames --seconds --exposure --roi --binning --pixel-type --property
@@ -40,11 +43,27 @@ class TestComplete:
         assert "missing" not in result.stdout
 
     def test_says_what_it_is_about_to_do(self, record):
-        """Camera, core, frames, exposure and end are on the error output before it starts; progress follows."""
+        """Camera, core, frames, exposure and end are on the error output before it starts, and nothing else there."""
         result = record("-n", 5, "--exposure", 20)
-        first, *progress = result.stderr.splitlines()
-        assert first == "Camera (MMCore version 12.5.1 (simulated)): 96x64 uint16, 20.0044 ms, 5 frames"
+        announced = "Camera (MMCore version 12.5.1 (simulated)): 96x64 uint16, 20.0044 ms, 5 frames"
+        assert result.stderr.splitlines() == [announced]
+
+    def test_progress_off_a_terminal(self, record):
+        """Where no line can be rewritten, progress is shown only when it is asked for."""
+        _, *progress = record("-n", 5, "--progress").stderr.splitlines()
+        assert progress
         assert all(line.startswith("frames ") for line in progress)
+
+    def test_help_is_ordered(self):
+        """The help lists options under headings: every one of them, once."""
+        command = main.commands["record"]
+        sections = command.sections
+        listed = [name for names in sections.values() for name in names]
+        options = {each.name for each in command.params if isinstance(each, click.Option)}
+        assert sorted(listed) == sorted(options | {"help"})
+        text = CliRunner().invoke(main, ["record", "--help"]).stdout
+        headings = re.findall(r"^(\w.*):$", text, re.MULTILINE)
+        assert [heading for heading in headings if heading in sections] == list(sections)
 
     def test_seconds(self, record):
         """The end that was asked for in time is an end as planned."""
