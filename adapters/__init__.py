@@ -1,12 +1,13 @@
 """Micro-Manager cores as the driver sees them: one interface, its two backends, and a simulated core."""
 
 from .colour import unpack_colours
-from .connect import DemoKeywords, HeadlessKeywords, connect, demo, headless, sequence_tester, wrap
+from .connect import HeadlessKeywords, connect, headless, wrap
 from .core_adapter import MAX_FRAMES, CoreAdapter, Frame, FramePath, Image, ImageFormat, Roi
 from .java_bridge_adapter import JavaBridgeAdapter
 from .mock import Faults, MockCore, MockKeywords, SteppedClock, frame_index
 from .pco_stamp import STAMP_PIXELS, PcoStamp, read_pco_stamp
 from .pycromanager_adapter import PymmcoreAdapter
+from .python_core import DemoKeywords, demo, sequence_tester
 from .tags import frame_metadata, timestamp_source
 
 __all__ = [

@@ -12,6 +12,7 @@ from .frame_counters import GapDetector
 from .live import LiveFrame, Newest, owns_memory
 from .result import EndReason, RecordStats
 from .stop_conditions import StopConditions
+from .stopping import STOP_S, stop_within
 from .triggers import NO_PLAN, TriggerPlan, TriggerWatch
 
 _IDLE_S = 0.0005  # the core has no event for a new frame; at 1,000 frames/s this polls twice a frame
@@ -69,6 +70,8 @@ class Acquisition:
         self._triggers = TriggerWatch(triggers)
         self._marks = False  # whether triggers are missing
         self._newest = Newest()
+        self._exposure_s = core.get_exposure_ms() / 1e3
+        self._stuck = False
         self._stop = False
         self._stopped_by = ""
         self._failure: BaseException | None = None
@@ -103,6 +106,11 @@ class Acquisition:
     def stopped_by(self) -> str:
         """Name of the signal that ended it; empty for none."""
         return self._stopped_by
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the camera's driver has not returned from a stop: then the core cannot be used any more."""
+        return self._stuck
 
     @property
     def duration_s(self) -> float:
@@ -174,7 +182,7 @@ class Acquisition:
                 return end
             # One that has ended by itself is not stopped by anybody, though its frames are still to be taken.
             if running and end is None and (end := self._reason_to_stop()):
-                self._core.stop_sequence()
+                self._stop_camera()
                 last_progress = time.monotonic()
             if got or (running and end is None):
                 last_progress = time.monotonic()
@@ -275,11 +283,24 @@ class Acquisition:
             self._failure = exc
             return EndReason.FAILED
 
+    def _stop_camera(self) -> None:
+        """Stop the camera; a driver that does not return from that is given up, and nobody calls the core again."""
+        limit_s = STOP_S + 2 * self._exposure_s
+        if stop_within(self._core, limit_s):
+            return
+        self._stuck = True
+        raise CoreError(
+            f"the camera's driver has not stopped for {limit_s:.0f} s: PCO's waits for the next external trigger. Send "
+            "one, or end this process; until then the core cannot be used"
+        )
+
     def _stop_after(self, exc: Exception) -> None:
         """Stop the camera after a failure; that this fails too must not hide the failure."""
+        if self._stuck:
+            return
         waiting = 0
         try:
-            self._core.stop_sequence()
+            self._stop_camera()
             waiting = self._core.remaining()
         except CoreError as stopping:
             exc.add_note(f"the camera could not be stopped either: {stopping}")
@@ -300,7 +321,7 @@ class Acquisition:
         elif end is None:
             end = EndReason.CAMERA_STOPPED
         if end is EndReason.OVERFLOW:
-            self._core.stop_sequence()  # some cameras cannot be started again without
+            self._stop_camera()  # some cameras cannot be started again without
             self._enter_shortage("core", 1)
         elif end in (EndReason.CAMERA_STOPPED, EndReason.TIMEOUT):
             self._enter_shortage("trigger" if self._marks and end is EndReason.TIMEOUT else "camera", 0)

@@ -281,6 +281,9 @@ class Camera(CameraSettings):
         if recording is not None:
             recording.stop()
             recording.join()
+            if recording.stuck:
+                _log.error("%s is not let go of: its driver has not returned from a stop; end this process", self.label)
+                return
         self.core.close()
 
     def __enter__(self) -> Self:

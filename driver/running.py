@@ -83,6 +83,11 @@ class RunningRecording:
         return self._taking
 
     @property
+    def stuck(self) -> bool:
+        """Whether the camera's driver has not returned from a stop: then the core cannot be used any more."""
+        return self._acquisition.stuck
+
+    @property
     def stats(self) -> RecordStats:
         """How it stands."""
         return self._acquisition.stats

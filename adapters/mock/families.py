@@ -42,6 +42,8 @@ class MockFamily:
         Properties that can be set without an error and show what they showed.
     continuous
         Properties that the adapter sets silently when a sequence without a count is started.
+    waits_for_trigger
+        Values of properties with which the driver does not return from a stop before the next trigger.
     stamp
         Writes into the pixels of a frame what the camera writes there.
     """
@@ -56,6 +58,7 @@ class MockFamily:
     banks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     inert: frozenset[str] = frozenset()
     continuous: Mapping[str, str] = field(default_factory=dict)
+    waits_for_trigger: frozenset[tuple[str, str]] = frozenset()
     stamp: Callable[[Image, "Entry", Mapping[str, str]], None] = field(default=lambda _image, _entry, _values: None)
 
 
@@ -193,6 +196,7 @@ FAMILIES: dict[str, MockFamily] = {
             "Line Scanning Mode Delay Lines": _whole(0, 0, 2048),
             "Line Scanning Mode Exposure Lines": _whole(100, 1, 2048),
         },
+        waits_for_trigger=frozenset({("Triggermode", "External"), ("Triggermode", "External Exp. Ctrl.")}),
         stamp=lambda image, entry, values: write_pco_stamp(image, entry, values["Timestampmode"]),
     ),
     "pvcam": MockFamily(

@@ -72,6 +72,11 @@ class MockSequence:
         self._schedule = (now_s + delay_s, 0, period_s)
         self._end_if_done()
 
+    @property
+    def stalled(self) -> bool:
+        """Whether the camera runs and waits for a trigger that does not come."""
+        return self.running and self._inserted == self._faults.stall_after
+
     def advance(self, now_s: float) -> None:
         """Let every exposure happen that is due by now."""
         while self.running and (due_s := self._due_s()) <= now_s:

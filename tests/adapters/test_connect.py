@@ -23,7 +23,7 @@ from mmspool.adapters import (
 )
 from mmspool.errors import ConnectError, CoreError, MmspoolError
 
-connect_module = sys.modules[connect.__module__]
+python_core = sys.modules[demo.__module__]
 
 
 @pytest.fixture(autouse=True)
@@ -127,7 +127,7 @@ class TestDemoPackages:
                 raise PackageNotFoundError(name)
             return installed[name]
 
-        monkeypatch.setattr(connect_module, "version", version)
+        monkeypatch.setattr(python_core, "version", version)
         return installed
 
     def test_a_missing_package_is_named(self, versions):
@@ -154,7 +154,7 @@ class TestHeadless:
 
     def demo_folder(self):
         """Return the folder of the test adapters."""
-        return connect_module._test_adapters()
+        return python_core._test_adapters()
 
     def test_a_configuration_of_the_folder_is_loaded(self):
         """A relative name is looked up beside the device adapters."""

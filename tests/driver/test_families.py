@@ -2,11 +2,12 @@
 
 import json
 import logging
+import math
 
 import numpy as np
 import pytest
 
-from mmspool import Faults, SettingError
+from mmspool import CoreError, Faults, SettingError
 from mmspool.adapters import read_pco_stamp, wrap
 from mmspool.adapters.mock.families import FAMILIES as SIMULATED
 from mmspool.driver.families import FAMILIES, check_dump, family_of
@@ -464,3 +465,51 @@ def test_simulated_families_are_known():
     with pytest.raises(ValueError, match="expected one of andor_sdk3"):
         MockCore(family="kodak")
     assert wrap(MockCore(family="pvcam")).device_info("Camera")["library"] == "PVCAM"
+
+
+class TestStopThatHangs:
+    """PCO's driver, which does not return from a stop before the next external trigger."""
+
+    def test_frames_are_safe(self, mock, raw, start, mocker, read, tmp_path):
+        """The recording ends with an error that says what to do, all frames are in the file, and nobody hangs."""
+        mocker.patch("mmspool.driver.acquisition.STOP_S", 0.1)
+        camera = mock(family="pco", faults=Faults(stall_after=12))
+        camera.trigger.mode = "edge"
+        recording = start(camera, frames=20, frame_timeout_s=2.0)
+        with pytest.raises(CoreError, match=r"external trigger\. Send one, or end this process"):
+            recording.wait()
+        assert recording.stuck
+        camera.close()  # returns, without the core
+        raw(camera).trigger()
+        file = read(tmp_path / "run.h5")
+        assert (file.holds_first(12), file.state) == (True, "interrupted")
+
+    def test_with_a_trigger(self, mock, raw, start, wait_until):
+        """A trigger that comes in time lets the driver return, and the recording ends as it was asked to."""
+        camera = mock(family="pco", faults=Faults(stall_after=12))
+        camera.trigger.mode = "edge"
+        recording = start(camera, frames=20)
+        wait_until(lambda: recording.stats.frames_received == 12)
+        recording.stop()
+        raw(camera).trigger()
+        result = recording.wait()
+        assert (result.frames_written, recording.stuck) == (12, False)
+
+
+def test_tucam_returns_from_a_stop(mock, start, wait_until):
+    """TUCam waits for a frame without a limit, but a stop ends that wait: a missing trigger holds nothing up."""
+    camera = mock(family="tucam", faults=Faults(stall_after=5))
+    camera.trigger.mode = "edge"
+    recording = start(camera, frames=20, frame_timeout_s=math.inf)
+    wait_until(lambda: recording.stats.frames_received == 5)
+    recording.stop()
+    assert recording.wait().frames_written == 5
+
+
+def test_numbers_that_do_not_rise():
+    """PVCAM without its circular buffer does not count: numbers that stand still are no losses."""
+    gaps = GapDetector()
+    from mmspool.adapters import Frame
+
+    frames = [Frame(np.zeros((1, 1), np.uint16), index, number, -1) for index, number in enumerate((1, 1, 1, 0, 1))]
+    assert [gap for frame in frames for gap in gaps.missing_before(frame)] == []
