@@ -219,18 +219,26 @@ class Camera(CameraSettings):
             self.core.stop_sequence()
 
     def record_time_lapse(
-        self, path: str | os.PathLike[str], *, frames: int, interval_s: float, **options: Unpack[SpoolKeywords]
+        self,
+        path: str | os.PathLike[str],
+        *,
+        frames: int,
+        interval_s: float,
+        burst_frames: int = 1,
+        **options: Unpack[SpoolKeywords],
     ) -> TimeLapseResult:
-        """Record single exposures at exact intervals, each started by this computer.
+        """Record single exposures, or bursts, at exact intervals, each started by this computer.
 
         Parameters
         ----------
         path
             The HDF5 file to make.
         frames
-            How many places there are.
+            How many there are in all.
         interval_s
             From one start to the next, seconds; times are counted from the first, so that lateness does not add up.
+        burst_frames
+            Frames that are exposed one after the other at each of these times, as fast as the camera makes them.
         options
             As for `Spool`, without ``shape``, ``dtype`` and ``info``, which are the camera's.
 
@@ -248,7 +256,7 @@ class Camera(CameraSettings):
         SpoolError
             The file could not be made or written.
         """
-        check_plan(frames, interval_s)
+        check_plan(frames, interval_s, burst_frames)
         check_output_path(path, overwrite=options.get("overwrite", False))
         self._require_idle("start a time lapse")
         require_recordable(self.core, self.label)
@@ -256,7 +264,8 @@ class Camera(CameraSettings):
         spool_options: dict[str, Any] = dict(options)
         spool_options |= {"shape": image.shape, "dtype": image.dtype, "info": self.detector_info()}
         spool_options["expected_frames"] = frames
-        return run_time_lapse(self.core, Spool(path, **spool_options), frames=frames, interval_s=interval_s)
+        spool = Spool(path, **spool_options)
+        return run_time_lapse(self.core, spool, frames=frames, interval_s=interval_s, burst_frames=burst_frames)
 
     def snap(self) -> Image:
         """Expose once and return the frame, ``(Y, X)``, owned by the caller; while it records, its newest frame.

@@ -211,6 +211,10 @@ class SteppedTime:
         """Return the time, s."""
         return self.now
 
+    def time_ns(self):
+        """Return the time by the wall clock, ns."""
+        return 10**18 + round(self.now * 1e9)
+
     def sleep(self, seconds):
         """Let so much time pass."""
         self.now += seconds
@@ -247,10 +251,28 @@ class TestTimeLapse:
         assert exposures == pytest.approx([0, 1, 2, 5.5, 6, 7])
         _, numbers = table(result.spooled.path)
         assert numbers == [0, 1, 2, 5, 6, 7]
+        with mmspool.open(result.spooled.path) as recording:
+            started_s = (np.asarray(recording.frame_table()["host_timestamp"]) - 10**18) / 1e9
+        assert started_s == pytest.approx(exposures)
         assert [(loss.before_frame, loss.count) for loss in result.spooled.losses] == [(3, 2)]
         assert (result.complete, result.jitter_s) == (False, pytest.approx(0.5))
 
-    @pytest.mark.parametrize("wrong", [{"frames": 0}, {"interval_s": 0}, {"interval_s": float("inf")}])
+    def test_bursts(self, mock, tmp_path, backend, mocker):
+        """At each time the camera makes a burst; of one that it ends early the last places are losses."""
+        mocker.patch("mmspool.driver.time_lapse.time", SteppedTime())
+        camera = mock(backend=backend)
+        options = {"interval_s": 0.5, "burst_frames": 4, "buffer_bytes": 16 * 10**6}
+        result = camera.record_time_lapse(tmp_path / "run.h5", frames=8, **options)
+        indices, numbers = table(result.spooled.path)
+        assert (result.complete, numbers, indices) == (True, list(range(8)), [0, 1, 2, 3] * 2)
+        short = mock(backend=backend, faults=Faults(end_after=3))
+        result = short.record_time_lapse(tmp_path / "short.h5", frames=8, **options)
+        assert table(result.spooled.path)[1] == [0, 1, 2, 4, 5, 6]
+        assert [(loss.before_frame, loss.count) for loss in result.spooled.losses] == [(3, 1), (6, 1)]
+
+    @pytest.mark.parametrize(
+        "wrong", [{"frames": 0}, {"interval_s": 0}, {"interval_s": float("inf")}, {"frames": 7, "burst_frames": 2}]
+    )
     def test_plan_that_makes_no_sense(self, mock, tmp_path, wrong):
         """It is refused before anything is made."""
         with pytest.raises(ValueError, match=next(iter(wrong))):
