@@ -3,7 +3,6 @@
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy.typing as npt
@@ -16,6 +15,9 @@ from .selection import Projector, Window
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+Opener = Callable[[], Recording]
+"""Opens a recording where a task is worked on."""
 
 CONNECT_TIMEOUT = "10s"
 _AHEAD = 2  # tasks handed out for each worker: one to work on, one to go on with
@@ -51,16 +53,23 @@ def map_in_order(
 def project(recording: Recording, window: Window, *, scheduler: str | None = None) -> Iterator[npt.NDArray[Any]]:
     """Yield the images of a selection, ``(Y, X)``, in order.
 
-    Frames that are not combined are read by this process: sending them through a cluster would be slower.
+    Frames that stay as they are, or are only cropped, are read by this process: sending them through a cluster would be
+    slower.
     """
     projection = window.selection.projection
-    if projection is None or scheduler is None:
+    if scheduler is None or (projection is None and window.selection.bin == 1):
         yield from window.read(recording)
+        return
+    opener = recording.opener()
+    if projection is None:
+        for stack in map_in_order(
+            _load_part, [(opener, window, part) for part in window.parts(window.frames)], scheduler=scheduler
+        ):
+            yield from stack
         return
     groups = [window.frames[first : first + window.group_frames] for first in _firsts(window)]
     parts = [window.parts(group) for group in groups]
-    path = recording.path.absolute()
-    tasks = [(path, window, part) for group in parts for part in group]
+    tasks = [(opener, window, part) for group in parts for part in group]
     results = map_in_order(_project_part, tasks, scheduler=scheduler)
     for group in parts:
         projector = Projector(projection)
@@ -73,11 +82,17 @@ def _firsts(window: Window) -> range:
     return range(0, len(window.frames), window.group_frames)
 
 
-def _project_part(task: tuple[Path, Window, range]) -> Projector:
-    path, window, frames = task
+def _load_part(task: tuple[Opener, Window, range]) -> npt.NDArray[Any]:
+    opener, window, frames = task
+    with opener() as recording:
+        return window.load(recording, frames)
+
+
+def _project_part(task: tuple[Opener, Window, range]) -> Projector:
+    opener, window, frames = task
     assert window.selection.projection is not None  # noqa: S101 - `project` asks for nothing else
     projector = Projector(window.selection.projection)
-    with Recording(path) as recording:
+    with opener() as recording:
         projector.add(window.load(recording, frames))
     return projector
 

@@ -2,14 +2,13 @@
 
 import math
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .calibration import Calibration
-from .parallel import map_in_order
+from .parallel import Opener, map_in_order
 from .persistence import Recording
 from .selection import ProgressCallback
 
@@ -74,9 +73,9 @@ def frame_statistics(
     chosen = np.unique(np.linspace(0, max(0, total - 1), count).round().astype(np.int64))
     frame_bytes = math.prod(recording.shape[1:]) * recording.dtype.itemsize
     step = max(1, _TASK_BYTES // (2 * frame_bytes))
-    path = recording.path.absolute()
+    opener = recording.opener()
     tasks = [
-        (path, chosen[first : first + step].tolist(), total, calibration.saturation)
+        (opener, chosen[first : first + step].tolist(), total, calibration.saturation)
         for first in range(0, len(chosen), step)
     ]
     rows: list[list[float]] = []
@@ -89,9 +88,9 @@ def frame_statistics(
     return FrameStatistics(frame=chosen, time_s=calibration.times_s[chosen], **dict(zip(names, columns, strict=True)))
 
 
-def _statistics_of(task: tuple[Path, list[int], int, float | None]) -> list[list[float]]:
-    path, frames, total, saturation = task
-    with Recording(path) as recording:
+def _statistics_of(task: tuple[Opener, list[int], int, float | None]) -> list[list[float]]:
+    opener, frames, total, saturation = task
+    with opener() as recording:
         return [_row(recording, index, total, saturation) for index in frames]
 
 

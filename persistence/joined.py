@@ -3,8 +3,9 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,9 @@ class JoinedRecording(Recording):
             super().__init__(joined)
         self.path = Path(paths[0])
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _open_joined, (self._paths, self._interleave)
+    def opener(self) -> Callable[[], Recording]:
+        """Return what opens the same frames again, in any thread or process to which it can be pickled."""
+        return partial(JoinedRecording, self._paths, interleave=self._interleave)
 
 
 def open(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, interleave: bool = False) -> Recording:
@@ -142,10 +144,6 @@ def join(
     finally:
         Path(partial).unlink(missing_ok=True)
     return path
-
-
-def _open_joined(paths: Sequence[Path], interleave: bool) -> Recording:
-    return JoinedRecording(paths, interleave=interleave)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,8 @@
 import contextlib
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -266,8 +267,12 @@ class Recording(FrameArray):
                 return frames.frame(key % self._length)
         return super().__getitem__(key)
 
+    def opener(self) -> "Callable[[], Recording]":
+        """Return what opens the same frames again, in any thread or process to which it can be pickled."""
+        return partial(_reopen, str(self._absolute), self._length)
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (str(self._absolute), self._length)
+        return self.opener(), ()
 
     def close(self) -> None:
         """Close the file; idempotent. Facts such as shape, state and losses can still be asked for."""

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 
 import mmspool
 from mmspool import ClusterError, MissingPackageError
+from mmspool.analysis import background, drift
 from mmspool.cli import main
 from mmspool.export import export
 from mmspool.parallel import map_in_order
@@ -57,6 +59,61 @@ def test_statistics(source: Path, scheduler: str) -> None:
         here, there = frame_statistics(run, samples=None), frame_statistics(run, samples=None, scheduler=scheduler)
     assert np.array_equal(here.mean, there.mean)
     assert np.array_equal(here.noise, there.noise, equal_nan=True)
+
+
+@pytest.mark.parametrize("method", ["mean", "sum"])
+def test_binned_frames(
+    source: Path, tmp_path: Path, scheduler: str, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames that the workers bin are exported in order."""
+    monkeypatch.setattr("mmspool.selection.READ_BYTES", 3 * 48 * 64 * 2)
+    export(source, tmp_path / "here.npy", bin=2, bin_method=method)
+    export(source, tmp_path / "there.npy", bin=2, bin_method=method, scheduler=scheduler)
+    assert np.array_equal(np.load(tmp_path / "here.npy"), np.load(tmp_path / "there.npy"))
+
+
+def test_background(source: Path, expected: Any, scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The background, made of bands of rows by the workers, is the median of all frames."""
+    monkeypatch.setattr("mmspool.analysis._TASK_BYTES", 20 * 64 * 2 * 10)  # ten rows a task
+    with mmspool.open(source) as run:
+        here, there = background(run), background(run, scheduler=scheduler)
+    assert np.array_equal(here, np.median(expected, axis=0).astype(np.float32))
+    assert np.array_equal(here, there)
+
+
+def test_several_files(source: Path, expected: Any, scheduler: str) -> None:
+    """The workers open several files as one, as they were opened here."""
+    with mmspool.open([source, source]) as run:
+        assert np.array_equal(frame_statistics(run, samples=None, scheduler=scheduler).low[20:], expected.min((1, 2)))
+
+
+@pytest.fixture(scope="module")
+def drifting(processes: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray[Any, Any]]:
+    """Return a noisy recording of spots that move, and where they are in each frame ``(t, 2)``."""
+    random = np.random.default_rng(5)
+    y, x = np.mgrid[:128, :160]
+    spots = random.uniform(-20, 180, (60, 2))
+    places = np.linspace(0, 1, 9)[:, None] * (7.5, -4.25)
+    path = tmp_path_factory.mktemp("drift") / "run.h5"
+    with mmspool.Spool(path, buffer_bytes=16_000_000) as spool:
+        for down, right in places:
+            image = np.full(y.shape, 100.0)
+            for at_y, at_x in spots:
+                image += 200 * np.exp(-((y - at_y - down) ** 2 + (x - at_x - right) ** 2) / 12)
+            spool.put(random.poisson(image).astype("u2"))
+    return path, places
+
+
+def test_drift(drifting: tuple[Path, np.ndarray[Any, Any]], scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drift is found to a fraction of a pixel, the same on the workers."""
+    monkeypatch.setattr("mmspool.analysis._TASK_BYTES", 3 * 128 * 160 * 2)
+    path, places = drifting
+    with mmspool.open(path) as run:
+        here, there = drift(run), drift(run, scheduler=scheduler)
+    assert np.abs(np.stack([here.y_px, here.x_px], 1) - places).max() < 0.3
+    assert np.array_equal(here.y_px, there.y_px)
+    assert np.array_equal(here.x_px, there.x_px)
+    assert (here.y_px[0], here.x_px[0]) == (0, 0)
 
 
 def test_verify(source: Path, tmp_path: Path, scheduler: str) -> None:
