@@ -101,6 +101,9 @@ class Camera(CameraSettings):
             from the recording's thread, or the name of one of the core's tags; in a pair with a dtype or `Column` where
             it is not that of the function's first value, or text for a tag:
             ``{"z_um": stage_z, "temperature_c": ("CCDTemperature", float)}``.
+        plan
+            What should come, as for `SpoolOptions`; without any other end, the recording ends with it. A plan of frames
+            per trigger is made of ``frames_per_trigger`` by itself.
         pixel_stamp
             ``"pco"`` reads the camera's counter and time from the first pixels of each frame, where PCO cameras write
             them with ``Timestampmode`` "Binary"; the file says that these pixels are no image.

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypedDict
 
-from ..persistence import Compression, OnFull, SpoolOptions, refuse_unknown_options
+from ..persistence import Compression, OnFull, Plan, PlanLike, SpoolOptions, refuse_unknown_options
 from .frame_columns import ColumnSource, FrameColumns
 from .live import LiveFrame
 from .stop_conditions import StopConditions
-from .triggers import TriggerPlan
+from .triggers import NO_PLAN, TriggerPlan
 
 _FRAME_TIMEOUT_S = 10.0
 _MISSING_TRIGGERS = 10  # in a row; then the trigger has ended
@@ -29,6 +29,7 @@ class RecordingKeywords(TypedDict, total=False):
     pre_trigger_frames: int | None
     on_frame: Callable[[LiveFrame], object] | None
     columns: Mapping[str, ColumnSource] | None
+    plan: PlanLike | None
     pixel_stamp: Literal["pco"] | None
     buffer_bytes: int | None
     on_full: OnFull
@@ -99,6 +100,14 @@ class RecordingOptions:
         columns = FrameColumns(sources) if sources else None
         if columns is not None:
             given["columns"] = columns.columns
+        planned = given.get("plan")
+        if planned is not None:
+            given["plan"] = places = Plan.of(planned)
+            ends = plan.triggers or any(given.get(name) for name in ("frames", "seconds", "until"))
+            if not ends and not places.repeats:
+                given["frames"] = len(places)
+        elif plan != NO_PLAN:
+            given["plan"] = {"trigger": None, "frame": plan.frames_per_trigger}
         checked = cls(
             conditions=StopConditions(
                 frames=plan.frames(given.pop("frames", None)),

@@ -14,6 +14,7 @@ from .joined import join, open
 from .losses import Loss
 from .options import OnFull, SpoolKeywords, SpoolOptions, refuse_unknown_options
 from .places import expected_places, frames_by_place
+from .plan import Plan, PlanLike
 from .reader import Recording
 from .repair import RepairReport, repair
 from .results import SpoolResult, SpoolStats, describe_end
@@ -32,6 +33,8 @@ __all__ = [
     "DetectorInfo",
     "Loss",
     "OnFull",
+    "Plan",
+    "PlanLike",
     "Recording",
     "RepairReport",
     "Spool",

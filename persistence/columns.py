@@ -187,7 +187,7 @@ def found(metadata: Mapping[str, Any] | None) -> tuple[StoredColumn, ...]:
     """
     columns = {}
     for name, value in (metadata or {}).items():
-        if name not in METADATA_KEYS:
+        if name not in (*METADATA_KEYS, EXPECTED):  # a place, where there is a plan
             try:
                 columns[name] = Column.of(value)
             except TypeError as exc:
@@ -203,13 +203,24 @@ def check_name(name: str) -> None:
     ValueError
         It is reserved, or no name that NeXus allows.
     """
+    check_field_name(name)
+    if name in _RESERVED:
+        raise ValueError(f"{name!r} is the name of something that every recording has: choose another one")
+
+
+def check_field_name(name: str) -> None:
+    """Refuse what is no name that NeXus allows.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
     if not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
         raise ValueError(
             f"{name!r} is no name for a column: use up to {_MAX_NAME} letters, digits and _ (the file is NeXus), "
             "with the unit at its end, such as z_um"
         )
-    if name in _RESERVED:
-        raise ValueError(f"{name!r} is the name of something that every recording has: choose another one")
 
 
 def unknown_names(names: set[str], columns: tuple[StoredColumn, ...]) -> str:
@@ -217,6 +228,8 @@ def unknown_names(names: set[str], columns: tuple[StoredColumn, ...]) -> str:
     import difflib  # loaded for a mistake only; the writer process has no use for it
 
     name = min(names, key=str)
+    if name == EXPECTED:
+        return f"{name!r} is a place in a plan, and this recording has none: Spool(plan=...); this frame was not stored"
     if name in _RESERVED:
         return f"{name!r} is no value of a frame: every recording has it by itself; this frame was not stored"
     known = (*METADATA_KEYS, *(column.name for column in columns))

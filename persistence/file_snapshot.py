@@ -12,10 +12,12 @@ import numpy.typing as npt
 from ..errors import RecordingError
 from .columns import StoredColumn
 from .hdf5_file.nexus_schema import DATA, DETECTOR, END_TIME, LEDGER, METADATA
+from .hdf5_file.plan_schema import read_plan
 from .hdf5_file.private_file import PrivateFile
 from .hdf5_file.user_columns import read_user_columns
 from .hdf5_file.validate import DAMAGE, read_losses, read_small, text_attribute, validate_structure
 from .os_file import lock_for_reading
+from .plan import Plan
 
 _OPENINGS = (
     20  # of a file whose end moves while it is opened, which takes milliseconds and happens a few times a second
@@ -38,7 +40,9 @@ class FileSnapshot:
     losses
         The ledger, ``(entries, 3)``.
     columns
-        Those of the user's own.
+        Those of the user's own, and that of the plan.
+    plan
+        What should have come.
     metadata
         What was known before the first frame.
     count_offset, state_offset
@@ -55,6 +59,7 @@ class FileSnapshot:
     compression: str
     losses: npt.NDArray[np.int64]
     columns: tuple[StoredColumn, ...]
+    plan: Plan | None
     metadata: dict[str, Any]
     count_offset: int
     state_offset: int
@@ -103,6 +108,7 @@ def _read_snapshot(path: Path, private: PrivateFile, previous: FileSnapshot | No
             compression=text_attribute(data, "compression"),
             losses=read_losses(file),
             columns=read_user_columns(file),
+            plan=read_plan(file, private.size),
             metadata=_read_metadata(file),
             count_offset=count_offset,
             state_offset=state_offset,

@@ -14,6 +14,7 @@ from .detector_info import DetectorInfo, to_json
 from .frame_checks import as_frame, is_colour
 from .hdf5_file import codec
 from .hdf5_file.codec import Compression
+from .plan import Plan, PlanLike
 
 OnFull = Literal["wait", "drop", "raise"]
 
@@ -24,6 +25,7 @@ class SpoolKeywords(TypedDict, total=False):
     shape: tuple[int, ...] | None
     dtype: npt.DTypeLike | None
     columns: Mapping[str, Column | npt.DTypeLike] | None
+    plan: PlanLike | Plan | None
     buffer_bytes: int | None
     on_full: OnFull
     timeout_s: float
@@ -52,6 +54,10 @@ class SpoolOptions:
     columns
         Columns of your own, whose values `Spool.put` takes with each frame: ``{"z_um": float, "channel": "U16"}``, or
         `Column` for units and fill. Without them and ``shape`` the first frame shows which there are.
+    plan
+        What should come: a number of frames; axes with their lengths or labels, the slowest first, such as
+        ``{"trigger": None, "frame": 4}`` (the first one may go on without end) or ``{"channel": ["DAPI", "FITC"],
+        "z": 30}``; or a list of a mapping for each frame. `Recording.aligned` then has each frame in its place.
     buffer_bytes
         Size of the ring; by default a quarter of the available memory, at most 1 GiB.
     on_full
@@ -99,6 +105,7 @@ class SpoolOptions:
     shape: tuple[int, ...] | None = None
     dtype: npt.DTypeLike | None = None
     columns: Mapping[str, Column | npt.DTypeLike] | None = field(default=None, hash=False)
+    plan: PlanLike | Plan | None = field(default=None, hash=False)
     buffer_bytes: int | None = None
     on_full: OnFull = "wait"
     timeout_s: float = 60.0
@@ -138,6 +145,11 @@ class SpoolOptions:
             object.__setattr__(self, "dtype", dtype)
         if self.columns is not None:
             object.__setattr__(self, "columns", declared(self.columns))
+        if self.plan is not None:
+            plan = Plan.of(self.plan)
+            object.__setattr__(self, "plan", plan)
+            if self.expected_frames is None and not plan.repeats:
+                object.__setattr__(self, "expected_frames", len(plan))
         if self.on_full not in get_args(OnFull):
             raise ValueError(f"on_full is one of {get_args(OnFull)}, not {self.on_full!r}")
         if not self.timeout_s > 0:

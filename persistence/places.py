@@ -20,10 +20,7 @@ def expected_places(recording: Recording) -> npt.NDArray[np.int64]:
         ``(T,)``, rising: a frame's index and the number of frames that were lost before it. For a recording with a
         trigger for each frame this is the number of the trigger, as far as losses could be seen (`docs/cameras.md`).
     """
-    places = np.arange(len(recording), dtype=np.int64)
-    for loss in recording.losses:
-        places[loss.before_frame :] += loss.count
-    return places
+    return np.asarray(recording.frame_table()["sequence_number"], np.int64)
 
 
 def frames_by_place(recording: Recording) -> npt.NDArray[np.int64]:

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RecordingError
+from .aligned_frames import AlignedFrames
 from .camera_clock import CameraClock, fit_clock
-from .columns import Column
+from .columns import EXPECTED, Column
 from .file_snapshot import FileSnapshot, take_snapshot
 from .following import follow
 from .frame_array import FrameArray
@@ -191,13 +192,30 @@ class Recording(FrameArray):
             The frames, as in a slice.
         """
         first, last, _ = slice(start, stop).indices(self._length)
-        dtypes = COLUMN_DTYPES | {name: np.dtype(column.dtype) for name, column in self.columns.items()}
+        dtypes = COLUMN_DTYPES | {column.name: np.dtype(column.as_column().dtype) for column in self._seen.columns}
         return FrameTable(self._read_column, dtypes, columns, first, max(first, last))
 
     @property
     def columns(self) -> dict[str, Column]:
         """The columns of the user's own, in the order in which they were declared or found."""
-        return {column.name: column.as_column() for column in self._seen.columns}
+        return {column.name: column.as_column() for column in self._seen.columns if column.name != EXPECTED}
+
+    @property
+    def plan(self) -> npt.NDArray[Any] | None:
+        """What should have come, a row for each place, as a structured array; None without a plan."""
+        plan = self._seen.plan
+        return None if plan is None else plan.rows_for(self._length + self.frames_lost)
+
+    def aligned(self) -> AlignedFrames:
+        """Return the frames in their planned places; without a plan, in the order of all that should have come.
+
+        Each frame is where its ``expected`` column says, or without a plan its ``sequence_number``. Places whose frame
+        is missing are masked.
+        """
+        plan, places = self._seen.plan, self._length + self.frames_lost
+        if plan is None:
+            return AlignedFrames(self, self.frame_table()["sequence_number"], ("frame",), (places,))
+        return AlignedFrames(self, self.frame_table()[EXPECTED], plan.axes, plan.shape_for(places))
 
     @property
     def losses(self) -> tuple[Loss, ...]:

@@ -19,9 +19,8 @@ import numpy.typing as npt
 
 from ..errors import SpoolClosedError, SpoolError, StorageError, WriterError
 from .clock import steady_ns, wall_offset_ns
-from .columns import StoredColumn, stored
 from .frame_checks import as_frame, check_same
-from .frame_values import FrameValuesOf, find_columns, values_of
+from .frame_records import FrameRecords
 from .hdf5_file.output_path import OutputPath
 from .losses import STAGES
 from .options import SpoolKeywords, SpoolOptions
@@ -82,8 +81,6 @@ class Spool:
         self._wall_offset_ns = 0
         self._shape: tuple[int, ...] | None = None
         self._dtype: np.dtype[Any] | None = None
-        self._columns = tuple(stored(name, column) for name, column in (self._options.columns or {}).items())
-        self._values_of: FrameValuesOf = values_of(self._columns)
         self._error: WriterError | None = None
         self._result: SpoolResult | None = None
         self._stats: SpoolStats | None = None
@@ -94,6 +91,8 @@ class Spool:
         except BaseException:
             self._target.release(remove=True)
             raise
+        self._records = FrameRecords(self._options, self._client)
+        self._places = self._records.places
         _open_spools.add(self)
         weakref.finalize(self, abandon, self._client).atexit = False
         watching = (weakref.ref(self), self._client, self._target)
@@ -103,7 +102,7 @@ class Spool:
             self._release(_State.CLOSED, kill=True, remove=True)
             raise StorageError(f"the thread that watches the writer process could not be started: {exc}") from exc
         if self._options.shape is not None:
-            self._begin(self._options.shape, np.dtype(self._options.dtype), self._columns)
+            self._begin(self._options.shape, np.dtype(self._options.dtype))
 
     def __repr__(self) -> str:
         stats = self.stats
@@ -123,7 +122,7 @@ class Spool:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns of your own: the declared ones, or those of the first frame."""
-        return tuple(column.name for column in self._columns)
+        return tuple(column.name for column in self._records.columns)
 
     @property
     def durable(self) -> int:
@@ -173,7 +172,10 @@ class Spool:
                     if frame.shape != self._shape or frame.dtype != self._dtype:
                         self._first_frame(frame, metadata)
                     now_ns = steady_ns() + self._wall_offset_ns  # the wall clock may be set meanwhile
-                    return self._client.put(frame, self._values_of(metadata, now_ns), now_ns)
+                    values = self._records.values(metadata, now_ns)
+                    if self._places is None:
+                        return self._client.put(frame, values, now_ns)
+                    return self._places.fill(int(values[-1]), came=self._client.put(frame, values, now_ns))
                 except WriterError as exc:
                     self._fail(exc)
                     raise
@@ -272,13 +274,13 @@ class Spool:
             if not isinstance(exc, WriterError | SpoolClosedError):
                 exc.add_note(f"closing the spool failed too: {closing}")
 
-    def _begin(self, shape: tuple[int, ...], dtype: np.dtype[Any], columns: tuple[StoredColumn, ...]) -> None:
-        """Fix shape, dtype and columns and create the file; a failure closes the spool, with nothing recorded."""
+    def _begin(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        """Fix shape and dtype and create the file; a failure closes the spool, with nothing recorded."""
         self._state = _State.STARTING
         self._wall_offset_ns = wall_offset_ns()
         start_ns = steady_ns() + self._wall_offset_ns
         try:
-            layout = self._client.plan(shape, dtype, columns)
+            layout = self._client.plan(shape, dtype, self._records.stored_columns)
             self._target.create()
             start = datetime.fromtimestamp(start_ns / 1e9).astimezone()
             self._client.begin(
@@ -294,7 +296,6 @@ class Spool:
         except BaseException:
             self._release(_State.CLOSED, kill=True, remove=True)
             raise
-        self._columns, self._values_of = columns, values_of(columns)
         self._shape, self._dtype, self._state = shape, dtype, _State.OPEN
 
     def _first_frame(self, frame: npt.NDArray[Any], metadata: Mapping[str, Any] | None) -> None:
@@ -303,13 +304,14 @@ class Spool:
         if self._shape is not None and self._dtype is not None:
             check_same(frame, self._shape, self._dtype, self._client.counters[RingField.PUT])
         else:
-            columns = self._columns if self._options.columns is not None else find_columns(metadata)
-            values_of(columns)(metadata, 0)  # what does not fit is refused before there is a file
-            self._begin(frame.shape, frame.dtype, columns)
+            self._records.begin_with(metadata)
+            self._begin(frame.shape, frame.dtype)
 
     def _end(self, *, interrupted: bool, end_reason: str, interrupting: bool) -> SpoolResult:
         """Close the file; without a frame there is neither file nor anything to close."""
         self._state, begun = _State.CLOSING, self._shape is not None
+        if self._places is not None and not interrupted:
+            self._client.add_loss(self._places.empty(self._client.counters[RingField.LOST]), "unknown")
         try:
             if begun:
                 self._client.request_stop(interrupted=interrupted, end_reason=end_reason)

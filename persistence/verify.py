@@ -102,6 +102,7 @@ def verify(
             found.damage += unreadable(recording.file)
             _check_counts(recording, found)
             frames = recording.frame_table()
+            _check_plan(recording, found)
             _check_counters(recording, frames, found)
             _check_times(frames["time"], found)
             _check_clock(recording, found)
@@ -141,6 +142,17 @@ def _check_counts(recording: Recording, found: _Findings) -> None:
         found.damage.append(f"it counts {recording.frames_lost:,} lost frames, but its ledger has {in_ledger:,}")
     if recording.frames_lost:
         found.missing.append(f"frames lost: {recording.frames_lost:,}")
+
+
+def _check_plan(recording: Recording, found: _Findings) -> None:
+    """Compare what came with what was planned."""
+    if recording.plan is None:
+        return
+    aligned = recording.aligned()
+    if missing := int(aligned.missing.sum()):
+        found.missing.append(f"{missing:,} of {aligned.frames.size:,} planned places have no frame")
+    if len(aligned.unplanned):
+        found.notes.append(f"{len(aligned.unplanned):,} frames are in no planned place")
 
 
 def _check_counters(recording: Recording, frames: FrameTable, found: _Findings) -> None:

@@ -122,6 +122,17 @@ def _verdict(report: VerifyReport) -> str:
     return "intact and complete" if report.complete else "intact, but not complete"
 
 
+def _plan_facts(recording: Recording) -> dict[str, Any]:
+    if recording.plan is None:
+        return {}
+    aligned = recording.aligned()
+    return {
+        **dict(zip(aligned.axes, aligned.frames.shape, strict=True)),
+        "frames_missing": int(aligned.missing.sum()),
+        "frames_unplanned": len(aligned.unplanned),
+    }
+
+
 def _facts(recording: Recording) -> dict[str, Any]:
     """Return what `info` prints; JSON can hold it."""
     meta, shape = recording.metadata, recording.shape
@@ -136,6 +147,7 @@ def _facts(recording: Recording) -> dict[str, Any]:
         "dtype": recording.dtype.str,
         "compression": recording.compression,
         "columns": {name: f"{column.dtype} {column.units}".rstrip() for name, column in recording.columns.items()},
+        "plan": _plan_facts(recording),
         "frames_lost": recording.frames_lost,
         "losses": [asdict(loss) for loss in recording.losses],
         "mean_rate_fps": round((shape[0] - 1) / span, 3) if span > 0 else None,

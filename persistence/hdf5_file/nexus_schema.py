@@ -15,9 +15,11 @@ from ..camera_clock import NAMES as CLOCK_NAMES
 from ..detector_info import DetectorInfo
 from ..losses import MAX_LOSSES, STAGES
 from ..os_file import boot
+from ..plan import Plan
 from .checksum import ALGORITHM, NO_CHECKSUMS
 from .codec import Codec
 from .journal import SLOT_BYTES
+from .plan_schema import create_plan
 from .user_columns import DETECTOR as DETECTOR
 from .user_columns import create_column, create_user_columns
 
@@ -119,6 +121,7 @@ def create(
     *,
     checksums: bool,
     codec: Codec | None,
+    plan: Plan | None = None,
 ) -> None:
     """Write everything a reader expects to find, before the first frame."""
     height, width, *colours = g.shape
@@ -156,6 +159,7 @@ def create(
     data.attrs["axistags"] = json.dumps({"axes": tags})
     _ledger(detector, g)  # with the journal, which is searched near the file's start: before text of any length
     _describe(detector, g, info)
+    create_plan(file, plan)
     _text(_group(entry, "metadata", "NXcollection"), "json", metadata_json)
 
     plot["data"] = data

@@ -23,6 +23,7 @@ from ..camera_clock import CameraClock, fit_clock
 from ..detector_info import DetectorInfo
 from ..losses import MAX_LOSSES
 from ..os_file import lock_for_writing, open_file, pwrite_all, sync_folder
+from ..plan import Plan
 from .btree import chunk_offsets
 from .codec import Codec, load_filters
 from .direct_file import DirectFile
@@ -117,6 +118,7 @@ class RecordingFile:
         *,
         checksums: bool,
         codec: Codec | None = None,
+        plan: Plan | None = None,
     ) -> Self:
         """Make the structure in an empty file, with room for the first frames, synced; a codec packs its chunks.
 
@@ -130,7 +132,7 @@ class RecordingFile:
         blocks.truncate(0)  # a writer that was killed may have begun; h5py's driver would open what it left
         with _opened(path, "w") as (descriptor, journaled, file):
             blocks.reserve(0, _SLACK)  # a disk without room even for the structure is reported as such
-            create(file, path, layout, info, metadata_json, start, checksums=checksums, codec=codec)
+            create(file, path, layout, info, metadata_json, start, checksums=checksums, codec=codec, plan=plan)
             file[LEDGER].attrs["locked"] = int(blocks.locked)
             file.flush()
             journaled.commit_first()

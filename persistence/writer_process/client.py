@@ -151,8 +151,14 @@ class WriterClient:
             self._block_ready(index + 1)
         return True
 
+    def sequence_number(self) -> int:
+        """Return the next frame's number, lost frames counted."""
+        return self.counters[RingField.PUT] + self.counters[RingField.LOST]
+
     def add_loss(self, count: int, stage: str) -> None:
-        """Enter frames into the ledger that are missing before the next one."""
+        """Enter frames, if any, into the ledger that are missing before the next one."""
+        if not count:
+            return
         self._ring.add_loss(self.counters[RingField.PUT], count, stage)
 
     def losses(self) -> tuple[Loss, ...]:

@@ -15,6 +15,7 @@ from ..hdf5_file.direct_file import DirectFile
 from ..hdf5_file.nexus_schema import CLOCK_STEP
 from ..hdf5_file.recording_file import RecordingFile
 from ..losses import final_ledger
+from ..plan import Plan
 from ..results import final_state
 from ..shared_ring.ring import Ring, RingField
 from .blocks import BlockStore, Run
@@ -130,6 +131,7 @@ class FrameWriter:
             self._file,
             checksums=start.options.checksum,
             codec=self._codec,
+            plan=None if start.options.plan is None else Plan.of(start.options.plan),
         )
 
     def _make_room(self, stop: int) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import mmspool
-from mmspool import Column
+from mmspool import Column, Faults
 
 COMMON = {"frames": 30, "buffer_bytes": 16 * 10**6}
 
@@ -93,3 +93,27 @@ def test_failing_function_before_the_start(mock, tmp_path):
     with pytest.raises(ZeroDivisionError):
         camera.record(tmp_path / "run.h5", columns={"z_um": lambda: 1 / 0}, **COMMON)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("processes")
+@pytest.mark.parametrize("given", [{"plan": {"z": 5, "t": 4}}, {"plan": 20}, {"plan": 20, "frames": 20}])
+def test_plan_ends_the_recording(mock, tmp_path, given):
+    """A recording with a plan ends with it, and lost frames leave their places empty, on the camera's own count."""
+    camera = mock(faults=Faults(dropped_in_camera=frozenset({7, 8})), camera_counter=True)
+    result = camera.record(tmp_path / "run.h5", buffer_bytes=16 * 10**6, **given)
+    with mmspool.open(tmp_path / "run.h5") as run:
+        aligned = run.aligned()
+        assert np.flatnonzero(aligned.missing.ravel()).tolist() == [7, 8]
+        places = zip(*(~aligned.missing).nonzero(), strict=True)
+        shown = [mmspool.frame_index(aligned[place].data) for place in places]
+        assert shown == np.flatnonzero(~aligned.missing).tolist()
+    assert (result.frames_written, result.frames_lost) == (18, 2)
+
+
+@pytest.mark.usefixtures("processes")
+def test_bursts_have_their_places(mock, tmp_path):
+    """Frames of each trigger are in the trigger's row."""
+    mock().record(tmp_path / "run.h5", buffer_bytes=16 * 10**6, triggers=5, frames_per_trigger=3)
+    with mmspool.open(tmp_path / "run.h5") as run:
+        assert run.aligned().axes == ("trigger", "frame")
+        assert run.aligned().frames.tolist() == np.arange(15).reshape(5, 3).tolist()

@@ -11,6 +11,7 @@ import numpy as np
 from fuzz.samples import Map, opened_for_change
 
 from mmspool.persistence.hdf5_file.nexus_schema import COLUMN_PATHS, COUNTERS, DATA, DETECTOR, LEDGER, LOSS_COLUMNS
+from mmspool.persistence.hdf5_file.plan_schema import PLAN
 from mmspool.persistence.hdf5_file.user_columns import USER_COLUMNS
 
 PAGE = 4096
@@ -146,7 +147,7 @@ def object_(path: Path, where: Map, chance: random.Random) -> str:
         DETECTOR,
     ]
     places += COLUMN_PATHS.values()
-    places += [*where.own, *[USER_COLUMNS] * bool(where.own)]
+    places += [*where.own, *[USER_COLUMNS, PLAN, f"{PLAN}/t", f"{PLAN}/camera"] * bool(where.own)]
     places += [f"{LEDGER}/{name}" for name in (*COUNTERS, *LOSS_COLUMNS, "state", "end_reason", "journal")]
     name, kind = chance.choice(places), chance.randrange(9)
     with opened_for_change(path) as file:
@@ -176,6 +177,7 @@ def attribute(path: Path, where: Map, chance: random.Random) -> str:
     """Have HDF5 change or remove an attribute."""
     names = [
         *([(USER_COLUMNS, "order")] if where.own else []),
+        *([(PLAN, name) for name in ("axes", "order", "shape", "repeats")] if where.own else []),
         *((column, name) for column in where.own[:2] for name in ("fill", "units")),
         (LEDGER, "growth_frames"),
         (LEDGER, "boot"),

@@ -67,6 +67,7 @@ def _read(path: Path) -> npt.NDArray[np.generic] | None:
             assert len(recording.frame_table()) == len(recording)
             assert all(loss.count == loss.count for loss in recording.losses)
             assert str(path) in repr(recording)
+            assert recording.plan is None or recording.aligned().frames.max(initial=-1) < len(recording)
             return recording[:]
     except RecordingError:
         return None

@@ -44,6 +44,7 @@ def _make(path: Path, name: str) -> None:
         compression="fast" if name == "packed" else None,
         info=info,
         columns=COLUMNS if name == "columns" else None,
+        plan={"t": FRAMES, "camera": ["left"]} if name == "columns" else None,
     ) as spool:
         for index in range(FRAMES):
             if name == "losses" and index % 5 == 3:
