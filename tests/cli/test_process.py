@@ -3,14 +3,11 @@
 import json
 import os
 import signal
-import sys
 
 import pytest
 
 import mmspool
 from mmspool import frame_index
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to one process")
 
 CAMERA = ("--mock", "--roi", "0,0,128,64", "--exposure", "1", "--buffer-mb", "16")
 

@@ -41,7 +41,7 @@ def start(path, shape=SHAPE, options=None, then="close"):
         env=environment(),
         start_new_session=True,
     )
-    assert process.stdout.readline() == b"ready\n"
+    assert process.stdout.readline().strip() == b"ready"
     return process
 
 

@@ -1,5 +1,6 @@
 """What a user of Windows types: the README's first command, and each command by hand."""
 
+import itertools
 import json
 import re
 import subprocess
@@ -14,13 +15,11 @@ PROGRAM = PACKAGE_HOME / "bin" / "mmspool.exe"
 """The program that pip has made of the wheel's entry point."""
 
 
-def readme_command() -> list[str]:
-    """Return the words of the README's line for PowerShell that records, without the steps that install."""
+def readme_commands() -> list[list[str]]:
+    """Return the words of each command of the README's line for PowerShell."""
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")
     (line,) = re.findall(r"^    py -3\.11 .*$", readme, re.MULTILINE)
-    program, *words = line.split("; ")[-1].split()
-    assert program == ".venv\\Scripts\\mmspool"
-    return words
+    return [command.split() for command in line.split("; ")]
 
 
 def mmspool(folder: Path, *words: str, encoding: str = "utf-8") -> str:
@@ -38,9 +37,16 @@ def mmspool(folder: Path, *words: str, encoding: str = "utf-8") -> str:
     return run.stdout.decode(encoding)
 
 
+def test_powershell_and_cmd_take_the_readme_s_words() -> None:
+    """Each word is plain, or in double quotes where PowerShell would make a list of it; Wine has no PowerShell."""
+    for word in itertools.chain(*readme_commands()):
+        assert re.fullmatch(r'[\w.:\\/=-]+|"[\w.,\[\]]+"', word, re.ASCII), word
+
+
 def test_the_commands_of_a_recording(tmp_path: Path) -> None:
     """The README's command records from the real core; the others look at the file, check it and measure the disk."""
-    words = readme_command()
+    program, *words = readme_commands()[-1]
+    assert program == ".venv\\Scripts\\mmspool"
     words[words.index("--frames") + 1] = "20"
     mmspool(tmp_path, *words)
     assert json.loads(mmspool(tmp_path, "info", "run.h5", "--json"))["frames_written"] == 20
