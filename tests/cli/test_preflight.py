@@ -19,7 +19,7 @@ from mmspool.driver.preflight.measure import CameraRate, Measured
 from mmspool.driver.preflight.verdict import FrameLoad, Measurements, judge
 from mmspool.persistence.capacity import probes
 from mmspool.persistence.capacity.disk_rate import DiskRate
-from mmspool.persistence.hdf5_file import direct_file
+from mmspool.persistence.hdf5_file import direct_file, output_path
 from mmspool.persistence.shared_ring import memory
 
 MB = 10**6
@@ -275,14 +275,13 @@ class TestErrors:
     @pytest.mark.parametrize("number", ["ENOSPC", "EACCES", "EROFS"])
     def test_no_file_can_be_made(self, preflight, monkeypatch, number):
         """Where no file can be created, the error gives the system's reason."""
-        code, real = getattr(errno, number), os.open
+        code = getattr(errno, number)
 
-        def refuse(path, flags, *mode, **options):
-            if flags & os.O_CREAT and probes.SCRATCH_PREFIX in str(path):
-                raise OSError(code, os.strerror(code))
-            return real(path, flags, *mode, **options)
+        def refuse(path, flags):
+            assert probes.SCRATCH_PREFIX in str(path)
+            raise OSError(code, os.strerror(code))
 
-        monkeypatch.setattr(os, "open", refuse)
+        monkeypatch.setattr(output_path, "open_file", refuse)
         self.check(preflight(), f"the file cannot be made ({os.strerror(code)})")
 
     def test_shared_memory_too_small(self, preflight, mocker):
