@@ -168,7 +168,10 @@ class CameraSet(Mapping[str, Recording]):
         if tolerance_s is None:
             tolerance_s = float(np.median(np.diff(leading))) / 2e9 if len(leading) > 1 else 0.0
         pairs = np.full((len(leading), len(self)), -1, np.int64)
-        for camera, each in enumerate(times.values()):
+        for camera, (name, each) in enumerate(times.items()):
+            if name == self.leader:
+                pairs[:, camera] = np.arange(len(leading))  # also where a coarse clock gives two frames the same time
+                continue
             if not len(each):
                 continue
             after = np.clip(np.searchsorted(each, leading), 0, len(each) - 1)
