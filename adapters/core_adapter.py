@@ -24,6 +24,14 @@ MAX_BUFFERED_FRAMES = 10_000_000
 """The most frames the core's circular buffer holds, however small they are (MMCore 12)."""
 
 
+def owns_memory(pixels: Image) -> bool:
+    """Return whether an array's memory is its own, so that it outlives the core's next frame."""
+    array: object = pixels
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return array is None
+
+
 @dataclass(frozen=True, slots=True)
 class Roi:
     """A region of the sensor, in pixels of the frames that arrive, that is, after the camera's binning.
@@ -171,8 +179,8 @@ class CoreAdapter(ABC):
         """Set the exposure, ms; cameras round it."""
 
     @abstractmethod
-    def get_roi(self) -> Roi:
-        """Return the region that is read out."""
+    def get_roi(self, camera: str = "") -> Roi:
+        """Return the region that is read out, of the current camera or of another one of the core."""
 
     @abstractmethod
     def set_roi(self, roi: Roi) -> None:
@@ -209,6 +217,10 @@ class CoreAdapter(ABC):
 
         ``SettingError`` unless `frames` is 1 to ``MAX_FRAMES``: what 0 means is up to the camera.
         """
+
+    def has_started(self) -> bool:
+        """Tell whether the sequence that was started runs: one of several cameras waits for the others."""
+        return True
 
     @abstractmethod
     def stop_sequence(self) -> None:

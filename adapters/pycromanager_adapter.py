@@ -126,8 +126,8 @@ class PycromanagerAdapter(CoreAdapter):
     def set_exposure_ms(self, value: float) -> None:
         self._call("set_exposure", float(value))
 
-    def get_roi(self) -> Roi:
-        roi: Roi = self._call("get_roi", unpack=self._unpack_roi)
+    def get_roi(self, camera: str = "") -> Roi:
+        roi: Roi = self._call("get_roi", *((camera,) if camera else ()), unpack=self._unpack_roi)
         return roi
 
     def set_roi(self, roi: Roi) -> None:

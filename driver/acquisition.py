@@ -5,11 +5,11 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..adapters import MAX_FRAMES, CoreAdapter, Frame, Image, PcoStamp
+from ..adapters import MAX_FRAMES, CoreAdapter, Frame, Image, PcoStamp, owns_memory
 from ..errors import CoreError, RingFullError, SpoolClosedError, WriterError
 from ..persistence import Spool
 from .frame_counters import GapDetector
-from .live import LiveFrame, Newest, owns_memory
+from .live import LiveFrame, Newest
 from .result import EndReason, RecordStats
 from .stop_conditions import StopConditions
 from .stopping import STOP_S, stop_within
@@ -168,6 +168,7 @@ class Acquisition:
     def _take_all(self) -> EndReason | None:
         """Take frames until there are no more; return why the camera was stopped, None when it ended by itself."""
         end: EndReason | None = None
+        self._wait_for_others()
         last_progress = time.monotonic()
         while True:
             running = self._core.is_sequence_running()  # before remaining: the other order loses the last frame
@@ -193,6 +194,12 @@ class Acquisition:
                 )
             if not got:
                 time.sleep(self._pause_s())
+
+    def _wait_for_others(self) -> None:
+        """Wait until the sequence runs, as one of several cameras; time counts from then."""
+        while not self._core.has_started() and not self._stop:
+            time.sleep(_IDLE_S)
+            self._started = self._last_frame = time.monotonic()
 
     def _pause_s(self) -> float:
         """Return how long to wait for a frame: the longer none came, the less often the core is asked."""

@@ -13,7 +13,7 @@ from ..adapters import CoreAdapter, DemoKeywords, HeadlessKeywords, Image, MockC
 from ..errors import CameraBusyError
 from ..persistence import Spool, SpoolKeywords, check_output_path, refuse_unknown_options
 from .interrupts import StopOnInterrupt
-from .launch import launch, require_recordable
+from .launch import PreparedRecording, prepare, require_recordable
 from .options import RecordingKeywords, RecordingOptions
 from .result import RecordResult, RecordStats
 from .running import RunningRecording, report_progress
@@ -132,7 +132,8 @@ class Camera(CameraSettings):
         """
         with StopOnInterrupt() as interrupt:
             interrupt.watch(lambda _signal: self.core.abandon_stuck_call())
-            recording = self._start(Path(path), options)
+            recording = self.prepare_recording(path, **options).start()
+            self._last_recording = weakref.ref(recording)
             interrupt.watch(recording.stop_on_signal)
             if interrupt.asked:
                 recording.join()
@@ -140,20 +141,24 @@ class Camera(CameraSettings):
             raise KeyboardInterrupt
         return recording
 
-    def _start(self, path: Path, keywords: RecordingKeywords) -> RunningRecording:
+    def prepare_recording(
+        self, path: str | os.PathLike[str], **options: Unpack[RecordingKeywords]
+    ) -> PreparedRecording:
+        """Make the file and the ring of a recording, and start the camera later, by the result's ``start()``.
+
+        For cameras that are to start one right after the other. Arguments and errors as for `start_recording`.
+        """
         # Everything that can be refused without the camera is, before it is touched.
-        options = RecordingOptions.from_keywords(keywords, exposure_ms=self.exposure_ms)
-        check_output_path(path, overwrite=options.spool.get("overwrite", False))
+        checked = RecordingOptions.from_keywords(options, exposure_ms=self.exposure_ms)
+        check_output_path(Path(path), overwrite=checked.spool.get("overwrite", False))
         self._require_idle("start a recording")
         require_recordable(self.core, self.label)
         values = self.properties.read_all()
         self._vocabulary.check_start(values)
-        self._vocabulary.check_bursts(options.triggers.frames_per_trigger)
+        self._vocabulary.check_bursts(checked.triggers.frames_per_trigger)
         info = self._detector_info(values)
         clock_step_ns = self._vocabulary.clock_step_ns()
-        recording = launch(self.core, path, options, info=info, clock_step_ns=clock_step_ns)
-        self._last_recording = weakref.ref(recording)
-        return recording
+        return prepare(self.core, Path(path), checked, info=info, clock_step_ns=clock_step_ns)
 
     def record(
         self,

@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..adapters import STAMP_PIXELS, CoreAdapter, read_pco_stamp
+from ..adapters import STAMP_PIXELS, CoreAdapter, is_multi_camera, read_pco_stamp
 from ..errors import CoreError, SettingError, SpoolError
 from ..persistence import DetectorInfo, Spool, buffer_bytes_for
 from .acquisition import Acquisition
+from .live import LiveFrame
 from .options import RecordingOptions
 from .running import RunningRecording
 from .triggers import NO_PLAN
@@ -24,23 +25,22 @@ def require_recordable(core: CoreAdapter, label: str) -> None:
     SettingError
         Which it is, and what to do.
     """
-    device = core.device_info(label)
-    if (device["library"], device["name"]) == ("Utilities", "Multi Camera"):
+    if is_multi_camera(core, label):
         raise SettingError(
-            f"{label} is a Multi Camera, whose frames of several cameras would be mixed in one stack: choose "
-            "one of its cameras as the core's camera, and record each from a process of its own"
+            f"{label} is a Multi Camera, whose frames of several cameras would be mixed in one stack: record it with "
+            "mmspool.record_cameras(path, camera), which gives each of them a file"
         )
 
 
-def launch(
+def prepare(
     core: CoreAdapter,
     path: Path,
     options: RecordingOptions,
     *,
     info: DetectorInfo,
     clock_step_ns: Callable[[int], int] | None,
-) -> RunningRecording:
-    """Open the file and the ring, start the camera, and take its frames from then on.
+) -> "PreparedRecording":
+    """Open the file and the ring; the camera is started later.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def launch(
     Raises
     ------
     CoreError
-        The camera does not start. No file is left behind.
+        The core does not say what its frames are. No file is left behind.
     StorageError
         The file or the ring cannot be made.
     """
@@ -85,13 +85,47 @@ def launch(
             pre_trigger_frames=options.pre_trigger_frames,
             triggers=options.triggers,
         )
-        acquisition.start()
-        recording = RunningRecording(acquisition, spool, options.on_frame)
-        recording.begin()
     except BaseException as exc:
         _undo(core, spool, exc)
         raise
-    return recording
+    return PreparedRecording(core, spool, acquisition, options.on_frame)
+
+
+class PreparedRecording:
+    """A recording whose file and ring are ready: only the camera is to be started, or the file given up."""
+
+    def __init__(
+        self,
+        core: CoreAdapter,
+        spool: Spool,
+        acquisition: Acquisition,
+        on_frame: Callable[[LiveFrame], object] | None,
+    ) -> None:
+        self._core = core
+        self._spool = spool
+        self._acquisition = acquisition
+        self._on_frame = on_frame
+
+    def start(self) -> RunningRecording:
+        """Start the camera, and take its frames from then on.
+
+        Raises
+        ------
+        CoreError
+            The camera does not start. No file is left behind.
+        """
+        try:
+            self._acquisition.start()
+            recording = RunningRecording(self._acquisition, self._spool, self._on_frame)
+            recording.begin()
+        except BaseException as exc:
+            _undo(self._core, self._spool, exc)
+            raise
+        return recording
+
+    def discard(self, why: BaseException) -> None:
+        """Give it up; no file is left behind. What fails in that is noted in ``why``."""
+        _undo(self._core, self._spool, why)
 
 
 def _undo(core: CoreAdapter, spool: Spool, exc: BaseException) -> None:

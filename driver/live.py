@@ -6,9 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
-
-from ..adapters import Image
+from ..adapters import Image, owns_memory
 
 _log = logging.getLogger("mmspool")
 
@@ -25,14 +23,6 @@ class LiveFrame(NamedTuple):
     """Its place among the frames that were received, from 0."""
     pixels: Image
     """Shape ``(Y, X)``, read-only; it stays as it is when newer frames come."""
-
-
-def owns_memory(pixels: Image) -> bool:
-    """Return whether an array's memory is its own, so that it outlives the core's next frame."""
-    array: object = pixels
-    while isinstance(array, np.ndarray):
-        array = array.base
-    return array is None
 
 
 class Newest:

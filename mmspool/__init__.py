@@ -42,7 +42,6 @@ if TYPE_CHECKING:
         frames_by_place,
         join,
         open,
-        open_cameras,
         repair,
         verify,
     )
@@ -78,7 +77,6 @@ __all__ = [
     "frames_by_place",
     "join",
     "open",
-    "open_cameras",
     "record_cameras",
     "repair",
     "spool_mda",

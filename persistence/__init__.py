@@ -4,13 +4,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from .camera_clock import CameraClock
-from .camera_set import CameraSet, member_paths, open_cameras, write_master
+from .camera_set import CameraSet, camera_name, member_paths, open, write_master
 from .columns import Column
 from .compress import CompressReport, compress
 from .detector_info import DetectorInfo
 from .hdf5_file.codec import Compression
 from .hdf5_file.output_path import check_output_path
-from .joined import join, open
+from .joined import join
 from .losses import Loss
 from .options import OnFull, SpoolKeywords, SpoolOptions, refuse_unknown_options
 from .places import expected_places, frames_by_place
@@ -44,6 +44,7 @@ __all__ = [
     "SpoolStats",
     "VerifyReport",
     "buffer_bytes_for",
+    "camera_name",
     "check_output_path",
     "compress",
     "describe_end",
@@ -52,7 +53,6 @@ __all__ = [
     "join",
     "member_paths",
     "open",
-    "open_cameras",
     "refuse_unknown_options",
     "repair",
     "verify",

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ..errors import RecordingError, StorageError
 from .hdf5_file.output_path import check_output_path
+from .joined import JoinedRecording
 from .os_file import replace_file
 from .paths import readable
 from .places import expected_places
@@ -22,8 +23,15 @@ from .reader import Recording
 
 _MARK = "mmspool_cameras"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]+")
 
 Pairing = Literal["trigger", "time"]
+
+
+def camera_name(label: str) -> str:
+    """Return a camera's label as it is in the names of files: other characters become hyphens."""
+    name = _NOT_IN_NAMES.sub("-", label)
+    return name if name[:1].isalpha() else f"camera-{name}"
 
 
 def member_paths(master: Path, names: Sequence[str]) -> dict[str, Path]:
@@ -182,6 +190,46 @@ class CameraSet(Mapping[str, Recording]):
         return pairs
 
 
-def open_cameras(path: str | os.PathLike[str]) -> CameraSet:
-    """Open the recordings of several cameras by their master file; see `CameraSet`."""
+def open(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, interleave: bool = False
+) -> Recording | CameraSet:
+    """Open a recording for reading, several as one, or those of several cameras.
+
+    Parameters
+    ----------
+    path
+        A recording, a file that `join` made, the master file of several cameras, or several recordings:
+        ``open(["a.h5", "b.h5"])`` has the frames of ``a.h5`` and then those of ``b.h5``, with one time axis. Shapes and
+        dtypes must be equal.
+    interleave
+        With several recordings: their frames alternate, as they do where a script put them by turns into spools on
+        several disks; frame ``i`` is frame ``i // n`` of file ``i % n``.
+
+    Returns
+    -------
+    Recording or CameraSet
+        A `CameraSet`, which has a recording for each camera and their pairing, of a master file. Where a type checker
+        should know which it is, call `Recording` or `CameraSet` itself.
+
+    Raises
+    ------
+    RecordingError
+        A file cannot be read, the recordings do not fit together, or a camera's file is not beside its master file.
+    """
+    if not isinstance(path, str | os.PathLike):
+        return JoinedRecording(path, interleave=interleave)
+    try:
+        return Recording(path)
+    except RecordingError:
+        if not _is_master(Path(path)):
+            raise
     return CameraSet(path)
+
+
+def _is_master(path: Path) -> bool:
+    """Return whether a file is the master file of several cameras."""
+    try:
+        with path.open("rb") as raw, h5py.File(raw, "r") as file:
+            return _MARK in file.attrs
+    except (OSError, RuntimeError, KeyError):
+        return False

@@ -72,28 +72,6 @@ class JoinedRecording(Recording):
         return partial(JoinedRecording, self._paths, interleave=self._interleave)
 
 
-def open(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, interleave: bool = False) -> Recording:
-    """Open a recording for reading, or several as one.
-
-    Parameters
-    ----------
-    path
-        A recording, a file that `join` made, or several recordings: ``open(["a.h5", "b.h5"])`` has the frames of
-        ``a.h5`` and then those of ``b.h5``, with one time axis. Shapes and dtypes must be equal.
-    interleave
-        With several recordings: their frames alternate, as they do where a script put them by turns into spools on
-        several disks; frame ``i`` is frame ``i // n`` of file ``i % n``.
-
-    Raises
-    ------
-    RecordingError
-        A file cannot be read, or the recordings do not fit together.
-    """
-    if isinstance(path, str | os.PathLike):
-        return Recording(path)
-    return JoinedRecording(path, interleave=interleave)
-
-
 def join(
     target: str | os.PathLike[str],
     paths: Sequence[str | os.PathLike[str]],
@@ -106,14 +84,14 @@ def join(
     The file is a recording itself, for this package as for every HDF5 program: its frames are an HDF5 virtual dataset,
     its columns, losses and counts are those of all. It names the recordings by their place relative to it where they
     lie in its folder or below, else by their whole path: they must stay there. (A plain HDF5 program shows zeros for
-    a file that is missing; `open` raises.)
+    a file that is missing; `mmspool.open` raises.)
 
     Parameters
     ----------
     target
         The file to make.
     paths, interleave
-        As for `open`.
+        As for `mmspool.open`.
     overwrite
         Replace what is at ``target``.
 

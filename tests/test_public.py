@@ -18,7 +18,7 @@ ExportError Faults FrameError Loss MDASink MDASpooling MissingPackageError Mmspo
 PropertyNotFoundError RecordResult RecordStats Recording RecordingError RepairReport RingFullError Roi RunningRecording
 SelectionError SettingError Spool SpoolClosedError SpoolError SpoolResult SpoolStats SteppedClock StorageError
 VerifyReport WriterError __version__ expected_places frame_index frame_metadata frames_by_place join open
-open_cameras record_cameras repair spool_mda verify
+record_cameras repair spool_mda verify
 """
 
 

@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ from ...persistence import (
     SpoolOptions,
     SpoolResult,
     buffer_bytes_for,
+    camera_name,
     member_paths,
     write_master,
 )
@@ -26,13 +26,11 @@ from ..frame_counters import GapDetector
 from .events import RunFormat, camera_index, run_format, stored_metadata
 from .view import RunView, regular_axes
 
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]+")
-
 
 class MDARecording:
     """The files of one run.
 
-    A file holds frames of one camera. With several cameras, `path` is the small master file that `open_cameras` reads,
+    A file holds frames of one camera. With several cameras, `path` is the small master file that `mmspool.open` reads,
     and each camera's file lies beside it, with ``_`` and the camera's label before the suffix.
 
     Parameters
@@ -94,7 +92,7 @@ class MDARecording:
         with ExitStack() as undo:
             if len(paths) > 1:
                 overwrite = bool(self._options.get("overwrite"))
-                members = {_name(label): path for label, path in paths.items()}
+                members = {camera_name(label): path for label, path in paths.items()}
                 write_master(self.path, members, leader=next(iter(members)), overwrite=overwrite)
                 undo.callback(self.path.unlink, missing_ok=True)
             for label, path in paths.items():
@@ -181,7 +179,9 @@ class MDARecording:
         """Return the file of each camera."""
         if len(labels) == 1:
             return {labels[0]: self.path}
-        return dict(zip(labels, member_paths(self.path, [_name(label) for label in labels]).values(), strict=True))
+        return dict(
+            zip(labels, member_paths(self.path, [camera_name(label) for label in labels]).values(), strict=True)
+        )
 
     def _open(self, path: Path, label: str, frames: RunFormat, sequence: Any) -> Spool:
         plan = {"useq_sequence": sequence.model_dump(mode="json", exclude_unset=True, fallback=repr), "camera": label}
@@ -200,12 +200,6 @@ class MDARecording:
                 frame_bytes = math.prod(frames.shape) * frames.dtype.itemsize
                 options["buffer_bytes"] = buffer_bytes_for(frame_bytes, expected)
         return Spool(path, **options)
-
-
-def _name(label: str) -> str:
-    """Return a camera's label as it is in the names of files."""
-    name = _NOT_IN_NAMES.sub("-", label)
-    return name if name[:1].isalpha() else f"camera-{name}"
 
 
 class _Track:

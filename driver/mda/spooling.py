@@ -37,7 +37,7 @@ def spool_mda(core: Any, path: str | os.PathLike[str], **options: Unpack[SpoolKe
     core
         A ``pymmcore_plus.CMMCorePlus``, with its own engine or any other.
     path
-        The HDF5 file to create. With several cameras it is a small master file, for `open_cameras`, and each camera's
+        The HDF5 file to create. With several cameras it is a small master file, for `mmspool.open`, and each camera's
         file lies beside it: ``run_left.h5`` beside ``run.h5``.
     options
         Keyword arguments of `Spool`; shape, dtype and detector information come from the run.

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import RecordingError
-from ...persistence import open as open_recording
+from ...persistence import Recording
 from .events import event_index
 
 _ABSENT = -1
@@ -127,7 +127,7 @@ class RunView:
         if not entries:
             return
         try:
-            with open_recording(self._paths[camera]) as recording:
+            with Recording(self._paths[camera]) as recording:
                 for target, number in entries:
                     if number < len(recording):
                         stack[target] = recording[number]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
+from ..persistence import Recording
 from ..persistence import join as join_files
-from ..persistence import open as open_recording
 from .output import errors_as_messages, out
 
 
@@ -26,7 +26,7 @@ def join(target: Path, files: tuple[Path, ...], *, interleave: bool, overwrite: 
     """
     with errors_as_messages():
         join_files(target, files, interleave=interleave, overwrite=overwrite)
-        with open_recording(target) as recording:
+        with Recording(target) as recording:
             frames, lost, state = len(recording), recording.frames_lost, recording.state
     if as_json:
         facts = {

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import mmspool
-from mmspool import EndReason, Faults, RecordingError, SettingError, StorageError, frame_index
+from mmspool import CameraSet, EndReason, Faults, RecordingError, SettingError, StorageError, frame_index
 from mmspool.adapters import demo
 
 HOME = Path(mmspool.__file__).parents[1]
@@ -43,7 +43,7 @@ class TestRecord:
         cameras = {"left": mock(backend=backend), "right": mock(width=64, height=48)}
         result = record(cameras, frames=100)
         assert result.complete
-        with mmspool.open_cameras(result.path) as run:
+        with mmspool.open(result.path) as run:
             assert list(run) == ["left", "right"]
             assert [each.shape for each in run.values()] == [(100, 64, 96), (100, 48, 64)]
             assert all(indices(each) == list(range(100)) for each in run.values())
@@ -59,10 +59,10 @@ class TestRecord:
                 started.append(name),
                 start(*args),
             )
-        with mmspool.open_cameras(record(cameras, frames=5).path) as run:
+        with mmspool.open(record(cameras, frames=5).path) as run:
             assert (started, run.leader) == (["b", "c", "a"], "a")
         started.clear()
-        with mmspool.open_cameras(record(cameras, frames=5, leader="b", overwrite=True).path) as run:
+        with mmspool.open(record(cameras, frames=5, leader="b", overwrite=True).path) as run:
             assert (started, run.leader) == (["a", "c", "b"], "b")
 
     def test_losses_leave_a_place(self, mock, record):
@@ -71,7 +71,7 @@ class TestRecord:
         cameras = {"left": mock(), "right": mock(camera_counter=True, faults=faults)}
         result = record(cameras, frames=50)
         assert not result.complete
-        with mmspool.open_cameras(result.path) as run:
+        with mmspool.open(result.path) as run:
             pairs = run.pairs()
             for left, right in pairs:
                 if right >= 0 and left >= 0:
@@ -132,7 +132,7 @@ class TestRecord:
             left.exposure_ms = right.exposure_ms = 5
             result = record({"left": left, "right": right}, frames=50)
         assert result.complete
-        with mmspool.open_cameras(result.path) as run:
+        with mmspool.open(result.path) as run:
             assert [each.shape for each in run.values()] == [(50, 256, 256), (50, 512, 128)]
             pairs = run.pairs("time", tolerance_s=10)
             assert pairs.shape == (50, 2)
@@ -158,20 +158,20 @@ class TestMaster:
         moved.mkdir()
         for file in tmp_path.glob("*.h5"):
             shutil.move(file, moved)
-        with mmspool.open_cameras(moved / "run.h5") as run:
+        with mmspool.open(moved / "run.h5") as run:
             assert len(run["right"]) == 5
         (moved / "run_right.h5").unlink()
         with pytest.raises(RecordingError, match=r"run_right\.h5"):
-            mmspool.open_cameras(moved / "run.h5")
+            mmspool.open(moved / "run.h5")
 
     def test_other_files_are_refused(self, mock, record, tmp_path):
         """A camera's own file and a text are no master files."""
         result = record({"left": mock()}, frames=5)
         (tmp_path / "text.h5").write_text("no")
         with pytest.raises(RecordingError, match=r"open it with mmspool\.open"):
-            mmspool.open_cameras(result.results["left"].path)
+            CameraSet(result.results["left"].path)
         with pytest.raises(RecordingError, match="cannot be opened"):
-            mmspool.open_cameras(tmp_path / "text.h5")
+            CameraSet(tmp_path / "text.h5")
 
     def test_killed(self, tmp_path):
         """After a kill in the middle the master opens, and each camera's frames are there, in order."""
@@ -202,7 +202,7 @@ mmspool.record_cameras(sys.argv[1], {"left": left, "right": right}, buffer_bytes
             assert [process.stdout.readline() for _camera in range(2)] == ["under way\n"] * 2
             process.kill()
         deadline_states = {"interrupted", "recording"}
-        with mmspool.open_cameras(tmp_path / "run.h5") as run:
+        with mmspool.open(tmp_path / "run.h5") as run:
             assert {each.state for each in run.values()} <= deadline_states
             assert all(indices(each) == list(range(len(each))) for each in run.values())
             assert len(run.pairs()) > 0

@@ -170,7 +170,7 @@ class TestSeveralCameras:
             "Camera A": ("run_Camera-A.h5", 20, "complete"),
             "Camera B": ("run_Camera-B.h5", 20, "complete"),
         }
-        with mmspool.open_cameras(path) as cameras:
+        with mmspool.open(path) as cameras:
             assert list(cameras) == ["Camera-A", "Camera-B"]
             assert cameras.pairs().tolist() == [[at, at] for at in range(20)]
         with pytest.raises(ValueError, match="2 cameras"):
