@@ -1,6 +1,7 @@
 """What can be measured."""
 
 from . import (
+    busy,
     chunks,
     compression,
     growth,
@@ -35,6 +36,7 @@ CASES: dict[str, Case] = {
         startup.CASE,
         reading.CASE,
         compression.CASE,
+        busy.CASE,
     )
 }
 
