@@ -13,6 +13,8 @@ from ..block_layout import PAGE
 from .hugepages import AlignedMap
 from .memory import SHM
 
+_ZEROS = bytes(1 << 20)
+
 Handle = int | str
 """By which a new process attaches: a descriptor that it inherits, or a name."""
 
@@ -85,8 +87,7 @@ class UnnamedBlock:
         if self._map is not None:
             self._map.use_huge_pages()
         try:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(self._descriptor, 0, self._size)
+            _allocate(self._descriptor, self._size)
         except OSError as exc:
             raise StorageError(
                 f"there is no shared memory for a ring of {self._size:,} bytes ({exc}): give a smaller buffer_bytes"
@@ -136,6 +137,18 @@ class NamedBlock:
         """Unmap it once nothing made from `view` is left; idempotent."""
         with contextlib.suppress(BufferError):  # an array of it, in a traceback perhaps, is still there
             self.view.release()
+
+
+def _allocate(descriptor: int, size: int) -> None:
+    """Back a new file in shared memory with memory; a page that is missing would end the process that touches it."""
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, 0, size)
+    except OSError as exc:
+        if exc.errno not in (errno.EPERM, errno.ENOSYS):  # a sandbox refuses it: writing does the same
+            raise
+        for start in range(0, size, len(_ZEROS)):
+            os.pwrite(descriptor, _ZEROS[: size - start], start)
 
 
 def touch(view: memoryview) -> None:

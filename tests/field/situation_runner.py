@@ -14,7 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
-from field.situations import PREAMBLE, SITUATIONS, Situation
+from field.situations import PREAMBLE, Situation
+from field.situations import SITUATIONS as OF_SCRIPTS
+from field.system_situations import SYSTEM_SITUATIONS
+from support import seccomp
+from support.control_groups import root_of
 from support.frames import check_frames
 from support.paths import environment
 from support.waiting import wait_until
@@ -23,15 +27,31 @@ import mmspool
 from mmspool.persistence import verify
 
 LIMIT_S = 120
+SITUATIONS = (*OF_SCRIPTS, *SYSTEM_SITUATIONS)
+
+_THERE = {
+    "seccomp": lambda: seccomp.AVAILABLE,
+    "memory group": lambda: root_of("memory") is not None,
+    "pids group": lambda: root_of("pids") is not None,
+}
+"""What a situation may need that is no program or library, and whether it is there."""
 
 
 def why_not(situation: Situation) -> str:
     """Return why a situation cannot be tried here, an empty string if it can."""
-    if situation.needs and shutil.which(situation.needs) is None:
+    if situation.needs and not _is_there(situation.needs):
         return f"needs {situation.needs}"
     if situation.root and (os.name == "nt" or os.geteuid() != 0):
         return "needs root"
     return ""
+
+
+def _is_there(need: str) -> bool:
+    if need in _THERE:
+        return _THERE[need]()
+    if ".so" in need:
+        return any(Path("/usr/lib").glob(f"*/{need}"))
+    return shutil.which(need) is not None
 
 
 def attempt(situation: Situation, folder: Path) -> str:
@@ -56,7 +76,12 @@ def attempt(situation: Situation, folder: Path) -> str:
     said = output.read_text(encoding="utf-8", errors="replace")
     assert done.returncode in situation.codes, f"exit code {done.returncode}: {said[-2000:]}"
     assert situation.says in said, said[-2000:]
+    for core in folder.glob("core*"):
+        core.unlink()
     path = folder / "run.h5"
+    if situation.state is None:
+        assert not path.exists(), said[-2000:]
+        return f"no file, exit code {done.returncode}"
     wait_until(lambda: ended(path), "the file is closed")
     with mmspool.open(path) as run:
         state, frames, lost = run.state, len(run), run.frames_lost

@@ -33,7 +33,7 @@ class Situation:
     says
         What the output must contain.
     needs
-        A program without which it cannot be tried.
+        A program, library or other means without which it cannot be tried.
     root
         Whether only root can try it.
     """

@@ -1,5 +1,6 @@
 """Systems that refuse what others have: sandboxes, containers, kernels of long ago."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -69,10 +70,13 @@ def test_proc_is_not_mounted(tmp_path, closed):
     assert closed() == ("complete", 60)
 
 
-def test_python_without_shared_memory(start, closed):
-    """A Python that was built without POSIX shared memory has the ring in a memfd all the same."""
+def test_python_without_shared_memory(start, closed, tmp_path, monkeypatch):
+    """A Python that was built without POSIX shared memory has the ring in a memfd all the same, as has the writer."""
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text("import sys\nsys.modules['_posixshmem'] = None\n")
+    monkeypatch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
     done = start("""
-        sys.modules["_posixshmem"] = None
         with Spool("run.h5", buffer_bytes=1 << 20) as spool:
             for index in range(30):
                 spool.put(frame(index))

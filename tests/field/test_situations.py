@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from field.situation_runner import attempt, why_not
-from field.situations import SITUATIONS, Situation
+from field.situation_runner import SITUATIONS, attempt, why_not
+from field.situations import Situation
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the situations are made with Linux' means")
 
