@@ -174,6 +174,7 @@ class Acquisition:
             running = self._core.is_sequence_running()  # before remaining: the other order loses the last frame
             self._waiting = self._core.remaining()
             self._core_peak = max(self._core_peak, self._waiting)
+            self._spool.report_backlog(self._waiting / max(1, self._capacity))
             if self._save and self._held is not None:
                 self._put_held(self._held)
             got = self._take(min(self._waiting, _BATCH))

@@ -89,8 +89,8 @@ class SpoolOptions:
         of HDF5 has; the others need its Blosc filter, in Python ``import hdf5plugin``). Needs the extra
         ``mmspool[compression]``. Frames below 48 KiB are stored uncompressed.
     raw_if_slow
-        Store frames uncompressed while the ring is nearly full, rather than let it overflow; ``stats.frames_raw``
-        counts them. False waits for the codec.
+        Store frames uncompressed while the ring is nearly full, or a camera's own buffer fills, rather than let them
+        overflow; ``stats.frames_raw`` counts them. False waits for the codec.
     keep_awake
         Keep the computer from going to sleep meanwhile, where the system allows; the log says whether it does.
 

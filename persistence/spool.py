@@ -208,6 +208,10 @@ class Spool:
                 raise self._not_open()
             self._client.add_loss(count, stage)
 
+    def report_backlog(self, share: float) -> None:
+        """Report how full the buffer is from which frames come, 0 to 1; while it fills, none is compressed."""
+        self._client.report_backlog(share)
+
     @property
     def stats(self) -> SpoolStats:
         """How it stands, as a snapshot that does not change any more."""

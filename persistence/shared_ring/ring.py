@@ -49,6 +49,7 @@ class RingField:
     BYTES: Final = 11
     SYNC_FAILED: Final = 12
     STOP: Final = 13
+    BACKLOG: Final = 14
 
 
 _CLOSED, _INTERRUPTED = 1, 2  # values of STOP

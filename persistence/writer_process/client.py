@@ -161,6 +161,11 @@ class WriterClient:
             return
         self._ring.add_loss(self.counters[RingField.PUT], count, stage)
 
+    def report_backlog(self, share: float) -> None:
+        """Let the writer know how full the buffer is from which frames come."""
+        with contextlib.suppress(ValueError):  # the ring was given back meanwhile
+            self.counters[RingField.BACKLOG] = round(100 * share)
+
     def losses(self) -> tuple[Loss, ...]:
         """Return the ledger."""
         return tuple(Loss(int(before), int(count), STAGES[code]) for before, count, code in self._ring.losses())

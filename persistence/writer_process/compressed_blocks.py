@@ -1,12 +1,14 @@
 """Storing frames as compressed chunks, one each."""
 
 import contextlib
+import math
 import mmap
 import os
 import threading
 import time
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -26,23 +28,36 @@ _NICENESS = 10  # of these threads: taking frames from the camera comes first, a
 _COMMIT_S = 0.2  # how long frames wait for being counted
 _COMMIT_CHUNKS = 500  # the index entries of so many fit in the journal's slot
 _RING_SHARE = 8  # such a part of the ring may wait for being counted
-_NEARLY_FULL = 0.75  # of the ring; from there on frames are stored as they are, if that is faster
+_NEARLY_FULL = 0.75  # of the ring; from there on frames are stored as they are, if the codec is behind
+_BACKLOG = 25  # percent of the core's buffer; from there on it is the processors that do not keep up
+_LOOK_S = 0.005  # while the codec is waited for, between two looks at both
 
 
 class _Encoded(NamedTuple):
-    """A compressed frame: how many bytes of ``out`` it takes, 0 if there was no time to compress it; its checksum."""
+    """A compressed frame: how many bytes it takes, 0 if it is stored as it is; its checksum."""
 
     size: int
-    out: mmap.mmap
     checksums: npt.NDArray[np.uint64] | None
+
+
+class _Ahead(NamedTuple):
+    """A frame that a thread encodes, and the memory that it does so into."""
+
+    frame: int
+    encoding: Future[_Encoded]
+    out: mmap.mmap
 
 
 class CompressedBlocks:
     """Stores frames as compressed chunks, which threads of its own encode ahead, in order.
 
-    While the ring is nearly full because the codec does not keep up, frames are stored as they are. Chunks have no
-    places before they are written: HDF5 allocates each, and a commit, several times a second, makes them a part of the
-    file. Frames are counted only then, and are durable then as well.
+    While the ring is nearly full, no frame waits for the codec: those that are not encoded when their turn comes are
+    stored as they are, by the thread that writes, and the codec's threads are given frames so far ahead that they are
+    done in time. They are given none while the core's buffer fills, which shows that the processors do not keep up
+    (docs/decisions/0050).
+
+    Chunks have no places before they are written: HDF5 allocates each, and a commit, several times a second, makes them
+    a part of the file. Frames are counted only then, and are durable then as well.
 
     Parameters
     ----------
@@ -68,26 +83,23 @@ class CompressedBlocks:
         self._codec = codec
         self._options = options
         self._chunks = recording_file.chunks()  # a writer that died had written these, but perhaps not counted them
-        self._next = -1  # frame to be encoded
-        self._ahead: deque[Future[_Encoded]] = deque()
+        self._next = 0  # frame to be encoded; those before it that are not ahead are stored as they are
+        self._ahead: deque[_Ahead] = deque()
         # One processor is left to the acquisition; what they fill is bounded by the ring.
         threads = max(1, min(_MAX_THREADS, _processors() - 1, layout.blocks // _RING_SHARE))
-        self._outs = [private_memory(room_for(layout.block_bytes)) for _ in range(2 * threads)]
+        self._free = [private_memory(room_for(layout.block_bytes)) for _ in range(2 * threads)]
         self._encoding = ThreadPoolExecutor(threads, "mmspool-codec", initializer=_give_way)
         self._committed = time.monotonic()
         self._raw = self._bytes = 0  # since then
+        self._encode_s = self._store_s = 0.0  # what a frame takes of late: encoded, queue included; stored as it is
 
     def store(self, run: Run, stop: int) -> None:
         """Store frames until a commit is due."""
-        if self._next < 0:
-            self._next = run.done
         limit = max(1, min(_COMMIT_CHUNKS, self._layout.frames // _RING_SHARE))
         while run.done < stop and run.done - run.first < limit:
-            while self._next < stop and len(self._ahead) < len(self._outs):
-                self._ahead.append(self._encode(self._next))
-                self._next += 1
-            encoded = self._ahead.popleft().result()
-            self._write(run.done, encoded)
+            if not self._is_starving():
+                self._encode_ahead(run.done, stop)
+            encoded = self._take(run.done)
             run.add(run.done + 1, encoded.checksums)
 
     def commit_due(self, waiting: int) -> bool:
@@ -111,35 +123,79 @@ class CompressedBlocks:
         """Wait for what is under way; idempotent."""
         self._encoding.shutdown(cancel_futures=True)
 
-    def _encode(self, frame: int) -> Future[_Encoded]:
-        """Let a frame be encoded, or only its checksum be computed while the ring is full because of the codec."""
+    def _encode_ahead(self, frame: int, stop: int) -> None:
+        """Give the codec's threads frames before ``stop``, as many as they have room for; ``frame`` is written next."""
+        self._next = max(self._next, frame + (self._lead() if self._is_pressed() else 0))
+        while self._next < stop and self._free:
+            out = self._free.pop()
+            encoding = self._encoding.submit(self._encode_now, self._next, out, time.monotonic())
+            self._ahead.append(_Ahead(self._next, encoding, out))
+            self._next += 1
+
+    def _encode_now(self, frame: int, out: mmap.mmap, submitted: float) -> _Encoded:
+        """Encode a frame; in a thread of the codec."""
+        g = self._layout
+        with self._ring.block_bytes(frame % g.blocks, 0, g.frame_bytes) as data, memoryview(out) as room:
+            encoded = _Encoded(self._codec.encode(data, room), self._checksums_of(data))
+        self._encode_s = max(time.monotonic() - submitted, 0.8 * self._encode_s)
+        return encoded
+
+    def _checksums_of(self, data: memoryview) -> npt.NDArray[np.uint64] | None:
+        return checksum.of_frames(data, self._layout.frame_bytes) if self._options.checksum else None
+
+    def _take(self, frame: int) -> _Encoded:
+        """Write the next frame: compressed once that is done, or as it is if there is no time for that."""
+        while self._ahead and self._ahead[0].frame == frame:
+            _, encoding, out = self._ahead[0]
+            if encoding.done():
+                self._ahead.popleft()
+                encoded = encoding.result()
+                with memoryview(out) as data:
+                    self._write(frame, encoded.size, data)
+                self._free.append(out)
+                return encoded
+            if self._is_pressed():
+                self._ahead.popleft()
+                encoding.cancel()
+                encoding.add_done_callback(partial(self._give_back, out))  # a thread may be at it
+            else:
+                wait([encoding], _LOOK_S)
+        started = time.monotonic()
+        with self._ring.block_bytes(frame % self._layout.blocks, 0, self._layout.frame_bytes) as data:
+            encoded = _Encoded(0, self._checksums_of(data))
+            self._write(frame, 0, data)
+        self._store_s = time.monotonic() - started
+        return encoded
+
+    def _give_back(self, out: mmap.mmap, _encoding: Future[_Encoded]) -> None:
+        self._free.append(out)
+
+    def _is_pressed(self) -> bool:
+        """Tell whether a buffer fills, so that no frame may wait for the codec."""
         waiting = self._counters[RingField.PUT] - self._counters[RingField.WRITTEN]
         nearly_full = waiting >= _NEARLY_FULL * self._layout.frames
-        behind = bool(self._ahead) and not self._ahead[0].done()  # the disk waits for the codec, not the other way
-        raw = self._options.raw_if_slow and nearly_full and behind
-        return self._encoding.submit(self._encode_now, frame, raw=raw)
+        return self._is_starving() or (self._options.raw_if_slow and nearly_full)
 
-    def _encode_now(self, frame: int, *, raw: bool) -> _Encoded:
-        g, out, size = self._layout, self._outs[frame % len(self._outs)], 0
-        with self._ring.block_bytes(frame % g.blocks, 0, g.frame_bytes) as data:
-            if not raw:
-                with memoryview(out) as room:
-                    size = self._codec.encode(data, room)
-            checksums = checksum.of_frames(data, g.frame_bytes) if self._options.checksum else None
-        return _Encoded(size, out, checksums)
+    def _is_starving(self) -> bool:
+        """Tell whether the buffer before the ring fills: taking frames from it needs the processors."""
+        return self._options.raw_if_slow and self._counters[RingField.BACKLOG] >= _BACKLOG
 
-    def _write(self, frame: int, encoded: _Encoded) -> None:
+    def _lead(self) -> int:
+        """Return how many frames are stored as they are while one is encoded, at most half of those that wait."""
+        waiting = self._counters[RingField.PUT] - self._counters[RingField.WRITTEN]
+        return min(math.ceil(self._encode_s / self._store_s), waiting // 2) if self._store_s else 0
+
+    def _write(self, frame: int, size: int, encoded: memoryview) -> None:
         """Write a frame's chunk, unless a writer before this one has."""
         g, started = self._layout, time.perf_counter_ns()
         if frame < self._chunks:
             size, as_it_is = self._recording_file.chunk(frame)
         else:
-            as_it_is = not 0 < encoded.size < g.block_bytes
-            size = g.block_bytes if as_it_is else encoded.size
+            as_it_is = not 0 < size < g.block_bytes
+            size = g.block_bytes if as_it_is else size
             with (
                 self._ring.block_bytes(frame % g.blocks, 0, g.block_bytes) as raw,
-                memoryview(encoded.out) as out,
-                raw if as_it_is else out[:size] as data,
+                raw if as_it_is else encoded[:size] as data,
             ):
                 self._recording_file.write_chunk(frame, data, self._codec.all_skipped if as_it_is else 0)
         self._raw += as_it_is

@@ -25,7 +25,7 @@ class MemorySpool:
 
     def __init__(self, fails=None):
         self.indices, self.metadata, self.losses = [], [], []
-        self.stats = None
+        self.stats, self.most_backlog = None, 0.0
         self._fails = fails or {}
 
     def put(self, image, metadata):
@@ -39,6 +39,10 @@ class MemorySpool:
     def record_loss(self, count, stage):
         """Keep a loss as (before which frame, how many, where)."""
         self.losses.append((len(self.indices), count, stage))
+
+    def report_backlog(self, share):
+        """Keep how full the core's buffer was at most."""
+        self.most_backlog = max(self.most_backlog, share)
 
 
 class Rig:
@@ -235,6 +239,7 @@ class TestOverflow:
         rig = Rig(tick_s=100, buffer_mb=1)
         assert rig.run() is EndReason.OVERFLOW
         assert rig.spool.losses == [(FRAMES_PER_MB, 1, "core")]
+        assert rig.spool.most_backlog == 1.0
 
     def test_is_not_hidden_by_a_request_to_stop(self):
         """An overflow is reported even if a stop was requested before the last frames were taken."""
