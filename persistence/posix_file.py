@@ -177,7 +177,8 @@ def lock_binds(path: Path) -> bool:
     except OSError as exc:
         return exc.errno in _HELD  # another one will come again, to whoever can report it
     finally:
-        os.close(descriptor)
+        with contextlib.suppress(OSError):  # there is nothing that it could report
+            os.close(descriptor)
     return False
 
 

@@ -10,6 +10,7 @@ from ...errors import StorageError
 from ..block_layout import PAGE
 from ..os_file import (
     allocate,
+    close_file,
     drop_cached,
     lock_for_writing,
     open_direct,
@@ -113,7 +114,7 @@ class DirectFile:
             descriptor = getattr(self, name)
             if descriptor is not None:
                 setattr(self, name, None)
-                os.close(descriptor)
+                close_file(descriptor)
 
     def _check_room(self, size: int) -> None:
         """Refuse a file that will not fit on a disk where no room can be allocated ahead."""

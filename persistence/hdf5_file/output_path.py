@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...errors import StorageError
 from ..file_holders import in_use
-from ..os_file import is_locked, lock_for_writing, open_file, remove_file, unlock
+from ..os_file import close_file, is_locked, lock_for_writing, open_file, remove_file, unlock
 from ..paths import recording_path
 
 _log = logging.getLogger("mmspool")
@@ -83,7 +83,7 @@ class OutputPath:
     def forget(self) -> None:
         """Leave the path to the process that this one was forked from; idempotent."""
         if self._lock is not None:
-            os.close(self._lock)
+            close_file(self._lock)
             self._lock = None
 
     def _is_at(self, path: Path) -> bool:

@@ -22,7 +22,7 @@ from ..block_layout import MAX_COMMIT_CHUNKS, PAGE, BlockLayout, round_up
 from ..camera_clock import CameraClock, fit_clock
 from ..detector_info import DetectorInfo
 from ..losses import MAX_LOSSES
-from ..os_file import lock_for_writing, open_file, pwrite_all, sync_folder
+from ..os_file import close_file, lock_for_writing, open_file, pwrite_all, sync_folder
 from ..plan import Plan
 from .btree import chunk_offsets
 from .codec import Codec, load_filters
@@ -329,7 +329,7 @@ class RecordingFile:
         if self._file:
             self._file.close()  # what HDF5 still writes is kept, and never committed
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            close_file(self._descriptor)
             self._descriptor = -1
 
     def _fit_clock(self, frames: int) -> CameraClock | None:
@@ -372,7 +372,7 @@ def _journaled(path: Path) -> Iterator[tuple[int, JournaledFile]]:
         journaled.replay()
         yield descriptor, journaled
     finally:
-        os.close(descriptor)
+        close_file(descriptor)
 
 
 @contextmanager
@@ -389,5 +389,5 @@ def _opened(path: Path, mode: Literal["w", "r+"]) -> Iterator[tuple[int, Journal
     except BaseException:
         if file is not None:
             file.close()
-        os.close(descriptor)
+        close_file(descriptor)
         raise

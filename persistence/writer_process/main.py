@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from ...errors import WriterError
+from ...errors import StorageError, WriterError
 from ..hdf5_file.recording_file import RecordingFile
 from ..hdf5_file.validate import DAMAGE
 from ..shared_ring.ring import Ring, RingField
@@ -109,7 +109,7 @@ def _record(ring: Ring, messages: _Messages, answers: Connection, producer: Prod
         return closed
     ring.touch()
     ring.lay_out(start.layout)
-    writer = FrameWriter(ring, start)
+    writer = _open(ring, start)
     try:
         ring.counters[RingField.STARTED], ring.counters[RingField.FAILED] = 1, 0
         _answer(answers, FileReady())
@@ -121,6 +121,18 @@ def _record(ring: Ring, messages: _Messages, answers: Connection, producer: Prod
         _refuse_frames(ring)
         _save(writer, exc)
         raise
+
+
+def _open(ring: Ring, start: StartWriting) -> FrameWriter:
+    """Return what writes the file; a new one that cannot be created is an error of its place."""
+    try:
+        return FrameWriter(ring, start)
+    except StorageError:
+        raise
+    except OSError as exc:
+        if start.resume:
+            raise
+        raise StorageError(exc.errno, f"the file cannot be created ({exc.strerror or exc})", str(start.path)) from exc
 
 
 def read_outcome(path: Path, counters: memoryview) -> FileClosed | None:
