@@ -2,6 +2,7 @@
 
 from .camera import Camera
 from .cameras import CamerasResult, record_cameras
+from .events import RecordingEvent
 from .interrupts import end_recordings_on_signals
 from .live import LiveFrame
 from .mda import MDASink, MDASpooling, spool_mda
@@ -25,6 +26,7 @@ __all__ = [
     "Property",
     "RecordResult",
     "RecordStats",
+    "RecordingEvent",
     "RecordingKeywords",
     "RunningRecording",
     "SettingsReport",

@@ -96,6 +96,9 @@ class Camera(CameraSettings):
         on_frame
             Called with the newest `LiveFrame`, from a thread of its own, which never slows saving: what it is too slow
             for is left out.
+        on_event
+            Called with a `RecordingEvent` at the start, at losses and at the end, from a thread of its own. What it
+            raises is logged and ends nothing. `wait` and `record` return when it has heard of the end.
         columns
             Columns of your own: by its name a function that returns the value of the present frame, called for each one
             from the recording's thread, or the name of one of the core's tags; in a pair with a dtype or `Column` where

@@ -9,7 +9,6 @@ from ..adapters import STAMP_PIXELS, CoreAdapter, is_multi_camera, read_pco_stam
 from ..errors import CoreError, SettingError, SpoolError
 from ..persistence import DetectorInfo, Spool, buffer_bytes_for
 from .acquisition import Acquisition
-from .live import LiveFrame
 from .options import RecordingOptions
 from .running import RunningRecording
 from .triggers import NO_PLAN
@@ -88,7 +87,7 @@ def prepare(
     except BaseException as exc:
         _undo(core, spool, exc)
         raise
-    return PreparedRecording(core, spool, acquisition, options.on_frame)
+    return PreparedRecording(core, spool, acquisition, options)
 
 
 class PreparedRecording:
@@ -99,12 +98,12 @@ class PreparedRecording:
         core: CoreAdapter,
         spool: Spool,
         acquisition: Acquisition,
-        on_frame: Callable[[LiveFrame], object] | None,
+        options: RecordingOptions,
     ) -> None:
         self._core = core
         self._spool = spool
         self._acquisition = acquisition
-        self._on_frame = on_frame
+        self._options = options
 
     def start(self) -> RunningRecording:
         """Start the camera, and take its frames from then on.
@@ -116,7 +115,8 @@ class PreparedRecording:
         """
         try:
             self._acquisition.start()
-            recording = RunningRecording(self._acquisition, self._spool, self._on_frame)
+            calls = self._options.on_frame, self._options.on_event
+            recording = RunningRecording(self._acquisition, self._spool, *calls)
             recording.begin()
         except BaseException as exc:
             _undo(self._core, self._spool, exc)

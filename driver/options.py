@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, TypedDict
 
 from ..persistence import Compression, OnFull, Plan, PlanLike, SpoolOptions, refuse_unknown_options
+from .events import RecordingEvent
 from .frame_columns import ColumnSource, FrameColumns
 from .live import LiveFrame
 from .stop_conditions import StopConditions
@@ -28,6 +29,7 @@ class RecordingKeywords(TypedDict, total=False):
     core_buffer_mb: int | None
     pre_trigger_frames: int | None
     on_frame: Callable[[LiveFrame], object] | None
+    on_event: Callable[[RecordingEvent], object] | None
     columns: Mapping[str, ColumnSource] | None
     plan: PlanLike | None
     pixel_stamp: Literal["pco"] | None
@@ -55,7 +57,7 @@ class RecordingOptions:
         When it ends.
     triggers
         What each trigger gives.
-    core_buffer_mb, pixel_stamp, pre_trigger_frames, on_frame
+    core_buffer_mb, pixel_stamp, pre_trigger_frames, on_frame, on_event
         As `Camera.start_recording` has them.
     columns
         What reads the values of the user's own columns.
@@ -69,6 +71,7 @@ class RecordingOptions:
     pixel_stamp: Literal["pco"] | None
     pre_trigger_frames: int | None
     on_frame: Callable[[LiveFrame], object] | None
+    on_event: Callable[[RecordingEvent], object] | None
     columns: FrameColumns | None
     spool: dict[str, Any]
 
@@ -120,6 +123,7 @@ class RecordingOptions:
             pixel_stamp=given.pop("pixel_stamp", None),
             pre_trigger_frames=given.pop("pre_trigger_frames", None),
             on_frame=given.pop("on_frame", None),
+            on_event=given.pop("on_event", None),
             columns=columns,
             spool=given,
         )

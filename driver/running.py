@@ -12,6 +12,7 @@ from typing import Self
 from ..errors import CameraBusyError
 from ..persistence import Spool
 from .acquisition import Acquisition
+from .events import EventCalls, RecordingEvent
 from .live import LOOK_S, FrameCalls, LiveFrame
 from .result import EndReason, RecordResult, RecordStats, make_result
 
@@ -33,19 +34,24 @@ class RunningRecording:
         The sequence, started.
     spool
         Where its frames go.
-    on_frame
-        Called with the newest frame; see `FrameCalls`.
+    on_frame, on_event
+        Called with the newest frame and with what happens; see `FrameCalls` and `EventCalls`.
     """
 
     def __init__(
-        self, acquisition: Acquisition, spool: Spool, on_frame: Callable[[LiveFrame], object] | None = None
+        self,
+        acquisition: Acquisition,
+        spool: Spool,
+        on_frame: Callable[[LiveFrame], object] | None = None,
+        on_event: Callable[[RecordingEvent], object] | None = None,
     ) -> None:
         self._acquisition = acquisition
         self._spool = spool
         self._result: RecordResult | None = None
         self._error: BaseException | None = None
         self._taking = False
-        self._on_frame = on_frame
+        self._on_frame, self._on_event = on_frame, on_event
+        self._events: EventCalls | None = None
         # Neither an Event nor Thread.join: a signal handler may wait here too while it interrupts such a wait, and a
         # join that Ctrl-C interrupts takes the thread for dead (Python 3.11).
         self._ended = False
@@ -71,6 +77,9 @@ class RunningRecording:
             raise
         if self._on_frame is not None:
             FrameCalls(self._on_frame, self.latest, lambda: self._ended)
+        if self._on_event is not None:
+            outcome = lambda: (self._result, self._error) if self._ended else None  # noqa: E731
+            self._events = EventCalls(self._on_event, self._spool.path, lambda: self.stats, outcome)
 
     @property
     def running(self) -> bool:
@@ -139,13 +148,19 @@ class RunningRecording:
                 "the recording's own thread, which calls until(), cannot wait for its end: use stop()"
             )
         end = None if timeout_s is None else time.monotonic() + timeout_s
-        while not self._ended:
+        while not self._ended or self._is_reporting():
             left = _SLICE_S if end is None else min(_SLICE_S, end - time.monotonic())
             if left <= 0:
                 return False
             if self._gate.acquire(timeout=left):
                 self._gate.release()
+                if self._is_reporting():
+                    time.sleep(min(left, LOOK_S))
         return True
+
+    def _is_reporting(self) -> bool:
+        """Return whether ``on_event`` has still to hear of the end, which it may wait for itself."""
+        return self._events is not None and not self._events.done and not self._events.is_calling()
 
     def wait(self, timeout_s: float | None = None) -> RecordResult | None:
         """Wait for the end.
