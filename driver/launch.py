@@ -87,7 +87,8 @@ def prepare(
     except BaseException as exc:
         _undo(core, spool, exc)
         raise
-    return PreparedRecording(core, spool, acquisition, options)
+    losses_seen = str(info.camera.get("losses_before_core", ""))
+    return PreparedRecording(core, spool, acquisition, options, losses_before_core=losses_seen)
 
 
 class PreparedRecording:
@@ -99,11 +100,14 @@ class PreparedRecording:
         spool: Spool,
         acquisition: Acquisition,
         options: RecordingOptions,
+        *,
+        losses_before_core: str,
     ) -> None:
         self._core = core
         self._spool = spool
         self._acquisition = acquisition
         self._options = options
+        self._losses_before_core = losses_before_core
 
     def start(self) -> RunningRecording:
         """Start the camera, and take its frames from then on.
@@ -116,7 +120,9 @@ class PreparedRecording:
         try:
             self._acquisition.start()
             calls = self._options.on_frame, self._options.on_event
-            recording = RunningRecording(self._acquisition, self._spool, *calls)
+            recording = RunningRecording(
+                self._acquisition, self._spool, *calls, losses_before_core=self._losses_before_core
+            )
             recording.begin()
         except BaseException as exc:
             _undo(self._core, self._spool, exc)

@@ -74,6 +74,8 @@ class RecordResult:
         From the start of the sequence to its last frame.
     stats
         The last figures.
+    losses_before_core
+        What can be known, with this camera, of frames that were lost before the core had them.
     """
 
     path: Path
@@ -86,6 +88,7 @@ class RecordResult:
     file_bytes: int
     duration_s: float
     stats: RecordStats
+    losses_before_core: str = ""
 
     @property
     def mb_per_s(self) -> float:
@@ -108,7 +111,9 @@ class RecordResult:
         printer.text(str(self))
 
 
-def make_result(spooled: SpoolResult, end_reason: EndReason, duration_s: float, stats: RecordStats) -> RecordResult:
+def make_result(
+    spooled: SpoolResult, end_reason: EndReason, duration_s: float, stats: RecordStats, losses_before_core: str = ""
+) -> RecordResult:
     """Combine what the spool and the loop know."""
     return RecordResult(
         path=spooled.path,
@@ -121,4 +126,5 @@ def make_result(spooled: SpoolResult, end_reason: EndReason, duration_s: float, 
         file_bytes=spooled.file_bytes,
         duration_s=duration_s,
         stats=stats,
+        losses_before_core=losses_before_core,
     )

@@ -36,6 +36,8 @@ class RunningRecording:
         Where its frames go.
     on_frame, on_event
         Called with the newest frame and with what happens; see `FrameCalls` and `EventCalls`.
+    losses_before_core
+        As `RecordResult` has it.
     """
 
     def __init__(
@@ -44,7 +46,10 @@ class RunningRecording:
         spool: Spool,
         on_frame: Callable[[LiveFrame], object] | None = None,
         on_event: Callable[[RecordingEvent], object] | None = None,
+        *,
+        losses_before_core: str = "",
     ) -> None:
+        self._losses_before_core = losses_before_core
         self._acquisition = acquisition
         self._spool = spool
         self._result: RecordResult | None = None
@@ -221,7 +226,8 @@ class RunningRecording:
             spooled = self._spool.close(
                 interrupted=early or end not in (EndReason.COMPLETED, EndReason.STOPPED), end_reason=f"{end}{by}"
             )
-            self._result = make_result(spooled, end, self._acquisition.duration_s, self._acquisition.stats)
+            duration_s, stats = self._acquisition.duration_s, self._acquisition.stats
+            self._result = make_result(spooled, end, duration_s, stats, self._losses_before_core)
         except BaseException as exc:  # noqa: BLE001 - raised by wait
             self._error = exc
         finally:

@@ -156,6 +156,7 @@ FAMILIES: dict[str, MockFamily] = {
             "INTERNAL LINE INTERVAL": _number(0.0097, 0.0097, 100),
             "MASTER PULSE INTERVAL": _number(0.01, 0.00001, 10),
             "SENSOR TEMPERATURE": _read_only("-10.5"),
+            "SENSOR TEMPERATURE TARGET": _number(-10, -20, 20),
             **{
                 f"OUTPUT TRIGGER {name}[{index}]": spec
                 for index in (0, 1, 2)

@@ -61,6 +61,7 @@ HAMAMATSU = Family(
         "readout.direction": OwnWords(properties=("READOUT DIRECTION",)),
         "gain": OwnWords(properties=("CONVERSION FACTOR COEFF",)),
         "sensor_temperature_c": Number(properties=("SENSOR TEMPERATURE", "CCDTemperature")),
+        "temperature_setpoint_c": Number(properties=("SENSOR TEMPERATURE TARGET",)),
         "frame_rate_hz": Number(properties=("MASTER PULSE INTERVAL",), inverse=True),
         "line_time_us": Number(properties=("INTERNAL LINE INTERVAL",), per_unit=1e3),
     },

@@ -193,6 +193,7 @@ def _summarise(result: RecordResult, file: Path, compression: Compression | None
         ("recording", verdict),
         ("frames", f"{result.frames_written:,}{wanted}"),
         ("lost frames", f"{result.frames_lost:,}"),
+        *((("", result.losses_before_core),) if result.losses_before_core else ()),
         *((("missing", text),) if (text := losses_text(result.losses)) else ()),
         ("time", f"{result.duration_s:.2f} s"),
         ("rate", f"{result.mb_per_s:,.0f} MB/s"),

@@ -69,6 +69,17 @@ class TestSettings:
         assert not (tmp_path / "run.h5").exists()
 
 
+class TestLosses:
+    """What the summary says of losses that nobody can see."""
+
+    def test_what_cannot_be_seen(self, record, mocked):
+        """No lost frame in the ledger is not said to be no lost frame at a camera without a counter."""
+        mocked(family="tucam")
+        result = record("-n", 3)
+        assert result.exit_code == 0, result.output
+        assert "losses before the core cannot be seen: the frames carry no counter" in " ".join(result.stdout.split())
+
+
 class TestTriggers:
     """``--triggers`` and what belongs to it."""
 

@@ -244,6 +244,21 @@ class TestLightSheet:
         assert mock(family="hamamatsu").light_sheet.exposed_lines is None
 
 
+class TestTemperature:
+    """Temperature and set point."""
+
+    @pytest.mark.parametrize(
+        ("name", "sensor_c", "setpoint_c"),
+        [("andor_sdk3", -0.3, 0.0), ("hamamatsu", -10.5, -10.0), ("pco", None, 5.0), ("pvcam", -25.0, -25.0)],
+    )
+    def test_are_read(self, mock, name, sensor_c, setpoint_c):
+        """Both are numbers in degrees Celsius; what the adapter does not show is None (PCO's sensor)."""
+        camera = mock(family=name)
+        assert (camera.sensor_temperature_c, camera.temperature_setpoint_c) == (sensor_c, setpoint_c)
+        camera.temperature_setpoint_c = 0
+        assert camera.temperature_setpoint_c == 0
+
+
 class TestQuirks:
     """What adapters do that a user would not expect."""
 
@@ -310,9 +325,11 @@ class TestRecording:
         assert np.all(np.diff(frames["camera_timestamp"]) > 0)
 
     def test_says_what_cannot_be_seen(self, mock, record, read, family):
-        """Each file says whether losses before the core can be seen with this camera."""
-        camera = read(record(mock(family=family), frames=3).path).metadata["detector"]["camera"]
+        """Result and file say whether losses before the core can be seen with this camera."""
+        result = record(mock(family=family), frames=3)
+        camera = read(result.path).metadata["detector"]["camera"]
         assert "before the core" in camera["losses_before_core"]
+        assert result.losses_before_core == camera["losses_before_core"]
 
     def test_disk_streaming_is_refused(self, mock, record, tmp_path):
         """PVCAM's own streaming hands on one of many frames, which would count as losses: it has to be off."""
