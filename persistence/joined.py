@@ -173,7 +173,8 @@ def _write(path: Path, parts: Sequence[Recording], names: Sequence[Path], *, int
         file[DATA].attrs["interleaved"] = int(interleave)
         packed = [part.file[DATA].attrs["compression"] for part in parts if part.compression != "none"]
         file[DATA].attrs["compression"] = packed[0] if packed else np.bytes_("none")
-        file[f"{LEDGER}/journal"][...] = 0  # it belongs to the first one's structure
+        for name in ("journal", "performance"):  # they belong to the first one alone
+            file[f"{LEDGER}/{name}"][...] = 0
         for name in COUNTERS:
             file[f"{LEDGER}/{name}"][()] = sum(int(read_small(part.file, f"{LEDGER}/{name}")) for part in parts)
         state = min((part.state for part in parts), key=_WORST_FIRST.index)

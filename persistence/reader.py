@@ -22,7 +22,8 @@ from .following import follow
 from .frame_array import FrameArray
 from .frame_slabs import FrameSource, frame_source
 from .frame_table import COLUMN_DTYPES, FrameTable
-from .hdf5_file.nexus_schema import CAMERA_CLOCK, COLUMN_PATHS
+from .hdf5_file.nexus_schema import CAMERA_CLOCK, COLUMN_PATHS, LEDGER
+from .hdf5_file.performance_log import read_log
 from .hdf5_file.private_file import CACHE_BYTES, PrivateFile
 from .hdf5_file.user_columns import USER_COLUMNS
 from .hdf5_file.validate import check_is_file
@@ -244,6 +245,15 @@ class Recording(FrameArray):
     def metadata(self) -> dict[str, Any]:
         """What was known before the first frame: the user's ``metadata``, the ``detector``, start and end time."""
         return self._seen.metadata
+
+    def performance(self) -> npt.NDArray[np.void]:
+        """Return how the recording went: a structured array with a row for each half second, or longer in a long one.
+
+        ``time_ns`` since the recording's start (as the column ``start_time``, which is in seconds), ``frames_written``,
+        ``ring_frames`` and ``slowest_write_ns``, the largest since the row before, and ``writer_restarts``.
+        """
+        with self._errors_as_ours():
+            return read_log(self._seen.file[f"{LEDGER}/performance"])
 
     def follow(self, *, start: int = 0, poll_s: float = 0.02, timeout_s: float | None = None) -> Iterator[Pixels]:
         """Yield the frames from ``start`` on, those that are there and then each as it is recorded, until the end.

@@ -4,6 +4,7 @@ from . import (
     busy,
     chunks,
     compression,
+    following,
     growth,
     idle,
     java_server,
@@ -35,6 +36,7 @@ CASES: dict[str, Case] = {
         idle.CASE,
         startup.CASE,
         reading.CASE,
+        following.CASE,
         compression.CASE,
         busy.CASE,
     )

@@ -1,5 +1,9 @@
-"""Reading back: opening, a thousand random frames and a full pass, none of it in the page cache at first."""
+"""Reading back: opening, a thousand random frames and a full pass, none of it in the page cache at first.
 
+Beside raw files, those that are compressed, and the opening of a recording of a million tiny frames.
+"""
+
+import itertools
 import os
 import random
 import time
@@ -10,7 +14,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from peers import PEERS, SPOOL, Frame, Job, Peer, Reader, sync
+from peers import FAST, PEERS, SPOOL, Frame, Job, Peer, Reader, load, sync
 
 from .base import Case, Record, Setting, ratio
 
@@ -27,7 +31,46 @@ def _plain(folder: Path, _job: Job) -> Iterator[Reader]:
         yield Reader(len(data), data.__getitem__)
 
 
+@contextmanager
+def _plain_blosc(folder: Path, job: Job) -> Iterator[Reader]:
+    load("hdf5plugin")
+    with _plain(folder, job) as reader:
+        yield reader
+
+
+@contextmanager
+def _preadv(folder: Path, job: Job) -> Iterator[Reader]:
+    with h5py.File(folder / "run.h5") as file:
+        data = file["data"]
+        offsets = [data.id.get_chunk_info_by_coord((index, 0, 0)).byte_offset for index in range(len(data))]
+    descriptor = os.open(folder / "run.h5", os.O_RDONLY)
+    frame = np.empty(job.shape, job.dtype)
+
+    def get(index: int) -> Frame:
+        if os.preadv(descriptor, [frame], offsets[index]) != frame.nbytes:
+            raise AssertionError("a short read")
+        return frame
+
+    try:
+        yield Reader(len(offsets), get)
+    finally:
+        os.close(descriptor)
+
+
 PLAIN = Peer(name="mmspool's file, plain h5py", how="`h5py.File(path)['data'][i]`.", open=SPOOL.open, read=_plain)
+FAST_PLAIN = Peer(
+    name="mmspool's file, fast, plain h5py",
+    how="`import hdf5plugin`; `h5py.File(path)['data'][i]`.",
+    open=FAST.open,
+    read=_plain_blosc,
+    needs=FAST.needs,
+)
+LIMIT = Peer(
+    name="preadv, the limit",
+    how="`os.preadv` into one buffer at the frames' places in mmspool's file.",
+    open=SPOOL.open,
+    read=_preadv,
+)
 
 
 def read(setting: Setting, peer: Peer) -> Record:
@@ -49,8 +92,8 @@ def read(setting: Setting, peer: Peer) -> Record:
     _forget(setting.folder)
     with peer.read(setting.folder, job) as stored:
         passing = time.perf_counter()
-        for index in range(job.frames):
-            _copy(stored.get(index))
+        for frame in itertools.islice(stored, job.frames):
+            _copy(frame)
         passed = time.perf_counter()
     return {
         "open": (opened - started) * 1e3,
@@ -84,7 +127,7 @@ def _forget(folder: Path) -> None:
             os.close(descriptor)
 
 
-_PEERS = {peer.name: peer for peer in (SPOOL, PLAIN, *(PEERS[name] for name in OTHERS))}
+_PEERS = {peer.name: peer for peer in (LIMIT, SPOOL, PLAIN, FAST, FAST_PLAIN, *(PEERS[name] for name in OTHERS))}
 
 CASE = Case(
     name="reading",
@@ -93,7 +136,10 @@ CASE = Case(
     ways={name: partial(read, peer=peer) for name, peer in _PEERS.items()},
     disk_bytes=lambda _setting: FRAMES * SIDE * SIDE * 2 + (1 << 30),
     figures=(
+        ratio("mmspool", LIMIT.name, "full pass", name="full pass, mmspool / the limit"),
         ratio("mmspool", PLAIN.name, "full pass", name="full pass, mmspool / plain h5py"),
+        ratio("mmspool", PLAIN.name, "random frame", name="a random frame's time, mmspool / plain h5py"),
+        ratio(FAST.name, FAST_PLAIN.name, "full pass", name="full pass of compressed frames, mmspool / plain h5py"),
         ratio("mmspool", "h5py", "full pass", name="full pass, mmspool / h5py's own file"),
     ),
     columns={"open": "ms", "random frame": "ms", "full pass": "MB/s"},

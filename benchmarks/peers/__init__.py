@@ -3,12 +3,13 @@
 from . import hdf5, ome, tiff, zarr3
 from .base import Frame, Job, NotAvailableError, Peer, Put, Reader, load, sync
 from .direct import DirectFile, block_bytes, copier
-from .plain import PAGE_CACHE, SPOOL
+from .plain import FAST, PAGE_CACHE, SPOOL
 
 PEERS = {peer.name: peer for peer in (PAGE_CACHE, *hdf5.PEERS, *tiff.PEERS, *zarr3.PEERS, *ome.PEERS)}
 """Everything that mmspool is measured beside, without the limit."""
 
 __all__ = [
+    "FAST",
     "PEERS",
     "SPOOL",
     "DirectFile",

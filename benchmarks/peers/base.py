@@ -48,10 +48,16 @@ class Job:
 
 
 class Reader:
-    """Stored frames, to be looked at: how many at most, and each by its index."""
+    """Stored frames, to be looked at: how many at most, each by its index, and all in order."""
 
-    def __init__(self, length: int, get: Callable[[int], Frame]) -> None:
+    def __init__(
+        self, length: int, get: Callable[[int], Frame], each: Callable[[], Iterator[Frame]] | None = None
+    ) -> None:
         self._length, self.get = length, get
+        self._each = each or (lambda: map(get, range(length)))
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self._each()
 
     def __len__(self) -> int:
         return self._length

@@ -3,18 +3,21 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 import mmspool
+from mmspool.persistence import Compression
 
 from .base import Frame, Job, Peer, Put, Reader, batches
 
 
 @contextmanager
-def _spool(folder: Path, job: Job) -> Iterator[Put]:
-    spool = mmspool.Spool(folder / "run.h5", shape=job.shape, dtype=job.dtype)
+def _spool(folder: Path, job: Job, compression: Compression | None = None) -> Iterator[Put]:
+    packing = {} if compression is None else {"compression": compression, "raw_if_slow": False}
+    spool = mmspool.Spool(folder / "run.h5", shape=job.shape, dtype=job.dtype, **packing)
     try:
         yield spool.put
     finally:
@@ -26,7 +29,7 @@ def _spool(folder: Path, job: Job) -> Iterator[Put]:
 @contextmanager
 def _recording(folder: Path, _job: Job) -> Iterator[Reader]:
     with mmspool.open(folder / "run.h5") as recording:
-        yield Reader(len(recording), recording.__getitem__)
+        yield Reader(len(recording), recording.__getitem__, recording.__iter__)
 
 
 @contextmanager
@@ -53,6 +56,13 @@ def _mapped(folder: Path, job: Job) -> Iterator[Reader]:
 
 SPOOL = Peer(
     name="mmspool", how="`Spool(path, shape=..., dtype=...)`, everything else as it is.", open=_spool, read=_recording
+)
+FAST = Peer(
+    name="mmspool, fast",
+    how="`Spool(path, compression='fast', raw_if_slow=False)`.",
+    open=partial(_spool, compression="fast"),
+    read=_recording,
+    needs=("hdf5plugin", "imagecodecs"),
 )
 PAGE_CACHE = Peer(
     name="write + fsync",

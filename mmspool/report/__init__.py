@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .._version import __version__
 from ..calibration import Calibration
@@ -116,6 +117,7 @@ def report(
 def _drawings(recording: Recording, calibration: Calibration, statistics: FrameStatistics) -> list[_Drawing]:
     times, losses = calibration.times_s, recording.losses
     aspect = recording.shape[1] / recording.shape[2]
+    load, ring_frames = _load(recording)
     return [
         _Drawing(
             title="Over time",
@@ -139,10 +141,19 @@ def _drawings(recording: Recording, calibration: Calibration, statistics: FrameS
         _Drawing(
             title="Timeline",
             height_in=1.15,
-            draw=lambda figure: figures.timeline(figure, times, losses, calibration.frame_interval_s or 0.0),
+            draw=lambda figure: figures.timeline(
+                figure, times, losses, calibration.frame_interval_s or 0.0, _restart_times(load)
+            ),
             caption=_restarts(recording),
         ),
-    ]
+        _Drawing(
+            title="Buffer and disk",
+            height_in=2.2,
+            draw=lambda figure: figures.load(figure, load, ring_frames),
+            caption="The ring is the memory between camera and disk: a slow disk loses no frame before it is full. "
+            "Shown are the largest values of each interval.",
+        ),
+    ][: None if len(load) else -1]
 
 
 def _png(drawings: list[_Drawing], title: str) -> bytes:
@@ -254,6 +265,25 @@ def _text(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {inner}" for name, inner in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _load(recording: Recording) -> tuple[npt.NDArray[np.float64], int]:
+    """Return ``(rows, 4)``: time on the frames' axis in s, ring frames, slowest write in ms, restarts; the ring's size.
+
+    Values are of the time since the row before; the first row is the start.
+    """
+    rows = recording.performance()
+    first_frame_s = float(recording.frame_table()["start_time"][0])
+    columns = (rows["time_ns"] / 1e9, rows["ring_frames"], rows["slowest_write_ns"] / 1e6, rows["writer_restarts"])
+    load = np.stack(columns, axis=1)
+    load = np.concatenate([[[0.0, *load[0, 1:3], 0.0]], load]) if len(load) else load
+    load[:, 0] -= first_frame_s
+    return load, int(recording.file["/entry/instrument/detector/ledger/performance"].attrs["ring_frames"])
+
+
+def _restart_times(load: npt.NDArray[np.float64]) -> list[float]:
+    """Return when writer processes were replaced, as far as the rows tell."""
+    return [float(row[0]) for row, before in zip(load[1:], load[:-1], strict=True) if row[3] > before[3]]
 
 
 def _restarts(recording: Recording) -> str:

@@ -136,8 +136,14 @@ def intervals(figure: Any, times_s: npt.NDArray[np.float64], losses: Sequence[Lo
     histogram.set_xlabel(f"ms, median {median:.4g}")
 
 
-def timeline(figure: Any, times_s: npt.NDArray[np.float64], losses: Sequence[Loss], interval_s: float) -> None:
-    """Draw the recording as a bar with its losses in it, and the sum of the losses over it."""
+def timeline(
+    figure: Any,
+    times_s: npt.NDArray[np.float64],
+    losses: Sequence[Loss],
+    interval_s: float,
+    restarts_s: Sequence[float] = (),
+) -> None:
+    """Draw the recording as a bar with its losses and its writer's restarts in it, and the sums over it."""
     axes = figure.subplots()
     start, end = (float(times_s[0]), float(times_s[-1])) if len(times_s) else (0.0, 1.0)
     end = max(end, start + 1e-9)
@@ -155,11 +161,29 @@ def timeline(figure: Any, times_s: npt.NDArray[np.float64], losses: Sequence[Los
         )
     if not losses:
         axes.text(0, 1.04, "no frame lost", transform=axes.transAxes, color=GREEN)
+    for at in restarts_s:
+        axes.axvline(at, color=INK, linewidth=1.2, linestyle=(0, (2, 2)))
+    if restarts_s:
+        axes.text(1, 1.04, "writer process replaced: dashed", transform=axes.transAxes, ha="right", color=INK)
     axes.set_ylim(-0.3, 0.3)
     axes.set_yticks([])
     axes.grid(visible=False)
     axes.set_xlabel("time, s")
     axes.set_xlim(start - least, end + least)
+
+
+def load(figure: Any, rows: npt.NDArray[np.float64], ring_frames: int) -> None:
+    """Draw how full the ring was and the slowest writes; a row is ``(time_s, ring_frames, write_ms, _)``."""
+    ring, writes = figure.subplots(1, 2)
+    full = 100 * rows[:, 1] / ring_frames
+    ring.set_title("ring, % full")
+    writes.set_title("slowest write, ms")
+    for axes, values, least, colour in ((ring, full, 10.0, BLUE), (writes, rows[:, 2], 1e-3, AMBER)):
+        axes.fill_between(rows[:, 0], values, step="pre", color=colour, alpha=0.2, linewidth=0)
+        axes.step(rows[:, 0], values, where="pre", color=colour)
+        axes.set_xlabel("time, s")
+        axes.margins(x=0)
+        axes.set_ylim(0, max(least, 1.1 * float(values.max())))
 
 
 def envelope(

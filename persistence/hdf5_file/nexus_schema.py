@@ -19,6 +19,7 @@ from ..plan import Plan
 from .checksum import ALGORITHM, NO_CHECKSUMS
 from .codec import Codec
 from .journal import SLOT_BYTES
+from .performance_log import FIELDS, empty_log
 from .plan_schema import create_plan
 from .user_columns import DETECTOR as DETECTOR
 from .user_columns import create_column, create_user_columns
@@ -261,6 +262,8 @@ def _ledger(detector: h5py.Group, g: BlockLayout) -> None:
     ledger.attrs["growth_frames"] = g.growth_frames
     ledger.attrs["boot"] = np.bytes_(boot())
     _allocated(ledger, "journal", np.zeros(2 * SLOT_BYTES, np.uint8))
+    _allocated(ledger, "performance", empty_log())
+    ledger["performance"].attrs.update(columns=[name.encode() for name in FIELDS], ring_frames=g.frames)
 
 
 def _group(parent: h5py.Group, name: str, nx_class: str, **attributes: Any) -> h5py.Group:

@@ -44,6 +44,7 @@ from .nexus_schema import (
     create,
     fixed,
 )
+from .performance_log import PerformanceLog
 from .validate import read_small
 
 _log = logging.getLogger("mmspool")
@@ -79,6 +80,8 @@ class RecordingFile:
         Frames the dataset has room for.
     columns
         The per-frame columns.
+    performance
+        How it goes.
     counted
         Frames the file had in it, and counted, when it was attached to.
     """
@@ -104,6 +107,7 @@ class RecordingFile:
         self.columns = Columns(file, blocks)
         self.capacity = int(file[DATA].shape[0])
         self.counted = int(read_small(file, f"{LEDGER}/frames_written"))
+        self.performance = PerformanceLog(blocks, ledger["performance"])
         journaled.use_journal(ledger["journal"].id.get_offset())
 
     @classmethod

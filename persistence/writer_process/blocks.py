@@ -31,7 +31,15 @@ class Committed:
 
 
 class BlockStore(Protocol):
-    """How frames in the ring become chunks of the file."""
+    """How frames in the ring become chunks of the file.
+
+    Attributes
+    ----------
+    slowest_ns
+        The slowest write since whoever reads this has set it to 0.
+    """
+
+    slowest_ns: int
 
     def store(self, run: Run, stop: int) -> None:
         """Store frames from ``run.done`` on, up to ``stop`` or fewer, but at least one; enter them into ``run``.

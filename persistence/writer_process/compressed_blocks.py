@@ -83,6 +83,7 @@ class CompressedBlocks:
         self._codec = codec
         self._options = options
         self._chunks = recording_file.chunks()  # a writer that died had written these, but perhaps not counted them
+        self.slowest_ns = 0
         self._next = 0  # frame to be encoded; those before it that are not ahead are stored as they are
         self._ahead: deque[_Ahead] = deque()
         # One processor is left to the acquisition; what they fill is bounded by the ring.
@@ -200,8 +201,7 @@ class CompressedBlocks:
                 self._recording_file.write_chunk(frame, data, self._codec.all_skipped if as_it_is else 0)
         self._raw += as_it_is
         self._bytes += size
-        took_ns = time.perf_counter_ns() - started
-        self._counters[RingField.SLOWEST_WRITE_NS] = max(self._counters[RingField.SLOWEST_WRITE_NS], took_ns)
+        self.slowest_ns = max(self.slowest_ns, time.perf_counter_ns() - started)
 
 
 def _processors() -> int:

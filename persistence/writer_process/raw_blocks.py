@@ -11,7 +11,7 @@ from ..block_layout import PAGE, BlockLayout
 from ..hdf5_file import checksum
 from ..hdf5_file.direct_file import DirectFile
 from ..hdf5_file.recording_file import RecordingFile
-from ..shared_ring.ring import Ring, RingField
+from ..shared_ring.ring import Ring
 from .blocks import Run
 
 _QUEUED = 2  # blocks handed to the thread that writes them: one is written, one is next
@@ -44,6 +44,7 @@ class RawBlocks:
         self._recording_file = recording_file
         self._file = file
         self._checksums = checksums
+        self.slowest_ns = 0
         self._writing = ThreadPoolExecutor(1, "mmspool-blocks")
 
     def store(self, run: Run, stop: int) -> None:
@@ -66,8 +67,7 @@ class RawBlocks:
             last, writing = under_way.popleft()
             checksums = self._checksums_of(run.done, last) if self._checksums else None  # while they are written
             took_ns = writing.result()
-            slowest = self._ring.counters[RingField.SLOWEST_WRITE_NS]
-            self._ring.counters[RingField.SLOWEST_WRITE_NS] = max(slowest, took_ns)
+            self.slowest_ns = max(self.slowest_ns, took_ns)
             run.add(last, checksums)
             if time.monotonic() > deadline:
                 stop = begun

@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 
 from ...errors import StorageError
-from ..clock import wall_offset_ns
+from ..clock import steady_ns, wall_offset_ns
 from ..detector_info import DetectorInfo, to_json
 from ..hdf5_file import codec
 from ..hdf5_file.codec import Codec
@@ -93,6 +93,7 @@ class FrameWriter:
         self._recording_file.stage_losses(losses)
         lost = int(losses[:, 1].sum())
         state = final_state(interrupted=interrupted, lost=lost)
+        self._note_performance(self._written, last=True)
         self._recording_file.write_count(CLOCK_STEP, wall_offset_ns() - self._wall_offset_ns)
         durable = self._counters[RingField.DURABLE] if self._counters[RingField.SYNC_FAILED] else self._written
         size = self._recording_file.finish(
@@ -206,8 +207,21 @@ class FrameWriter:
         """Enter how many frames are in the file, there and in the ring, whose slots are free then."""
         self._recording_file.write_count("frames_put", max(frames, self._counters[RingField.PUT]))
         self._recording_file.write_count("frames_written", frames)
+        self._note_performance(frames)
         self._ring.fence()  # after the reads of the slots that the producer fills again
         self._written = self._counters[RingField.WRITTEN] = frames
+
+    def _note_performance(self, frames: int, *, last: bool = False) -> None:
+        slowest_ns, self._blocks.slowest_ns = self._blocks.slowest_ns, 0
+        self._counters[RingField.SLOWEST_WRITE_NS] = max(self._counters[RingField.SLOWEST_WRITE_NS], slowest_ns)
+        self._recording_file.performance.note(
+            steady_ns() + self._wall_offset_ns - self._start_ns,
+            frames,
+            self._counters[RingField.PUT] - self._written,
+            slowest_ns,
+            self._counters[RingField.RESTARTS],
+            last=last,
+        )
 
     def _sync_if_due(self) -> None:
         """Sync what was written, every ``sync_interval_s``, and count it as durable; a commit does that by itself."""

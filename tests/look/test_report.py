@@ -55,7 +55,7 @@ def test_needs_nothing_else(page: Path) -> None:
     """The page has no scripts and loads nothing: every image is in it."""
     parsed = Page(page.read_text(encoding="utf-8"))
     assert "script" not in parsed.tags
-    assert parsed.tags.count("svg") == 4
+    assert parsed.tags.count("svg") == 5
     assert [link for link in parsed.links if not link.startswith(("#", "data:"))] == []
 
 

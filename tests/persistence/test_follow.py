@@ -26,15 +26,15 @@ with Spool(sys.argv[1], shape=shape, dtype="u2", buffer_bytes=32 << 20, sync_int
     print("ready", flush=True)
     for index in range(400):
         spool.put(np.full(shape, index, "u2"))
-        time.sleep(0.002)
+        time.sleep({pause_s})
     if sys.argv[2] == "abandon":
         time.sleep(600)
 """
 
 
-def start(path, shape=SHAPE, options=None, then="close"):
+def start(path, shape=SHAPE, options=None, then="close", pause_s=0.002):
     """Start a process that records 400 frames, and wait until the file is there."""
-    source = SCRIPT.format(height=shape[0], width=shape[1], options=options or {})
+    source = SCRIPT.format(height=shape[0], width=shape[1], options=options or {}, pause_s=pause_s)
     process = subprocess.Popen(
         [sys.executable, "-c", source, str(path), then],
         stdout=subprocess.PIPE,
@@ -57,6 +57,18 @@ def test_another_process(tmp_path, shape, options):
             seen.append(int(frame[0, 0]))
         assert seen == list(range(400))
         assert (recording.state, len(recording)) == ("complete", 400)
+        assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "fast"}], ids=["raw", "fast"])
+def test_at_full_rate(tmp_path, options):
+    """All frames come, in order and whole, of a process that records as fast as it can; it records all of them."""
+    path = tmp_path / "run.h5"
+    with start(path, (1024, 1024), options, pause_s=0) as process, mmspool.open(path) as recording:
+        for index, frame in enumerate(recording.follow()):
+            assert (frame == index).all()
+        assert index == 399
+        assert (recording.state, recording.frames_lost) == ("complete", 0)
         assert process.wait(60) == 0
 
 
