@@ -90,7 +90,7 @@ def examine(path: Path, spec: Spec, expected: npt.NDArray[np.generic], watermark
         assert frames == report.frames_written
         assert frames >= (watermark or 0), f"{watermark} frames were durable, {frames} are there"
         assert frames <= len(expected)
-        wrong = np.flatnonzero((recording[:] != expected[:frames]).any(axis=(1, 2)))
+        wrong = np.flatnonzero((recording[:] != expected[:frames]).any(axis=tuple(range(1, expected.ndim))))
         assert not len(wrong), f"frames {wrong[:10]} of {frames} are wrong, {watermark} were durable"
         numbers = recording.frame_table()["sequence_number"]
         assert (numbers == lost_before(spec)[:frames]).all(), "the columns are wrong"

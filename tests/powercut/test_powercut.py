@@ -4,13 +4,33 @@ import random
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from powercut.disk_model import PAGE, STRATEGIES, Disk
-from powercut.power_cuts import cut, cut_repairs
+from powercut.power_cuts import another_boot, cut, cut_repairs, images
 from powercut.recordings import SPECS, Spec, record
-from powercut.traced_run import Op, run_traced
+from powercut.traced_run import Op, each_file, run_traced
 from support.depth import SEED, deep
 from support.strace import StraceMissingError, need_strace
+
+from mmspool import CameraSet, RecordingError
+from mmspool.persistence import member_paths, repair, write_master
+
+TWO_CAMERAS = """
+import sys
+from mmspool import Spool
+from mmspool.persistence import block_layout
+from support.frames import frame
+
+block_layout._MIN_GROWTH_BYTES = 1
+options = {"buffer_bytes": 1 << 20, "grow_frames": 10, "shape": (40, 50), "dtype": "<u2", "sync_interval_s": 0.02}
+with Spool(sys.argv[1], **options) as left, Spool(sys.argv[2], **options) as right:
+    for index in range(60):
+        for spool in (left, right):
+            if index == 33:
+                spool.record_loss(2, "core")
+            spool.put(frame(index, (40, 50)))
+"""
 
 IMAGES = deep(160, 2000)
 REPAIRED, REPAIR_IMAGES = 3, deep(20, 200)
@@ -31,6 +51,40 @@ def test_power_cut(spec: Spec, tmp_path: Path) -> None:
     assert not outcome.failures, "\n".join([f"seed {SEED}", *outcome.failures])
     assert outcome.images >= images + of_repairs - REPAIRED
     assert outcome.repaired > outcome.refused
+
+
+def test_two_cameras(tmp_path: Path) -> None:
+    """Cut at any two moments, the files of two cameras are repaired each by itself, and their pairs are right."""
+    spec = Spec(name="two-cameras", shape=(40, 50), steps=(("put", 33), ("lose", 2), ("put", 27)))
+    master = tmp_path / "run.h5"
+    members = member_paths(master, ["left", "right"])
+    write_master(master, members, leader="left", overwrite=False)
+    logs = dict(each_file(run_traced(TWO_CAMERAS, list(map(str, members.values())), tmp_path)))
+    assert list(logs) == list(members.values())
+    for path, log in logs.items():
+        outcome = cut(spec, log, path, IMAGES // 4, SEED)
+        assert not outcome.failures, "\n".join([f"seed {SEED}", *outcome.failures])
+    expected = spec.expected()
+    cuts = [images(log, IMAGES // 4, random.Random(f"{SEED} {path.name}")) for path, log in logs.items()]
+    place = tmp_path / "cut"
+    place.mkdir()
+    shutil.copy(master, place)
+    pairs = 0
+    with another_boot():
+        for left, right in zip(*cuts, strict=True):
+            try:
+                for path, (_, _, content) in zip(logs, (left, right), strict=True):
+                    (place / path.name).write_bytes(content)
+                    repair(place / path.name)
+            except RecordingError:
+                continue  # cut before there was a recording: `cut` has looked at that
+            with CameraSet(place / "run.h5") as run:
+                both = run.pairs()
+                assert all(run["left"][a][0, 0] == run["right"][b][0, 0] for a, b in both if min(a, b) >= 0)
+                shorter = min(map(len, run.values()))
+                assert np.array_equal(run["left"][:shorter], expected[:shorter])
+                pairs += len(both)
+    assert pairs
 
 
 def test_disk_forgets_what_was_not_synced() -> None:
