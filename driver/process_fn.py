@@ -1,27 +1,26 @@
 """`ProcessFn`: the image processing function of a pycromanager acquisition that stores its images."""
 
 import threading
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 from ..adapters import Frame, Image, frame_metadata, timestamp_source, unpack_colours
 from ..errors import FrameError
 from ..persistence import Spool
+from .event_columns import FittingValues, Values, plan_of, with_columns
 from .frame_counters import GapDetector
-
-_LOOK_AHEAD = 10_000
-"""Planned images among which the place of one that came is looked for."""
-
-Axes = Mapping[str, Any]
+from .planned_events import PlannedEvents, image_values
 
 
 class ProcessFn:
     """Stores each image of a pycromanager ``Acquisition``, of either backend, in a spool; ``spool.process_fn`` is one.
 
     An error in it, such as a full disk, makes pycromanager abort the acquisition and raise at its end.
+
+    What the image's axes and metadata say (place on each axis, position, exposure) become columns of the recording, and
+    the events given to `expect` before the first image its plan: ``run.plan``, ``run.aligned()``. A spool that was made
+    with ``shape`` has its file already, and takes what it has columns for.
 
     Parameters
     ----------
@@ -34,7 +33,9 @@ class ProcessFn:
         self._lock = threading.Lock()
         self._camera: str | None = None
         self._gaps = GapDetector()
-        self._planned: deque[Axes] | None = None
+        self._planned = PlannedEvents()
+        self._fitting: FittingValues | None = None
+        self._has_places = False
 
     def __call__(self, image: Image, metadata: Mapping[str, Any]) -> None:
         """Store a copy of an image, and return nothing: pycromanager itself neither saves nor shows it.
@@ -53,8 +54,8 @@ class ProcessFn:
                 numbers["camera_timestamp"] = -1
             if (arrival_ns := _arrival_ns(metadata)) is not None:
                 numbers["host_timestamp"] = arrival_ns
-            self._enter_missing(image, numbers, metadata.get("Axes") or {})
-            self._spool.put(unpack_colours(image, metadata.get("PixelType")), numbers)
+            values = self._own_values(image, numbers, metadata)
+            self._spool.put(unpack_colours(image, metadata.get("PixelType")), numbers | values)
 
     def pass_on(self, image: Image, metadata: dict[str, Any]) -> tuple[Image, dict[str, Any]]:
         """Store a copy of an image, and return both arguments for pycromanager to save and show as well."""
@@ -80,9 +81,8 @@ class ProcessFn:
     def finish(self) -> None:
         """Enter the planned images into the ledger that never came; called when the spool is closed."""
         with self._lock:
-            if self._planned:
-                self._spool.record_loss(len(self._planned), "unknown")
-                self._planned.clear()
+            if missing := self._planned.give_up():
+                self._spool.record_loss(missing, "unknown")
 
     def _expected(self, events: Iterator[Any]) -> Iterator[Any]:
         for event in events:
@@ -92,9 +92,8 @@ class ProcessFn:
     def _plan(self, events: Any) -> None:
         listed: Iterable[Any] = [events] if isinstance(events, Mapping) else events
         with self._lock:
-            if self._planned is None:
-                self._planned = deque()
-            self._planned.extend(dict(event["axes"]) for event in listed)
+            for event in listed:
+                self._planned.expect(event)
 
     def _check_camera(self, camera: str) -> None:
         if self._camera is None:
@@ -105,27 +104,38 @@ class ProcessFn:
                 "the frames of one camera; call the process_fn of a spool of its own for each"
             )
 
-    def _enter_missing(self, image: Image, numbers: Mapping[str, int], axes: Axes) -> None:
-        """Enter into the ledger what is missing before this image: by the plan if there is one, or by its counters."""
-        if self._planned is not None:
-            if (missing := self._take_planned(axes)) > 0:
-                self._spool.record_loss(missing, "unknown")
-            return
+    def _own_values(self, image: Image, numbers: Mapping[str, int], metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an image's values for the spool's columns, after what is missing before it is in the ledger."""
+        values = image_values(metadata)
+        if self._fitting is None:
+            self._fitting = self._declare(values)
+        if not self._planned.announced:
+            self._enter_gaps(image, numbers)
+            return self._fitting.of(values)
+        taken = self._planned.take(metadata.get("Axes") or {})
+        if taken is not None:
+            values |= taken.values
+            if taken.missing:
+                self._spool.record_loss(taken.missing, "unknown")
+        fitting = self._fitting.of(values)
+        return fitting | {"expected": -1 if taken is None else taken.place} if self._has_places else fitting
+
+    def _declare(self, first: Values) -> FittingValues:
+        """Give a spool without a file its columns, and the plan as far as it is known; one with a file keeps its."""
+        events = self._planned.values()
+        if self._spool.shape is None:
+            plan = plan_of(events) if events and self._spool.plan is None else None
+            self._spool.declare(columns=with_columns(self._spool.columns, [*events, first]), plan=plan)
+            self._has_places = plan is not None
+        return FittingValues(self._spool.columns)
+
+    def _enter_gaps(self, image: Image, numbers: Mapping[str, int]) -> None:
+        """Enter into the ledger what is missing before this image by its counters."""
         if numbers["image_number"] == 0:  # the core numbers the images of each sequence
             self._gaps = GapDetector()
         frame = Frame(image, numbers["image_number"], numbers["camera_frame_number"], numbers["camera_timestamp"])
         for gap in self._gaps.missing_before(frame):
             self._spool.record_loss(gap.count, gap.stage)
-
-    def _take_planned(self, axes: Axes) -> int:
-        """Take an image off the plan, and return how many before it did not come; 0 for one that is not planned."""
-        planned = self._planned or ()
-        place = next((at for at, each in enumerate(islice(planned, _LOOK_AHEAD)) if each.items() <= axes.items()), None)
-        if self._planned is None or place is None:
-            return 0
-        for _ in range(place + 1):
-            self._planned.popleft()
-        return place
 
 
 def _arrival_ns(metadata: Mapping[str, Any]) -> int | None:

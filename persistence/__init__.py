@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from .camera_clock import CameraClock
 from .camera_set import CameraSet, camera_name, member_paths, open, write_master
-from .columns import Column
+from .columns import MAX_COLUMNS, Column, is_column_name
 from .compress import CompressReport, compress
 from .detector_info import DetectorInfo
 from .hdf5_file.codec import Compression
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .spool import Spool
 
 __all__ = [
+    "MAX_COLUMNS",
     "CameraClock",
     "CameraSet",
     "Column",
@@ -50,6 +51,7 @@ __all__ = [
     "describe_end",
     "expected_places",
     "frames_by_place",
+    "is_column_name",
     "join",
     "member_paths",
     "open",

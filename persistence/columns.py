@@ -223,6 +223,11 @@ def check_field_name(name: str) -> None:
         )
 
 
+def is_column_name(name: object) -> bool:
+    """Tell whether a column of the user's own can have this name."""
+    return isinstance(name, str) and bool(_NAME.fullmatch(name)) and len(name) <= _MAX_NAME and name not in _RESERVED
+
+
 def unknown_names(names: set[str], columns: tuple[StoredColumn, ...]) -> str:
     """Return the message for names that a recording has no columns for."""
     import difflib  # loaded for a mistake only; the writer process has no use for it

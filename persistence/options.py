@@ -148,7 +148,7 @@ class SpoolOptions:
         if self.plan is not None:
             plan = Plan.of(self.plan)
             object.__setattr__(self, "plan", plan)
-            if self.expected_frames is None and not plan.repeats:
+            if self.expected_frames is None and not (plan.repeats or plan.grows):
                 object.__setattr__(self, "expected_frames", len(plan))
         if self.on_full not in get_args(OnFull):
             raise ValueError(f"on_full is one of {get_args(OnFull)}, not {self.on_full!r}")

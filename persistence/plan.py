@@ -31,16 +31,19 @@ class Plan:
         Names and lengths of its axes, of which the last one is the fastest.
     repeats
         Whether the rows are one round of an endless plan, whose first axis, of length 1 then, counts the rounds.
+    grows
+        Whether more places may follow than were known at the start; nothing but their number is known of them.
     """
 
     rows: npt.NDArray[Any]
     axes: tuple[str, ...]
     shape: tuple[int, ...]
     repeats: bool = False
+    grows: bool = False
 
     @classmethod
-    def of(cls, given: "PlanLike | Plan") -> "Plan":
-        """Return the plan that was given in one of its forms.
+    def of(cls, given: "PlanLike | Plan", *, grows: bool = False) -> "Plan":
+        """Return the plan that was given in one of its forms; a list of events may grow.
 
         Raises
         ------
@@ -54,7 +57,7 @@ class Plan:
         if isinstance(given, Mapping):
             return cls._of_axes(given)
         if isinstance(given, Sequence):
-            return cls._of_events(given)
+            return cls._of_events(given, grows=grows)
         return cls._of_axes({"frame": int(given)})
 
     @classmethod
@@ -79,7 +82,7 @@ class Plan:
         return cls(rows=rows, axes=tuple(axes), shape=shape, repeats=repeats)
 
     @classmethod
-    def _of_events(cls, events: Sequence[Mapping[str, Any]]) -> Self:
+    def _of_events(cls, events: Sequence[Mapping[str, Any]], *, grows: bool) -> Self:
         if not len(events) or not all(isinstance(event, Mapping) for event in events):
             raise TypeError("a plan of events is a list with a mapping for each frame, one at least")
         made = {}
@@ -93,13 +96,15 @@ class Plan:
         rows = np.empty(len(events), [(name, each.dtype) for name, each in made.items()])
         for name, each in made.items():
             rows[name] = each
-        return cls(rows=rows, axes=("event",), shape=(len(events),))
+        return cls(rows=rows, axes=("event",), shape=(len(events),), grows=grows)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def shape_for(self, places: int) -> tuple[int, ...]:
         """Return the shape when so many places were needed, or known to be missing: of an endless plan whole rounds."""
+        if self.grows:
+            return (max(len(self), places),)
         if not self.repeats:
             return self.shape
         return (-(-places // len(self)), *self.shape[1:])
@@ -115,6 +120,8 @@ class Plan:
         for name, kind in dtype:
             values = np.tile(self.rows[name], rounds)
             rows[name] = np.char.decode(values, "utf-8", "replace") if str(kind).startswith("U") else values
+        if self.grows and places > len(self):
+            return np.concatenate([rows, np.array([_fills(rows.dtype)] * (places - len(self)), rows.dtype)])
         if self.repeats:
             rows[self.axes[0]] = np.arange(len(rows)) // len(self)
         return rows
@@ -130,7 +137,7 @@ class Places:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self._places = None if plan.repeats else len(plan)
+        self._places = None if plan.repeats or plan.grows else len(plan)
         self._filled = np.zeros(self._places or 0, bool)
 
     def choose(self, given: object, following: int) -> int:
@@ -157,6 +164,11 @@ class Places:
     def empty(self, lost: int) -> int:
         """Return how many places have no frame, where so many are known to be lost."""
         return max(0, len(self._filled) - int(self._filled.sum()) - lost)
+
+
+def _fills(dtype: np.dtype[Any]) -> tuple[Any, ...]:
+    fills = {"f": np.nan, "i": -1, "b": False, "U": ""}
+    return tuple(fills[dtype[name].kind] for name in dtype.names or ())
 
 
 def _column(name: str, values: Sequence[Any]) -> StoredColumn:

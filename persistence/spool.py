@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from ..errors import SpoolClosedError, SpoolError, StorageError, WriterError
 from .clock import steady_ns, wall_offset_ns
+from .columns import Column
 from .frame_checks import as_frame, check_same
 from .frame_records import FrameRecords
 from .hdf5_file.output_path import OutputPath
@@ -26,6 +27,7 @@ from .losses import STAGES
 from .options import SpoolKeywords, SpoolOptions
 from .os_file import occupy_standard_descriptors
 from .paths import recording_path
+from .plan import Plan, PlanLike
 from .results import SpoolResult, SpoolStats, final_state
 from .shared_ring.ring import RingField
 from .watching import abandon, watch
@@ -120,14 +122,47 @@ class Spool:
         return self._dtype
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the columns of your own: the declared ones, or those of the first frame."""
-        return tuple(column.name for column in self._records.columns)
+    def columns(self) -> dict[str, Column]:
+        """The columns of your own: the declared ones, or those of the first frame."""
+        return {column.name: column.as_column() for column in self._records.columns}
 
     @property
     def durable(self) -> int:
         """Number of frames that are certainly on the device: not even a power cut loses them."""
         return self.stats.frames_durable
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan, as `SpoolOptions` has it; None without one."""
+        return None if self._options.plan is None else Plan.of(self._options.plan)
+
+    def declare(
+        self, *, columns: Mapping[str, Column | npt.DTypeLike] | None = None, plan: PlanLike | Plan | None = None
+    ) -> None:
+        """Set columns and plan, as for `SpoolOptions`, before the first frame; those that are None stay as they are.
+
+        Raises
+        ------
+        SpoolError
+            There is a file already, made with the first frame or because ``shape`` was given.
+        ValueError, TypeError
+            They cannot be stored; nothing was changed.
+        """
+        with self._lock:
+            if self._state is not _State.OPEN:
+                raise self._not_open()
+            if self._shape is not None:
+                raise SpoolError(
+                    f"{self.path} has its columns and its plan already: declare them before the first frame"
+                )
+            kept = self._options
+            self._options = replace(
+                kept,
+                columns=kept.columns if columns is None else columns,
+                plan=kept.plan if plan is None else plan,
+            )
+            self._records = FrameRecords(self._options, self._client)
+            self._places = self._records.places
 
     def put(self, image: npt.ArrayLike, metadata: Mapping[str, Any] | None = None) -> bool:
         """Store a copy of a frame; the caller may reuse its buffer at once. May be called from several threads.

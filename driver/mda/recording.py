@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ...adapters import Frame
 from ...errors import FrameError, RingFullError, SpoolClosedError, SpoolError
 from ...persistence import (
+    Column,
     Spool,
     SpoolKeywords,
     SpoolOptions,
@@ -22,8 +23,10 @@ from ...persistence import (
     member_paths,
     write_master,
 )
+from ..event_columns import FittingValues
 from ..frame_counters import GapDetector
 from .events import RunFormat, camera_index, run_format, stored_metadata
+from .planned_frames import PlannedFrames
 from .view import RunView, regular_axes
 
 
@@ -42,7 +45,9 @@ class MDARecording:
     """
 
     def __init__(self, path: str | os.PathLike[str], **options: Unpack[SpoolKeywords]) -> None:
-        SpoolOptions.from_keywords(**options)  # what makes no sense is refused now, not when the run begins
+        # What makes no sense is refused now, not when the run begins.
+        columns = SpoolOptions.from_keywords(**options).columns or {}
+        self._own_columns = {name: each if isinstance(each, Column) else Column(each) for name, each in columns.items()}
         self.path = Path(path).absolute()
         self._options = options
         self._tracks: tuple[_Track, ...] = ()
@@ -87,6 +92,7 @@ class MDARecording:
         if self._tracks or self._closed:
             raise SpoolClosedError(f"the recording to {self.path} holds one run already: start another for the next")
         frames = run_format(summary)
+        planned = PlannedFrames(sequence, self._own_columns)
         paths = self._paths(frames.cameras)
         tracks: list[_Track] = []
         with ExitStack() as undo:
@@ -96,7 +102,7 @@ class MDARecording:
                 write_master(self.path, members, leader=next(iter(members)), overwrite=overwrite)
                 undo.callback(self.path.unlink, missing_ok=True)
             for label, path in paths.items():
-                tracks.append(_Track(label, self._open(path, label, frames, sequence)))
+                tracks.append(_Track(label, self._open(path, label, frames, sequence, planned), planned))
                 undo.callback(tracks[-1].remove)
             self._view = RunView(sequence, frames.shape, frames.dtype, paths)
             undo.pop_all()
@@ -134,7 +140,7 @@ class MDARecording:
         track = self._tracks[place]
         if track.spool.dtype == np.float32 and image.dtype == np.uint32:
             image = image.view(np.float32)
-        if track.put(image, stored_metadata(meta)) and self._view is not None:
+        if track.put(image, stored_metadata(meta), event) and self._view is not None:
             self._view.note(place, track.stored - 1, event, image)
 
     def lose(self, event: Any, stage: str) -> None:
@@ -183,15 +189,17 @@ class MDARecording:
             zip(labels, member_paths(self.path, [camera_name(label) for label in labels]).values(), strict=True)
         )
 
-    def _open(self, path: Path, label: str, frames: RunFormat, sequence: Any) -> Spool:
-        plan = {"useq_sequence": sequence.model_dump(mode="json", exclude_unset=True, fallback=repr), "camera": label}
+    def _open(self, path: Path, label: str, frames: RunFormat, sequence: Any, planned: PlannedFrames) -> Spool:
+        facts = {"useq_sequence": sequence.model_dump(mode="json", exclude_unset=True, fallback=repr), "camera": label}
         given = self._options
         options: SpoolKeywords = {
             "info": frames.info,
             **given,
+            "plan": planned.plan if given.get("plan") is None else given.get("plan"),
+            "columns": planned.columns,
             "shape": frames.shape,
             "dtype": frames.dtype,
-            "metadata": plan | dict(given.get("metadata") or {}),
+            "metadata": facts | dict(given.get("metadata") or {}),
         }
         axes = regular_axes(sequence)
         if axes:
@@ -205,7 +213,7 @@ class MDARecording:
 class _Track:
     """One camera's file, and the account of the present event."""
 
-    def __init__(self, label: str, spool: Spool) -> None:
+    def __init__(self, label: str, spool: Spool, planned: PlannedFrames) -> None:
         self.label = label
         self.spool = spool
         self.accounted = 0
@@ -213,21 +221,34 @@ class _Track:
         self.stored = 0
         """Frames of the run that are in the spool."""
         self._gaps = GapDetector()
+        self._lost_of_burst = 0
+        self._planned = planned
+        self._fitting = FittingValues(spool.columns)
 
-    def put(self, image: npt.NDArray[Any], numbers: Mapping[str, int]) -> bool:
+    def put(self, image: npt.NDArray[Any], numbers: Mapping[str, int], event: Any) -> bool:
         if numbers["image_number"] == 0:  # the core numbers the frames of each sequence
             self._gaps = GapDetector()
+            self._lost_of_burst = 0
         frame = Frame(image, numbers["image_number"], numbers["camera_frame_number"], numbers["camera_timestamp"])
         for gap in self._gaps.missing_before(frame):
             self.lose(gap.count, gap.stage)
+            self._lost_of_burst += gap.count
         try:
-            stored = self.spool.put(image, numbers)
+            stored = self.spool.put(image, {**numbers, **self._values(event)})
         except RingFullError:
             self.accounted += 1  # the spool has entered it into its ledger
             raise
         self.accounted += 1
         self.stored += stored
         return stored
+
+    def _values(self, event: Any) -> dict[str, Any]:
+        values = self._planned.values(event, self._lost_of_burst)
+        place = values.pop("expected", None)
+        fitting: dict[str, Any] = self._fitting.of(values)
+        if place is not None and self.spool.plan is self._planned.plan:  # else the user has another plan
+            fitting["expected"] = place
+        return fitting
 
     def remove(self) -> None:
         """Take the file away, in which nothing was stored."""
@@ -238,7 +259,7 @@ class _Track:
     def end_event(self, planned: int, stage: str) -> None:
         if (missing := planned - self.accounted) > 0:
             self.lose(missing, stage)
-        self.accounted = 0
+        self.accounted = self._lost_of_burst = 0
 
     def lose(self, count: int, stage: str) -> None:
         self.spool.record_loss(count, stage)

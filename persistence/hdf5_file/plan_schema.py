@@ -17,6 +17,7 @@ def create_plan(file: h5py.File, plan: Plan | None) -> None:
         return
     group = file.create_group(PLAN)
     group.attrs.update(NX_class="NXcollection", shape=np.array(plan.shape), repeats=int(plan.repeats))
+    group.attrs["grows"] = int(plan.grows)
     group.attrs["axes"] = np.array([axis.encode() for axis in plan.axes])
     names = plan.rows.dtype.names or ()
     group.attrs["order"] = np.array([name.encode() for name in names])
@@ -51,7 +52,8 @@ def read_plan(file: h5py.File, file_size: Callable[[], int]) -> Plan | None:
     rows = np.empty(next(iter(lengths)), [(name, field.dtype) for name, field in fields.items()])
     for name, field in fields.items():
         rows[name] = field[:]
-    return Plan(rows=rows, axes=axes, shape=shape, repeats=bool(int(group.attrs["repeats"])))
+    repeats, grows = (bool(int(group.attrs[name])) for name in ("repeats", "grows"))
+    return Plan(rows=rows, axes=axes, shape=shape, repeats=repeats, grows=grows)
 
 
 def _names(group: h5py.Group, attribute: str) -> tuple[str, ...]:

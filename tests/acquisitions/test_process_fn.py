@@ -48,6 +48,50 @@ def test_positions_channels_and_z_are_recorded(core, path):
         acq.acquire(spool.process_fn.expect(events))
     result = spool.close()
     assert (result.frames_written, result.state) == (24, "complete")
+    with mmspool.open(path) as run:
+        table, plan = run.frame_table(), run.plan
+        assert table["expected"].tolist() == list(range(24))
+        for column, axis in {"time_index": "time", "position": "position", "channel": "channel", "z": "z"}.items():
+            assert table[column].tolist() == plan[column].tolist() == [event["axes"][axis] for event in events]
+        assert table["z_um"].tolist() == [event["z"] for event in events]
+        assert table["x_um"].tolist() == plan["x_um"].tolist() == [event["x"] for event in events]
+        assert table["preset"].tolist() == [event["config_group"][1] for event in events]
+        assert not run.aligned().missing.any()
+
+
+def test_axes_are_columns_without_a_plan(core, path):
+    """What the images say of themselves is in columns, also where nobody was told of the events."""
+    events = multi_d_acquisition_events(num_time_points=3, z_start=0, z_end=1, z_step=1)
+    with Spool(path, **RING) as spool, Acquisition(image_process_fn=spool.process_fn) as acq:
+        acq.acquire(events)
+    with mmspool.open(path) as run:
+        assert run.plan is None
+        assert run.frame_table()["z"].tolist() == [event["axes"]["z"] for event in events]
+        assert run.frame_table()["time_index"].tolist() == [event["axes"]["time"] for event in events]
+
+
+def test_spool_with_a_shape_has_its_own_columns(core, path, caplog):
+    """A spool whose file was made before the first image takes the values that it has columns for."""
+    shape = {"shape": (128, 128), "dtype": "<u2", "columns": {"time_index": int, "channel": "U8"}}
+    with Spool(path, **shape, **RING) as spool, Acquisition(image_process_fn=spool.process_fn) as acq:
+        acq.acquire(multi_d_acquisition_events(num_time_points=3, z_start=0, z_end=1, z_step=1))
+    with mmspool.open(path) as run:
+        assert list(run.columns) == ["time_index", "channel"]
+        assert run.frame_table()["time_index"].tolist() == [0, 0, 1, 1, 2, 2]
+    assert "z=0 of an event is not stored" in caplog.text
+
+
+def test_axes_that_change_their_kind_lose_no_image(core, path, caplog):
+    """An axis that has numbers and then names, and one that comes later, cost those values, never an image."""
+    axes = [{"time": 0, "place": 1}, {"time": 1, "place": "left"}, {"time": 2, "place": 2, "more": 3}]
+    with Spool(path, **RING) as spool, Acquisition(image_process_fn=spool.process_fn) as acq:
+        for each in axes:
+            acq.acquire({"axes": each})
+            while spool.stats.frames_put < each["time"] + 1:
+                time.sleep(0.001)
+    assert spool.close().frames_written == 3
+    with mmspool.open(path) as run:
+        assert run.frame_table()["place"].tolist() == [1, -1, 2]
 
 
 @pytest.mark.filterwarnings("ignore:Exception ignored in. <_io.FileIO:pytest.PytestUnraisableExceptionWarning")
@@ -121,6 +165,9 @@ class TestMissing:
                 acq.acquire(spool.process_fn.expect({"axes": {"time": at}}))
         losses = [(loss.before_frame, loss.count, loss.stage) for loss in spool.close().losses]
         assert losses == [(1, 1, "unknown")]
+        with mmspool.open(path) as run:
+            assert run.frame_table()["expected"].tolist() == run.frame_table()["time_index"].tolist() == [0, 2]
+            assert run.aligned().frames.tolist() == [0, -1, 1]
 
     def test_an_aborted_acquisition_is_incomplete(self, core, path):
         """What was planned after the abort never came, and the file says how much that is."""
@@ -133,6 +180,10 @@ class TestMissing:
         assert result.state == "incomplete"
         assert result.frames_written >= 3
         assert result.frames_written + result.frames_lost == 50
+        with mmspool.open(path) as run:
+            came = run.frame_table()["time_index"].tolist()
+            assert np.flatnonzero(~run.aligned().missing).tolist() == came
+            assert len(run.plan) == 50
 
     def test_an_overflow_raises_and_is_counted(self, core, path):
         """The core's buffer is too small: pycromanager raises, and the rest of the sequence is in the ledger."""

@@ -60,6 +60,65 @@ class TestWholeRuns:
             plan = useq.MDASequence.model_validate(run.metadata["metadata"]["useq_sequence"])
         assert [event.index for event in plan] == [event.index for event in seen.events]
 
+    @pytest.mark.parametrize("sequencing", [True, False])
+    def test_events_are_columns_and_plan(self, core, path, sequencing, seen):
+        """Places on all axes, positions, channel and times of each event are with its frame, and in the plan."""
+        core.mda.engine.use_hardware_sequencing = sequencing
+        sequence = useq.MDASequence(
+            channels=[{"config": "DAPI", "exposure": 2}, {"config": "FITC", "exposure": 1}],
+            z_plan={"range": 4, "step": 2},
+            stage_positions=[(0, 0, 0), {"x": 10, "y": 5, "z": 10, "name": "right"}],
+            time_plan={"interval": 0, "loops": 2},
+        )
+        with spool_mda(core, path, **RING) as spooling:
+            core.run_mda(sequence)
+        assert spooling.result.complete
+        with mmspool.open(path) as run:
+            table, plan, aligned = np.asarray(run.frame_table()), run.plan, run.aligned()
+            shown = [aligned[place].data for place in np.ndindex(2, 2, 2, 3)]
+            assert np.array_equal(shown, seen.frames)
+        assert (aligned.axes, aligned.shape[:4]) == (("t", "p", "c", "z"), (2, 2, 2, 3))
+        assert table["expected"].tolist() == list(range(24))
+        for rows in (table, plan):
+            for axis in "tpcz":
+                assert rows[axis].tolist() == [event.index[axis] for event in seen.events]
+            assert rows["z_um"].tolist() == [event.z_pos for event in seen.events]
+            assert rows["x_um"].tolist() == [event.x_pos for event in seen.events]
+            assert rows["channel"].tolist() == [event.channel.config for event in seen.events]
+            assert rows["exposure_ms"].tolist() == [event.exposure for event in seen.events]
+            assert set(rows["position"]) == {"", "right"}
+
+    def test_metadata_of_events_are_columns(self, core, path):
+        """An event's own metadata are stored where a column was declared for them; others are logged once."""
+        events = [useq.MDAEvent(index={"t": at}, metadata={"dose": at / 2, "other": "x"}) for at in range(5)]
+        with spool_mda(core, path, columns={"dose": float}, **RING) as spooling:
+            core.run_mda(events)
+        assert spooling.result.complete
+        with mmspool.open(path) as run:
+            assert run.frame_table()["dose"].tolist() == [0.0, 0.5, 1.0, 1.5, 2.0]
+            assert run.frame_table()["t"].tolist() == list(range(5))
+            assert run.plan is None
+
+    def test_long_sequence_is_planned_by_its_axes(self, core, path, monkeypatch):
+        """Of a long sequence the axes are the plan, so that its start does not wait for all its events."""
+        monkeypatch.setattr("mmspool.driver.mda.planned_frames._MOST_LISTED", 10)
+        sequence = useq.MDASequence(channels=["DAPI", "FITC"], time_plan={"interval": 0, "loops": 8})
+        with spool_mda(core, path, **RING):
+            core.run_mda(sequence)
+        with mmspool.open(path) as run:
+            assert run.aligned().frames.tolist() == np.arange(16).reshape(8, 2).tolist()
+            assert set(run.frame_table()["channel"]) == {"DAPI", "FITC"}
+
+    def test_sequence_that_skips_places_is_a_list(self, core, path):
+        """A channel that is not taken each time leaves no empty place: the plan is the list of events."""
+        channels = ["DAPI", {"config": "FITC", "acquire_every": 2}]
+        with spool_mda(core, path, **RING) as spooling:
+            core.run_mda(useq.MDASequence(channels=channels, time_plan={"interval": 0, "loops": 4}))
+        assert (spooling.result.frames_written, spooling.result.state) == (6, "complete")
+        with mmspool.open(path) as run:
+            assert run.aligned().axes == ("event",)
+            assert not run.aligned().missing.any()
+
     def test_a_generator_of_events_is_recorded(self, core, path):
         """Events whose number is not known before come one by one, each snapped."""
         events = (useq.MDAEvent(index={"t": number}) for number in range(7))
@@ -220,6 +279,29 @@ class TestMissingFrames:
         with spool_mda(core, path, **RING) as spooling:
             core.run_mda(timelapse(3))
         assert [(loss.before_frame, loss.count, loss.stage) for loss in spooling.result.losses] == [(1, 1, "camera")]
+        with mmspool.open(path) as run:
+            assert run.frame_table()["t"].tolist() == [0, 2]
+            assert run.aligned().frames.tolist() == [0, -1, 1]
+
+    def test_frames_after_a_lost_one_keep_their_places(self, core, path):
+        """Frames that are lost within a burst leave their places empty: later ones have their own events' values."""
+
+        class Losing(MDAEngine):
+            def exec_sequenced_event(self, event):
+                for image, taken, meta in super().exec_sequenced_event(event):
+                    number = int(meta["camera_metadata"]["ImageNumber"])
+                    skipped = 2 * (number >= 4)
+                    meta["camera_metadata"] = {**meta["camera_metadata"], "ImageNumber": str(number + skipped)}
+                    if number < 8:
+                        yield image, taken, meta
+
+        core.register_mda_engine(Losing(core))
+        with spool_mda(core, path, **RING) as spooling:
+            core.run_mda(useq.MDASequence(time_plan={"interval": 0, "loops": 10}))
+        assert (spooling.result.frames_written, spooling.result.frames_lost) == (8, 2)
+        with mmspool.open(path) as run:
+            assert run.frame_table()["t"].tolist() == [0, 1, 2, 3, 6, 7, 8, 9]
+            assert run.aligned().frames.tolist() == [0, 1, 2, 3, -1, -1, 4, 5, 6, 7]
 
     def test_a_snap_that_fails_is_a_loss(self, core, path):
         """The default engine only logs that a snap failed."""

@@ -37,7 +37,7 @@ def test_values_come_back(make_spool, frames, given, compression):
     with make_spool(compression=compression, buffer_bytes=4 << 20, **given) as spool:
         for index in range(count):
             spool.put(frames(index, shape), values(index) | {"image_number": index})
-        assert spool.columns == tuple(COLUMNS)
+        assert list(spool.columns) == list(COLUMNS)
     with mmspool.open(spool.path) as recording:
         check_values(recording)
         assert recording.frame_table()["image_number"].tolist() == list(range(count))
