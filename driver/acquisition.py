@@ -9,11 +9,12 @@ from ..adapters import MAX_FRAMES, CoreAdapter, Frame, Image, PcoStamp, owns_mem
 from ..errors import CoreError, RingFullError, SpoolClosedError, WriterError
 from ..persistence import Spool
 from .frame_counters import GapDetector
-from .live import LiveFrame, Newest
+from .intake import FrameIntake
+from .live import LiveFrame
 from .result import EndReason, RecordStats
 from .stop_conditions import StopConditions
-from .stopping import STOP_S, stop_within
-from .triggers import NO_PLAN, TriggerPlan, TriggerWatch
+from .stopping import CameraStopper
+from .triggers import NO_PLAN, TriggerPlan
 
 _IDLE_S = 0.0005  # the core has no event for a new frame; at 1,000 frames/s this polls twice a frame
 _QUIET_S = 0.02  # between two looks while no frame comes: 50 a second cost less than a percent of a core
@@ -61,22 +62,16 @@ class Acquisition:
         self._core = core
         self._spool = spool
         self._conditions = conditions
-        self._gaps = GapDetector(clock_step_ns)
-        self._read_stamp = read_stamp
-        self._columns = columns
+        self._intake = FrameIntake(
+            spool, GapDetector(clock_step_ns), read_stamp=read_stamp, columns=columns, triggers=triggers
+        )
         self._held: deque[Frame] | None = None if pre_trigger_frames is None else deque(maxlen=pre_trigger_frames)
         self._runs_on = self._held is not None  # though it has the frames it was asked for
         self._save = False
-        self._triggers = TriggerWatch(triggers)
-        self._marks = False  # whether triggers are missing
-        self._newest = Newest()
-        self._exposure_s = core.get_exposure_ms() / 1e3
-        self._stuck = False
+        self._stopper = CameraStopper(core)
         self._stop = False
         self._stopped_by = ""
         self._failure: BaseException | None = None
-        self._received = 0
-        self._lost = 0
         self._in_transit = 0
         self._waiting = 0
         self._core_peak = 0
@@ -94,7 +89,7 @@ class Acquisition:
         """How it stands."""
         return RecordStats(
             frames_requested=self._conditions.frames,
-            frames_received=self._received,
+            frames_received=self._intake.received,
             core_waiting=self._waiting,
             core_peak=self._core_peak,
             core_capacity=self._capacity,
@@ -110,7 +105,7 @@ class Acquisition:
     @property
     def stuck(self) -> bool:
         """Whether the camera's driver has not returned from a stop: then the core cannot be used any more."""
-        return self._stuck
+        return self._stopper.stuck
 
     @property
     def duration_s(self) -> float:
@@ -142,7 +137,7 @@ class Acquisition:
     @property
     def newest(self) -> LiveFrame | None:
         """The frame that was stored last; None before the first one."""
-        return self._newest.frame
+        return self._intake.newest
 
     def run(self) -> EndReason:
         """Take frames until the end, and enter what is missing into the spool's ledger.
@@ -179,12 +174,12 @@ class Acquisition:
                 self._put_held(self._held)
             got = self._take(min(self._waiting, _BATCH))
             if running and not self._waiting and end is None:
-                self._mark_missing_triggers()
+                self._intake.mark_missing_triggers()
             if not running and not self._waiting:
                 return end
             # One that has ended by itself is not stopped by anybody, though its frames are still to be taken.
             if running and end is None and (end := self._reason_to_stop()):
-                self._stop_camera()
+                self._stopper.stop()
                 last_progress = time.monotonic()
             if got or (running and end is None):
                 last_progress = time.monotonic()
@@ -228,35 +223,14 @@ class Acquisition:
         self._held = None
         self._started = time.monotonic()
         if held:
-            self._gaps.begin_with(held[0])
+            self._intake.begin_with(held[0])
         for frame in held:
             self._put(frame)
 
     def _put(self, frame: Frame) -> None:
         if self._has_enough():
             return
-        if self._read_stamp is not None and (stamp := self._read_stamp(frame.pixels)) is not None:
-            frame = frame._replace(camera_frame_number=stamp.frame_number, camera_timestamp_ns=stamp.time_ns)
-        for missing in self._gaps.missing_before(frame):
-            self._enter_loss(missing.count, missing.stage)
-        metadata: dict[str, Any] = {
-            "image_number": frame.image_number,
-            "camera_frame_number": frame.camera_frame_number,
-            "camera_timestamp": frame.camera_timestamp_ns,
-        }
-        if self._columns is not None:
-            metadata |= self._columns(frame)
-        self._spool.put(frame.pixels, metadata)
-        self._last_frame = time.monotonic()
-        self._triggers.frame_came(self._last_frame)
-        self._newest.show(self._received, frame.pixels, self._last_frame)
-        self._received += 1
-
-    def _mark_missing_triggers(self) -> None:
-        """Enter the frames into the ledger whose triggers did not come."""
-        while (missing := self._triggers.missing(time.monotonic(), self._received + self._lost)) is not None:
-            self._enter_loss(*missing)
-            self._marks = True
+        self._last_frame = self._intake.put(frame)
 
     def _has_enough(self) -> bool:
         """Whether a camera that goes on by itself has made what was asked for.
@@ -264,9 +238,9 @@ class Acquisition:
         It does so after frames that were held, and where triggers are missing, in place of which it waits for others.
         """
         frames = self._conditions.frames
-        if frames is None or not (self._runs_on or self._marks):
+        if frames is None or not (self._runs_on or self._intake.marks):
             return False
-        return self._received + (self._lost if self._marks else 0) >= frames
+        return self._intake.received + (self._intake.lost if self._intake.marks else 0) >= frames
 
     def _reason_to_stop(self) -> EndReason | None:
         conditions, now = self._conditions, time.monotonic()
@@ -277,7 +251,7 @@ class Acquisition:
             return EndReason.COMPLETED
         if self._has_enough():
             return EndReason.COMPLETED
-        if conditions.frames is not None and self._received >= conditions.frames and quiet_s > _GRACE_S:
+        if conditions.frames is not None and self._intake.received >= conditions.frames and quiet_s > _GRACE_S:
             return EndReason.COMPLETED  # some cameras run on until they are stopped
         if quiet_s > conditions.frame_timeout_s:
             return EndReason.TIMEOUT
@@ -291,29 +265,18 @@ class Acquisition:
             self._failure = exc
             return EndReason.FAILED
 
-    def _stop_camera(self) -> None:
-        """Stop the camera; a driver that does not return from that is given up, and nobody calls the core again."""
-        limit_s = STOP_S + 2 * self._exposure_s
-        if stop_within(self._core, limit_s):
-            return
-        self._stuck = True
-        raise CoreError(
-            f"the camera's driver has not stopped for {limit_s:.0f} s: PCO's waits for the next external trigger. Send "
-            "one, or end this process; until then the core cannot be used"
-        )
-
     def _stop_after(self, exc: Exception) -> None:
         """Stop the camera after a failure; that this fails too must not hide the failure."""
-        if self._stuck:
+        if self._stopper.stuck:
             return
         waiting = 0
         try:
-            self._stop_camera()
+            self._stopper.stop()
             waiting = self._core.remaining()
         except CoreError as stopping:
             exc.add_note(f"the camera could not be stopped either: {stopping}")
         if isinstance(exc, RingFullError):  # the spool has entered this frame
-            self._lost += 1
+            self._intake.lost += 1
             self._in_transit = 0
         if not isinstance(exc, WriterError | SpoolClosedError):
             self._enter_shortage("core", waiting + self._in_transit)
@@ -324,25 +287,25 @@ class Acquisition:
         """Find out why the camera is silent, and what is missing at the end."""
         if self._core.is_overflowed():
             end = EndReason.OVERFLOW
-        elif self._conditions.frames is not None and self._received + self._lost >= self._conditions.frames:
+        elif self._conditions.frames is not None and self._intake.places >= self._conditions.frames:
             end = EndReason.COMPLETED
         elif end is None:
             end = EndReason.CAMERA_STOPPED
         if end is EndReason.OVERFLOW:
-            self._stop_camera()  # some cameras cannot be started again without
+            self._stopper.stop()  # some cameras cannot be started again without
             self._enter_shortage("core", 1)
         elif end in (EndReason.CAMERA_STOPPED, EndReason.TIMEOUT):
-            self._enter_shortage("trigger" if self._marks and end is EndReason.TIMEOUT else "camera", 0)
+            self._enter_shortage("trigger" if self._intake.marks and end is EndReason.TIMEOUT else "camera", 0)
         return end
 
     def _enter_shortage(self, stage: str, known: int) -> None:
         """Enter the frames that were asked for and never came; without a number, those ``known`` to be lost."""
         if self._held is not None:  # none was to be stored yet
             return
-        short = known if self._conditions.frames is None else self._conditions.frames - self._received - self._lost
+        short = (
+            known
+            if self._conditions.frames is None
+            else self._conditions.frames - self._intake.received - self._intake.lost
+        )
         if short > 0:
-            self._enter_loss(short, stage)
-
-    def _enter_loss(self, count: int, stage: str) -> None:
-        self._spool.record_loss(count, stage)
-        self._lost += count
+            self._intake.enter_loss(short, stage)

@@ -234,8 +234,9 @@ class Recording(FrameArray):
         The file has it once it is closed; until then it is fitted to the frames that are there.
         """
         with self._reading():
-            if CAMERA_CLOCK in self._seen.file:
-                stored = CameraClock.from_array(self._seen.file[CAMERA_CLOCK][()])
+            clock = self._seen.file.get(CAMERA_CLOCK)
+            if isinstance(clock, h5py.Dataset) and clock.dtype == np.float64:
+                stored = CameraClock.from_array(clock[()])
                 if stored is not None:
                     return stored
         table = self.frame_table(["camera_timestamp", "start_time"])

@@ -489,7 +489,7 @@ class TestStopThatHangs:
 
     def test_frames_are_safe(self, mock, raw, start, mocker, read, tmp_path):
         """The recording ends with an error that says what to do, all frames are in the file, and nobody hangs."""
-        mocker.patch("mmspool.driver.acquisition.STOP_S", 0.1)
+        mocker.patch("mmspool.driver.stopping.STOP_S", 0.1)
         camera = mock(family="pco", faults=Faults(stall_after=12))
         camera.trigger.mode = "edge"
         recording = start(camera, frames=20, frame_timeout_s=2.0)

@@ -22,6 +22,12 @@ class SimulatedTime:
         self.sleep = clock.advance
 
 
+def simulate_time(mocker, clock):
+    """Let a recording's loop have the time of a clock."""
+    for module in ("acquisition", "intake"):
+        mocker.patch(f"mmspool.driver.{module}.time", SimulatedTime(clock))
+
+
 class MemorySpool:
     """Keeps the indices of frames, and losses as (before which frame, how many, where)."""
 
@@ -47,7 +53,7 @@ def run(mocker, backend):
 
     def record(frames, *, lost=(), stall_after=None, timeout_s=0.011, frames_per_trigger=1, frame_timeout_s=math.inf):
         clock = SteppedClock()
-        mocker.patch("mmspool.driver.acquisition.time", SimulatedTime(clock))
+        simulate_time(mocker, clock)
         faults = Faults(lost_triggers=frozenset(lost), stall_after=stall_after)
         core = MockCore(backend, width=64, height=32, clock=clock, faults=faults)
         spool = MemorySpool()
@@ -155,7 +161,7 @@ class TestRecording:
     def test_says_what_was_planned_and_missed(self, mock, record, mocker):
         """The file has the plan, missing triggers are losses, and each frame has its place among the planned ones."""
         clock = SteppedClock()
-        mocker.patch("mmspool.driver.acquisition.time", SimulatedTime(clock))
+        simulate_time(mocker, clock)
         camera = mock(faults=Faults(stall_after=12), clock=clock)
         camera.properties["TriggerMode"] = "External"
         result = record(camera, triggers=8, frames_per_trigger=2, trigger_timeout_s=0.05)
