@@ -3,6 +3,7 @@
 It is loaded by name (``-p selection``, with this folder on ``PYTHONPATH``), under Wine and on real Windows alike.
 """
 
+import sys
 import tomllib
 from collections.abc import Generator
 from fnmatch import fnmatchcase
@@ -29,7 +30,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     listed = reasons()
     left_out = [item for item in items if any(is_of(item.nodeid, name) for name in listed)]
     if len(items) >= _WHOLE_SUITE and len(left_out) > LARGEST_SHARE * len(items):
-        raise pytest.UsageError(f"{len(left_out)} of {len(items)} tests are left out, more than {LARGEST_SHARE:.0%}")
+        complaint = f"{len(left_out)} of {len(items)} tests are left out, more than {LARGEST_SHARE:.0%}"
+        sys.stderr.write(f"{complaint}\n")  # a process of pytest-xdist could only say that it crashed
+        raise pytest.UsageError(complaint)
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 
