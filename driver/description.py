@@ -41,6 +41,7 @@ def describe(camera: "CameraSettings", values: Mapping[str, str], family: Family
             "binning": settings["binning"],
             "family": family.name,
             "losses_before_core": family.losses_seen,
+            "time_stamp": family.time_stamp(values)._asdict(),
             "roi": {"x": roi.x, "y": roi.y, "width": roi.width, "height": roi.height},
             "properties": dict(values),
             "settings": settings,

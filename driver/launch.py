@@ -14,6 +14,7 @@ from .running import RunningRecording
 from .triggers import NO_PLAN
 
 _STAMP = {"y": 0, "x": 0, "height": 1, "width": STAMP_PIXELS, "content": "PCO stamp"}
+_STAMP_TIME = {"clock": "camera", "moment": "end of the exposure"}
 
 
 def require_recordable(core: CoreAdapter, label: str) -> None:
@@ -68,7 +69,7 @@ def prepare(
     if options.conditions.frames is not None and spool_options.get("buffer_bytes") is None:
         spool_options["buffer_bytes"] = buffer_bytes_for(image.frame_bytes, options.conditions.frames)
     stamped = options.pixel_stamp == "pco"
-    more: dict[str, Any] = {"pixels_not_image": _STAMP} if stamped else {}
+    more: dict[str, Any] = {"pixels_not_image": _STAMP, "time_stamp": _STAMP_TIME} if stamped else {}
     if options.triggers != NO_PLAN:
         more["trigger"] = options.triggers.facts()
     info = replace(info, camera={**info.camera, **more})

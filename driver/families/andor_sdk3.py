@@ -1,6 +1,6 @@
 """Andor Zyla, Neo, Sona, Marana and ZL41 Wave: the adapter AndorSDK3."""
 
-from .family import Choice, Family, Number, OwnWords
+from .family import Choice, Family, Number, OwnWords, TimeStamp
 
 
 def clock_step_ns(stamp_ns: int) -> int:
@@ -74,5 +74,6 @@ ANDOR_SDK3 = Family(
         "losses before the core show in the camera's clock alone, and only while its steps are shorter than a frame: "
         "1 ms from 100 s, 10 ms from 1,000 s, 100 ms from 10,000 s on"
     ),
+    time_stamp=lambda _values: TimeStamp("camera", "not documented; since the sequence's first frame"),
     clock_step_ns=clock_step_ns,
 )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Literal, NamedTuple
 
 from ...errors import SettingError
 
@@ -72,6 +73,17 @@ Values = Mapping[str, str]
 """The present values of a camera's properties, by name."""
 
 
+class TimeStamp(NamedTuple):
+    """Whose clock a frame's ``camera_timestamp`` comes from, and which moment it is."""
+
+    clock: Literal["camera", "host"]
+    moment: str
+
+
+HOST_TIME = TimeStamp("host", "arrival in the device adapter or the core")
+"""What ``ElapsedTime-ms`` is, which Micro-Manager takes from the computer's clock."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Family:
     """The cameras of one device adapter.
@@ -93,6 +105,8 @@ class Family:
         Properties that change what others allow, in the order in which to set them.
     losses_seen
         What can be known of frames that were lost before the core saw them; stored with each recording.
+    time_stamp
+        Given the present values, what the frames' time stamps are.
     clock_step_ns
         Given a time stamp in ns, the steps of the camera's clock there, ns; for a camera whose frames carry its time,
         but no counter.
@@ -109,6 +123,7 @@ class Family:
     readings: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
     losses_seen: str = "losses before the core cannot be seen: the frames carry no counter of the camera"
+    time_stamp: Callable[[Values], TimeStamp] = field(default=lambda _values: HOST_TIME)
     clock_step_ns: Callable[[int], int] | None = None
     check_start: Callable[[Values], None] = field(default=lambda _values: None)
     warnings: Callable[[Values], list[str]] = field(default=lambda _values: [])

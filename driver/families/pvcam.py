@@ -1,6 +1,6 @@
 """Teledyne Photometrics Prime, Kinetix and Retiga: the adapter PVCAM."""
 
-from .family import Choice, Family, Number, OwnWords, Values, refuse
+from .family import HOST_TIME, Choice, Family, Number, OwnWords, TimeStamp, Values, refuse
 
 
 def _check_start(values: Values) -> None:
@@ -18,6 +18,10 @@ def _warnings(values: Values) -> list[str]:
     if values.get("MetadataEnabled", "Yes") != "Yes":
         return ["MetadataEnabled is No: time stamps are those of the computer; with Yes they are the camera's"]
     return []
+
+
+def _time_stamp(values: Values) -> TimeStamp:
+    return TimeStamp("camera", "start of the exposure") if values.get("MetadataEnabled") == "Yes" else HOST_TIME
 
 
 PVCAM = Family(
@@ -71,6 +75,7 @@ PVCAM = Family(
     ),  # each decides the next one's list
     readings=("ActualInterval-ms",),
     losses_seen="PVCAM-FrameNr counts the frames of the driver: a gap is a loss before the core",
+    time_stamp=_time_stamp,
     check_start=_check_start,
     warnings=_warnings,
 )

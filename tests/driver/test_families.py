@@ -331,6 +331,23 @@ class TestRecording:
         assert "before the core" in camera["losses_before_core"]
         assert result.losses_before_core == camera["losses_before_core"]
 
+    @pytest.mark.parametrize(
+        ("name", "properties", "options", "stamp"),
+        [
+            ("pvcam", {"MetadataEnabled": "Yes"}, {}, ("camera", "start of the exposure")),
+            ("pvcam", {}, {}, ("host", "arrival in the device adapter or the core")),
+            ("pco", {"Timestampmode": "Binary"}, {"pixel_stamp": "pco"}, ("camera", "end of the exposure")),
+            ("tucam", {}, {}, ("host", "arrival in the device adapter or the core")),
+        ],
+    )
+    def test_says_what_its_times_are(self, mock, record, read, name, properties, options, stamp):
+        """Each file says whose clock its time stamps come from, and which moment of the exposure they are."""
+        camera = mock(family=name)
+        for each, value in properties.items():
+            camera.properties[each] = value
+        told = read(record(camera, frames=3, **options).path).metadata["detector"]["camera"]["time_stamp"]
+        assert (told["clock"], told["moment"]) == stamp
+
     def test_disk_streaming_is_refused(self, mock, record, tmp_path):
         """PVCAM's own streaming hands on one of many frames, which would count as losses: it has to be off."""
         camera = mock(family="pvcam")
