@@ -25,6 +25,7 @@ from ..parallel import project
 from ..persistence import Recording
 from ..selection import BinMethod, ProgressCallback, Projection, Selection
 from .job import Job
+from .layout import layout_of
 from .numpy_file import write_npy
 from .ome_zarr import write_ome_zarr
 from .text import write_csv, write_text
@@ -99,6 +100,9 @@ def export(
 ) -> ExportResult:
     """Write a recording, or a part of it, in another format; pixel size, times and settings go with it.
 
+    OME-TIFF and OME-Zarr of a whole recording have its channels, z and positions, if its plan or its columns name them
+    (``channel`` or ``c``, ``z_um`` or ``z``, ``position`` or ``p``, ``x_um`` and ``y_um``).
+
     Parameters
     ----------
     source
@@ -142,6 +146,7 @@ def export(
         window = selection.resolve(recording)
         job = Job(
             recording=recording,
+            layout=layout_of(recording, window),
             window=window,
             calibration=Calibration.of(recording),
             images=project(recording, window, scheduler=scheduler),

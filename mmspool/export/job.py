@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ..calibration import Calibration
 from ..persistence import Recording
 from ..selection import ProgressCallback, Window
+from .layout import Layout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,8 @@ class Job:
     ----------
     recording, window, calibration
         Where they come from, which part, and its scales.
+    layout
+        Which frame is which plane, where it is known; for the formats that have channels, z and positions.
     images
         Yields them in order, each ``(Y, X)`` or ``(Y, X, 3)``; may be used once.
     compress
@@ -29,6 +32,7 @@ class Job:
     """
 
     recording: Recording
+    layout: Layout | None
     window: Window
     calibration: Calibration
     images: Iterator[npt.NDArray[Any]]
@@ -41,6 +45,18 @@ class Job:
         for done, image in enumerate(self.images, 1):
             yield np.ascontiguousarray(image)
             self.progress(done, total)
+
+    def planes_of(self, layout: Layout, position: int) -> Iterator[npt.NDArray[Any]]:
+        """Yield the planes of a position in the order T, C, Z, and report each."""
+        of_one = layout.frames[0].size
+        for done, image in enumerate(layout.images(self.recording, self.window, position), 1):
+            yield np.ascontiguousarray(image)
+            self.progress(position * of_one + done, layout.frames.size)
+
+    def plane_times_s(self, frames: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return the times of planes, NaN where a frame is missing."""
+        places = np.asarray(frames)
+        return np.where(places >= 0, self.calibration.times_s[places], np.nan)
 
     @property
     def times_s(self) -> npt.NDArray[np.float64]:
@@ -79,4 +95,6 @@ class Job:
         }
         known |= {f"property {name}": str(value) for name, value in camera.get("properties", {}).items()}
         known |= {str(name): str(value) for name, value in recording.metadata["metadata"].items()}
+        if self.layout is not None:
+            known["missing planes"] = self.layout.missing
         return {name: value for name, value in known.items() if value}

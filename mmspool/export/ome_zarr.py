@@ -2,12 +2,14 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import ExportError
 from ..packages import require
 from .job import Job
+from .layout import Layout
 
 _DTYPES = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64")
 _SHARD_BYTES = 256 << 20  # of pixels in a file: few files, and one fits in memory
@@ -27,6 +29,9 @@ def write_ome_zarr(job: Job, path: Path) -> None:
     step_y, step_x = job.pixel_um or (None, None)
     unit = "micrometer" if job.pixel_um is not None else None
     interval = job.interval_s
+    if job.layout is not None:
+        _write_arranged(ome_writers, job, job.layout, path)
+        return
     dimensions = [
         ome_writers.Dimension(
             name="t",
@@ -54,6 +59,42 @@ def write_ome_zarr(job: Job, path: Path) -> None:
             facts = {"delta_t": float(time_s)} if np.isfinite(time_s) else None
             for plane in np.moveaxis(frame, -1, 0) if channels else (frame,):
                 stream.append(np.ascontiguousarray(plane), frame_metadata=facts)
+        stream.set_global_metadata("mmspool", {"start_time": job.calibration.start_time, **job.facts()})
+
+
+def _write_arranged(ome_writers: Any, job: Job, layout: Layout, path: Path) -> None:
+    """Write the axes T, C, Z, and an image for each position."""
+    positions, times, _, planes = layout.frames.shape
+    _, height, width = job.window.shape
+    step_y, step_x = job.pixel_um or (None, None)
+    unit = "micrometer" if job.pixel_um is not None else None
+    named = [
+        ome_writers.Position(
+            name=name, **({"x_coord": x_um, "y_coord": y_um} if np.isfinite((x_um, y_um)).all() else {})
+        )
+        for name, (x_um, y_um) in zip(layout.positions, layout.stage_um.tolist(), strict=True)
+    ]
+    of_z = {"unit": "micrometer", "scale": abs(layout.z_step_um)} if layout.z_step_um is not None else {}
+    dimension = ome_writers.Dimension
+    settings = ome_writers.AcquisitionSettings(
+        root_path=str(path),
+        dimensions=[
+            *([dimension(name="p", type="position", coords=named)] if positions > 1 else []),
+            dimension(name="t", count=times, type="time", chunk_size=1),
+            dimension(name="c", type="channel", chunk_size=1, coords=layout.channels),
+            dimension(name="z", count=planes, type="space", chunk_size=1, **of_z),
+            dimension(name="y", count=height, type="space", chunk_size=height, unit=unit, scale=step_y),
+            dimension(name="x", count=width, type="space", chunk_size=width, unit=unit, scale=step_x),
+        ],
+        dtype=job.window.dtype.name,
+        format={"name": "ome-zarr", "backend": "tensorstore"},
+        compression="blosc-zstd" if job.compress else None,
+    )
+    with ome_writers.create_stream(settings) as stream:
+        for position in range(positions):
+            at_s = job.plane_times_s(layout.order(position))
+            for plane, time_s in zip(job.planes_of(layout, position), at_s, strict=True):
+                stream.append(plane, frame_metadata={"delta_t": float(time_s)} if np.isfinite(time_s) else None)
         stream.set_global_metadata("mmspool", {"start_time": job.calibration.start_time, **job.facts()})
 
 

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import ExportError
 from ..packages import require
 from .job import Job
+from .layout import Layout
 
 _OME_DTYPES = ("bool", "int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64")
 _IMAGEJ_DTYPES = ("uint8", "uint16", "float32")
@@ -25,7 +27,7 @@ def write_ome_tiff(job: Job, path: Path) -> None:
         "Name": job.calibration.name,
         "AcquisitionDate": job.calibration.start_time,
         "Channel": {"Name": [job.calibration.camera or "camera"]},
-        "Plane": _planes(job),
+        "Plane": _plane_facts(job, job.times_s),
         "MapAnnotation": job.facts(),
     }
     if job.calibration.bit_depth and job.window.dtype == job.window.source_dtype:
@@ -33,9 +35,40 @@ def write_ome_tiff(job: Job, path: Path) -> None:
     if job.pixel_um is not None:
         for axis, size in zip("YX", job.pixel_um, strict=True):
             metadata[f"PhysicalSize{axis}"], metadata[f"PhysicalSize{axis}Unit"] = size, "µm"
+    if job.layout is not None:
+        _write_arranged(tifffile, job, job.layout, path, metadata)
+        return
     if job.interval_s is not None:
         metadata["TimeIncrement"], metadata["TimeIncrementUnit"] = job.interval_s, "s"
     _write(tifffile, job, path, metadata, ome=True)
+
+
+def _write_arranged(tifffile: Any, job: Job, layout: Layout, path: Path, metadata: dict[str, Any]) -> None:
+    """Write an image for each position, with the axes T, C, Z."""
+    options: dict[str, Any] = {"compression": "zlib", "predictor": True} if job.compress else {}
+    positions, *planes = layout.frames.shape
+    pages = layout.frames.size * (math.prod(job.window.shape[1:]) * job.window.dtype.itemsize + 512)
+    with tifffile.TiffWriter(path, bigtiff=pages > _CLASSIC_BYTES, ome=True) as tiff:
+        for position, (name, stage) in enumerate(zip(layout.positions, layout.stage_um, strict=True)):
+            facts = metadata | {"axes": "TCZYX", "Channel": {"Name": layout.channels}}
+            if positions > 1:
+                facts["Name"] = f"{job.calibration.name} {name}"
+            if layout.z_step_um is not None:
+                facts["PhysicalSizeZ"], facts["PhysicalSizeZUnit"] = abs(layout.z_step_um), "µm"
+            facts["Plane"] = _plane_facts(job, job.plane_times_s(layout.order(position)))
+            if facts["Plane"] and np.isfinite(stage).all():
+                for axis, place in zip("XY", stage.tolist(), strict=True):
+                    facts["Plane"][f"Position{axis}"] = [place] * math.prod(planes)
+                    facts["Plane"][f"Position{axis}Unit"] = ["µm"] * math.prod(planes)
+            tiff.write(
+                job.planes_of(layout, position),
+                shape=(*planes, *job.window.shape[1:]),
+                dtype=job.window.dtype,
+                photometric="minisblack",
+                metadata=facts,
+                software="mmspool",
+                **options,
+            )
 
 
 def write_tiff(job: Job, path: Path) -> None:
@@ -77,8 +110,11 @@ def _imagej_dtypes(job: Job) -> tuple[str, ...]:
     return _IMAGEJ_DTYPES[:1] if job.window.channels else _IMAGEJ_DTYPES
 
 
-def _planes(job: Job) -> dict[str, Any]:
-    times = job.times_s
+def _plane_facts(job: Job, times: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """Return what is known of each plane; a missing one has the time of the one before."""
+    known = np.flatnonzero(np.isfinite(times))
+    if len(known):
+        times = times[known[np.maximum(np.searchsorted(known, np.arange(len(times)), "right") - 1, 0)]]
     if not np.isfinite(times).all():
         return {}
     count = len(times)

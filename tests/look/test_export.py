@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -327,3 +327,95 @@ class TestCommand:
         result = CliRunner().invoke(main, ["export", str(source), str(tmp_path / "p.npy")])
         assert result.stderr == ""
         assert len(result.stdout.splitlines()) == 1
+
+
+class TestArranged:
+    """Channels, z and positions of a recording with a plan, or with columns that name them."""
+
+    PLAN: ClassVar[dict[str, Any]] = {
+        "t": 2,
+        "position": ["A1", "B2"],
+        "channel": ["DAPI", "FITC"],
+        "z_um": [0.0, 0.5, 1.0],
+    }
+    LOST = 7
+
+    @pytest.fixture(scope="class")
+    def planned(self, processes: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        """Return a recording whose frames are their places in the plan, the first of them 1; one is missing."""
+        path = tmp_path_factory.mktemp("planned") / "run.h5"
+        info = mmspool.DetectorInfo(sample_pixel_um=PIXEL_UM)
+        with mmspool.Spool(path, buffer_bytes=16_000_000, plan=self.PLAN, info=info) as spool:
+            for place in range(24):
+                if place == self.LOST:
+                    spool.record_loss(1, "camera")
+                else:
+                    spool.put(np.full((16, 20), place + 1, np.uint16))
+        return path
+
+    @pytest.fixture(scope="class")
+    def places(self) -> np.ndarray[Any, Any]:
+        """Return what each plane should show, ``(P, T, C, Z)``: 0 where the frame is missing."""
+        shown = np.arange(1, 25)
+        shown[self.LOST] = 0
+        return shown.reshape(2, 2, 2, 3).transpose(1, 0, 2, 3)
+
+    def test_ome_tiff(self, planned: Path, places: np.ndarray[Any, Any], tmp_path: Path) -> None:
+        """An image a position, with named channels, a step in z, and every plane in its place."""
+        import ome_types
+        import tifffile
+
+        export(planned, tmp_path / "run.ome.tiff")
+        with tifffile.TiffFile(tmp_path / "run.ome.tiff") as file:
+            assert [series.axes for series in file.series] == ["TCZYX", "TCZYX"]
+            assert np.array_equal(np.stack([each.asarray()[..., 3, 4] for each in file.series]), places)
+        document = ome_types.from_tiff(tmp_path / "run.ome.tiff", validate=True)
+        assert [image.name for image in document.images] == ["run A1", "run B2"]
+        for image in document.images:
+            assert [channel.name for channel in image.pixels.channels] == ["DAPI", "FITC"]
+            assert image.pixels.physical_size_z == 0.5
+            assert image.pixels.physical_size_y == PIXEL_UM[0]
+        notes = {
+            each.k: each.value for note in document.structured_annotations.map_annotations for each in note.value.ms
+        }
+        assert notes["missing planes"] == "P1 T0 C0 Z1"
+
+    def test_ome_zarr(self, planned: Path, places: np.ndarray[Any, Any], tmp_path: Path) -> None:
+        """An image a position, valid as OME-Zarr, with every plane in its place."""
+        import yaozarrs
+        import zarr
+
+        export(planned, tmp_path / "run.ome.zarr")
+        yaozarrs.validate_zarr_store(str(tmp_path / "run.ome.zarr"))
+        shown = [zarr.open_array(tmp_path / "run.ome.zarr" / name / "0", mode="r")[..., 3, 4] for name in ("A1", "B2")]
+        assert np.array_equal(np.stack(shown), places)
+
+    def test_columns(self, tmp_path: Path, processes: None) -> None:
+        """Without a plan the columns arrange the frames: what comes again is the next time point."""
+        import tifffile
+
+        with mmspool.Spool(tmp_path / "run.h5", buffer_bytes=16_000_000) as spool:
+            for place in range(8):
+                facts = {"channel": ["red", "green"][place % 2], "z_um": 2.0 * (place // 2 % 2)}
+                spool.put(np.full((16, 20), place, np.uint16), facts)
+        export(tmp_path / "run.h5", tmp_path / "run.ome.tiff")
+        with tifffile.TiffFile(tmp_path / "run.ome.tiff") as file:
+            (series,) = file.series
+            assert series.axes == "TCZYX"
+            assert series.asarray()[..., 0, 0].tolist() == [[[0, 2], [1, 3]], [[4, 6], [5, 7]]]
+
+    def test_readings_are_no_axis(self, tmp_path: Path, processes: None) -> None:
+        """Columns that would leave most planes empty arrange nothing."""
+        import tifffile
+
+        with mmspool.Spool(tmp_path / "run.h5", buffer_bytes=16_000_000) as spool:
+            for place in range(9):
+                facts = {"channel": ["red", "green", "blue"][place % 3], "z_um": 0.1 * place}
+                spool.put(np.full((16, 20), place, np.uint16), facts)
+        export(tmp_path / "run.h5", tmp_path / "run.ome.tiff")
+        with tifffile.TiffFile(tmp_path / "run.ome.tiff") as file:
+            assert [series.axes for series in file.series] == ["TYX"]
+
+    def test_a_part(self, planned: Path, tmp_path: Path) -> None:
+        """A range of frames is a series in time."""
+        assert export(planned, tmp_path / "run.ome.tiff", frames=slice(3, 9)).shape == (6, 16, 20)
