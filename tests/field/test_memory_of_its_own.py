@@ -12,6 +12,7 @@ import pytest
 
 import mmspool
 from mmspool import Spool, StorageError
+from mmspool.persistence.capacity import ring_frames
 from mmspool.persistence.shared_ring import memory
 
 GIB = 1 << 30
@@ -98,6 +99,16 @@ def test_a_large_frame_gets_a_larger_ring(tmp_path, monkeypatch):
     with mmspool.open(first.path) as recording:
         assert (recording[8] == image).all()
         assert recording.losses[0].before_frame == 0
+
+
+@pytest.mark.parametrize(("free_gb", "frames"), [(22, 4), (4, 3), (3, 2)])
+def test_frames_of_half_a_gigabyte(monkeypatch, free_gb, frames):
+    """The default ring holds four frames of 537 MB where half of the free memory is enough for that, else fewer."""
+    monkeypatch.setattr(memory, "available", lambda: (free_gb * 10**9, "this computer's memory"))
+    shape, dtype = (16384, 16384), np.dtype("u2")
+    size = memory.default_buffer_bytes(16384 * 16384 * 2)
+    assert ring_frames(shape, dtype, size) == frames
+    assert size <= free_gb * 10**9 / 2
 
 
 def test_a_frame_for_which_the_limit_is_too_low(groups, tmp_path):
