@@ -158,7 +158,7 @@ class Camera(CameraSettings):
         require_recordable(self.core, self.label)
         values = self.properties.read_all()
         self._vocabulary.check_start(values)
-        self._vocabulary.check_bursts(checked.triggers.frames_per_trigger)
+        self._vocabulary.check_bursts(checked.triggers)
         info = self._detector_info(values)
         clock_step_ns = self._vocabulary.clock_step_ns()
         return prepare(self.core, Path(path), checked, info=info, clock_step_ns=clock_step_ns)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from ..errors import CoreError, SettingError
 from .families import Choice, Family, Number, OwnWords, Values, matching
 from .properties import Properties
+from .triggers import TriggerPlan
 
 _log = logging.getLogger("mmspool")
 
@@ -48,7 +49,7 @@ class Vocabulary:
         """Tell whether the camera has a setting."""
         feature = self.family.features.get(name)
         if isinstance(feature, Choice):
-            return bool(self.choices(name))
+            return any(self._values(feature, word) is not None for word in feature.words)
         return feature is not None and self._first(feature.properties) is not None
 
     def text(self, name: str) -> str | None:
@@ -146,7 +147,7 @@ class Vocabulary:
         for warning in self.family.warnings(values):
             _log.warning("%s: %s", self._label, warning)
 
-    def check_bursts(self, frames_per_trigger: int) -> None:
+    def check_bursts(self, triggers: TriggerPlan) -> None:
         """Refuse a number of frames for each trigger that is not the camera's, where the camera has such a setting.
 
         Raises
@@ -154,11 +155,12 @@ class Vocabulary:
         SettingError
             Which number the camera has.
         """
-        burst = self.number("trigger.burst_frames")
-        if frames_per_trigger > 1 and burst is not None and burst != frames_per_trigger:
+        asked, burst = triggers.frames_per_trigger, self.number("trigger.burst_frames")
+        matters = asked > 1 or triggers.triggers is not None
+        if matters and burst is not None and burst != asked:
             raise SettingError(
-                f"frames_per_trigger is {frames_per_trigger}, but {self._label} gives {burst:g} for each trigger: "
-                f"set camera.trigger.burst_frames = {frames_per_trigger}"
+                f"frames_per_trigger is {asked}, but {self._label} gives {burst:g} for each trigger: "
+                f"set camera.trigger.burst_frames = {asked}"
             )
 
     def clock_step_ns(self) -> Callable[[int], int] | None:

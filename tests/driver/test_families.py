@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from mmspool import CoreError, Faults, SettingError
+from mmspool import CameraBusyError, CoreError, Faults, SettingError
 from mmspool.adapters import read_pco_stamp, wrap
 from mmspool.adapters.mock.families import FAMILIES as SIMULATED
 from mmspool.driver.families import FAMILIES, check_dump, family_of
@@ -202,6 +202,16 @@ class TestOutputs:
         assert float(camera.properties["OUTPUT TRIGGER DELAY[0]"]) == pytest.approx(2e-3)
         assert float(camera.properties["OUTPUT TRIGGER PERIOD[1]"]) == pytest.approx(500e-6)
         assert camera.outputs[2].width_us == pytest.approx(500)
+
+    def test_lines_while_it_runs(self, mock):
+        """Which lines there are is known while a sequence runs; reading one that would have to be chosen is refused."""
+        camera = mock(family="tucam")
+        camera.core.start_sequence(1000)
+        outputs = camera.outputs
+        assert set(outputs) == {1, 2, 3}
+        assert outputs[1].source == "exposure_start"
+        with pytest.raises(CameraBusyError, match="Output Trigger Port"):
+            _ = outputs[2].source
 
     def test_what_a_line_lacks(self, mock):
         """A source that a line does not have is refused with those it has; what it cannot do at all reads as None."""

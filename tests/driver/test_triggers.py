@@ -152,6 +152,8 @@ class TestPlan:
             record(camera, triggers=2, frames_per_trigger=5)
         assert list(tmp_path.iterdir()) == []
         camera.trigger.burst_frames = 5
+        with pytest.raises(SettingError, match="gives 5 for each trigger: set camera"):
+            record(camera, triggers=2)
         assert record(camera, triggers=2, frames_per_trigger=5).frames_written == 10
 
 
