@@ -13,6 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import mmspool
 from mmspool.cli import main
 
 from .conftest import record
@@ -74,6 +75,22 @@ def test_links(page: Path) -> None:
     missing = [
         link for link in links if "://" not in link and "_generated" not in link and not (page.parent / link).exists()
     ]
+    assert missing == []
+
+
+def test_troubleshooting_quotes_messages() -> None:
+    """What the page is sorted by are words of mmspool's messages, or names of its errors, as they are now."""
+    package = Path(mmspool.__file__).parent
+    folders = [package, *(package.parent / name for name in ("adapters", "driver", "persistence"))]
+    sources = "\n".join(
+        path.read_text(encoding="utf-8") for folder in folders if folder.is_dir() for path in folder.rglob("*.py")
+    )
+    joined = re.sub(r"[\"']\s*\n\s*f?[\"']", "", sources)  # a message over several lines
+    headings = re.findall(r"^## (.*`.*)$", (DOCS / "troubleshooting.md").read_text(encoding="utf-8"), re.MULTILINE)
+    quoted = [part for heading in headings for text in re.findall(r"`([^`]+)`", heading) for part in text.split("...")]
+    known = ("mmspool: command not found", "no Micro-Manager answers on port 4827")
+    missing = [part for part in quoted if part.strip() and part.strip() not in joined and part not in known]
+    assert len(quoted) > 10
     assert missing == []
 
 
