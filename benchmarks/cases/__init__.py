@@ -17,6 +17,7 @@ from . import (
     sequence_tester,
     startup,
     store,
+    two_spools,
 )
 from .base import Case, Figure, Record, Setting, Target
 
@@ -39,6 +40,7 @@ CASES: dict[str, Case] = {
         following.CASE,
         compression.CASE,
         busy.CASE,
+        two_spools.CASE,
     )
 }
 
