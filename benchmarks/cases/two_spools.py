@@ -55,8 +55,8 @@ def record(setting: Setting, *, spools: int) -> Record:
 
 CASE = Case(
     name="two-spools",
-    about="Frames of 2048x2048 uint16, 6 GB in all, flat out through one spool or through two on the same disk, each with "
-    "its own ring, writer process and file, filled by threads of one process.",
+    about="Frames of 2048x2048 uint16, 6 GB in all, flat out through one spool or two on one disk, each with its "
+    "own ring, writer process and file, filled by threads of one process.",
     ways={ONE: partial(record, spools=1), TWO: partial(record, spools=2)},
     disk_bytes=lambda setting: QUICK_BYTES if setting.quick else TOTAL_BYTES,
     figures=(

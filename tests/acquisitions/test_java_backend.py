@@ -96,6 +96,20 @@ def test_images_are_recorded_and_not_sent_back(tmp_path):
         assert np.array_equal(run[:], [frame(number) for number in range(10)])
 
 
+def test_colours_are_turned_around(tmp_path):
+    """Java's RGB32 has blue first, of which pycromanager makes three channels: red, green and blue are stored."""
+    y, x = np.indices((24, 32))
+    colours = np.stack([y, x, y + x], axis=-1).astype(np.uint8)
+    packed = np.zeros((24, 32, 4), np.uint8)
+    packed[..., 2::-1] = colours
+    with Spool(tmp_path / "run.h5", **RING) as spool:
+        engine = Engine(spool.process_fn)
+        engine.send(0, packed, PixelType="RGB32")
+        assert engine.finish() == []
+    with mmspool.open(tmp_path / "run.h5") as run:
+        assert np.array_equal(run, [colours])
+
+
 def test_pass_on_sends_the_images_back(tmp_path):
     """With `pass_on`, Java gets every image with its metadata, and saves it as it would without mmspool."""
     with Spool(tmp_path / "run.h5", **RING) as spool:
