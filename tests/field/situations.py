@@ -403,4 +403,6 @@ wait $pid
     _refused("sched_setaffinity", "EPERM", "a container"),
     _refused("setpriority", "EACCES", "a container"),
     _refused("ioctl", "ENOTTY", "a container"),
+    _refused("rename,renameat,renameat2", "EPERM", "a file system without it"),
+    _refused("flock", "ENOLCK", "a network drive without locks"),
 )
