@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from support.paths import PACKAGE_HOME, PROJECT, environment
 pytestmark = pytest.mark.process
 
 PROGRAM = PACKAGE_HOME / "bin" / "mmspool.exe"
-"""The program that pip has made of the wheel's entry point."""
+"""The program that pip has made of the wheel's entry point: there if it was installed into a folder, as under Wine."""
+if not PROGRAM.exists():
+    PROGRAM = Path(sys.executable).with_name("mmspool.exe")
 
 
 def readme_commands() -> list[list[str]]:
