@@ -259,8 +259,10 @@ class Recording(FrameArray):
     def follow(self, *, start: int = 0, poll_s: float = 0.02, timeout_s: float | None = None) -> Iterator[Pixels]:
         """Yield the frames from ``start`` on, those that are there and then each as it is recorded, until the end.
 
-        Another process may record meanwhile; it is not slowed down, and no frame is yielded before it is whole. Ends
-        when the recording was closed and its last frame was yielded, or when whoever recorded it is gone.
+        Another process may record meanwhile; it never waits for whoever follows, and no frame is yielded before it is
+        whole. What is read comes from the same disk: one that the camera needs almost to the full is better looked at
+        now and then (``refresh``). Ends when the recording was closed and its last frame was yielded, or when whoever
+        recorded it is gone.
 
         Parameters
         ----------
