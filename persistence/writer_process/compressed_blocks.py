@@ -54,7 +54,7 @@ class CompressedBlocks:
     While the ring is nearly full, no frame waits for the codec: those that are not encoded when their turn comes are
     stored as they are, by the thread that writes, and the codec's threads are given frames so far ahead that they are
     done in time. They are given none while the core's buffer fills, which shows that the processors do not keep up
-    (docs/decisions/0052).
+    (docs/decisions/0053).
 
     Chunks have no places before they are written: HDF5 allocates each, and a commit, several times a second, makes them
     a part of the file. Frames are counted only then, and are durable then as well.
