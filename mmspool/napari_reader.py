@@ -8,7 +8,8 @@ import numpy as np
 
 from .calibration import Calibration
 from .errors import RecordingError
-from .persistence import Recording
+from .persistence import CameraSet, Recording
+from .persistence import open as open_recording
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -27,10 +28,16 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], lis
 def read(path: str | Sequence[str]) -> list[LayerData]:
     """Return lazy image layers for each recording, with its scale in seconds and um, and what is known of it.
 
-    One layer each; three of colours with 16 bits, which napari has no way to show as one.
+    Of a master file, those of all its cameras. One layer each; three of colours with 16 bits, which napari has no way
+    to show as one.
     """
     paths = [path] if isinstance(path, str) else list(path)
-    return [layer for each in paths for layer in _layers(Recording(each))]
+    return [layer for each in paths for recording in _recordings(each) for layer in _layers(recording)]
+
+
+def _recordings(path: str) -> list[Recording]:
+    opened = open_recording(path)
+    return list(opened.values()) if isinstance(opened, CameraSet) else [opened]
 
 
 def _layers(recording: Recording) -> list[LayerData]:
@@ -67,7 +74,7 @@ def _is_recording(path: Path) -> bool:
         with path.open("rb") as file:
             if file.read(len(_HDF5_SIGNATURE)) != _HDF5_SIGNATURE:
                 return False
-        Recording(path).close()
+        open_recording(path).close()
     except (OSError, RecordingError):
         return False
     return True

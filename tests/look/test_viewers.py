@@ -96,6 +96,21 @@ class TestNapari:
             assert [layer.colormap.name for layer in viewer.layers] == ["red", "green", "blue"]
             assert np.array_equal(np.stack(shown, axis=-1), frames[7])
 
+    def test_several_cameras(self, processes: None, tmp_path: Path) -> None:
+        """A master file opens as a layer for each camera, named after its file."""
+        cameras = {name: mmspool.Camera.mock(width=32, height=size) for name, size in (("left", 24), ("right", 48))}
+        mmspool.record_cameras(tmp_path / "run.h5", cameras, frames=3, buffer_bytes=16_000_000)
+        path = str(tmp_path / "run.h5")
+        reader = get_reader(path)
+        assert reader is not None
+        layers = reader(path)
+        assert [(options["name"], data.shape) for data, options, _kind in layers] == [
+            ("run_left", (3, 24, 32)),
+            ("run_right", (3, 48, 32)),
+        ]
+        for data, _options, _kind in layers:
+            data.close()
+
     def test_other_files(self, tmp_path: Path, camera_file: Path) -> None:
         """HDF5 files that are no recordings, and files that are none at all, are left to other plugins."""
         import h5py
