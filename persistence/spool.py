@@ -7,10 +7,9 @@ import operator
 import os
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
-from enum import Enum
 from types import TracebackType
 from typing import Any, Self, Unpack, cast
 
@@ -30,22 +29,14 @@ from .paths import recording_path
 from .plan import Plan, PlanLike
 from .results import SpoolResult, SpoolStats, final_state
 from .shared_ring.ring import RingField
+from .slot import Slot
+from .spool_state import SpoolState
 from .watching import abandon, watch
 from .writer_process.client import WriterClient
 from .writer_process.messages import FileClosed, StartWriting
 
 _log = logging.getLogger("mmspool")
 _open_spools: "weakref.WeakSet[Spool]" = weakref.WeakSet()
-
-
-class _State(Enum):
-    OPEN = "open"
-    STARTING = "starting"
-    CLOSING = "closing"
-    ENDING = "ending"
-    FORKED = "forked"
-    FAILED = "failed"
-    CLOSED = "closed"
 
 
 class Spool:
@@ -78,7 +69,7 @@ class Spool:
         self._options = SpoolOptions.from_keywords(**options)
         self.path = recording_path(path)
         self._lock = threading.RLock()
-        self._state = _State.OPEN
+        self._state = SpoolState.OPEN
         self._in_call = False
         self._wall_offset_ns = 0
         self._shape: tuple[int, ...] | None = None
@@ -101,7 +92,7 @@ class Spool:
         try:
             threading.Thread(target=watch, args=watching, name="mmspool-watch", daemon=True).start()
         except RuntimeError as exc:
-            self._release(_State.CLOSED, kill=True, remove=True)
+            self._release(SpoolState.CLOSED, kill=True, remove=True)
             raise StorageError(f"the thread that watches the writer process could not be started: {exc}") from exc
         if self._options.shape is not None:
             self._begin(self._options.shape, np.dtype(self._options.dtype))
@@ -149,7 +140,7 @@ class Spool:
             They cannot be stored; nothing was changed.
         """
         with self._lock:
-            if self._state is not _State.OPEN:
+            if self._state is not SpoolState.OPEN:
                 raise self._not_open()
             if self._shape is not None:
                 raise SpoolError(
@@ -200,7 +191,7 @@ class Spool:
                 raise self._interrupted()
             self._in_call = True  # before the look at the state, which a signal handler may change at any moment
             try:
-                if self._state is not _State.OPEN:
+                if self._state is not SpoolState.OPEN:
                     raise self._not_open()
                 try:
                     frame = image if type(image) is np.ndarray else as_frame(image)
@@ -223,6 +214,61 @@ class Spool:
                 if self._result is not None:
                     self._client.release()  # what the handler left to the call it had interrupted
 
+    def slot(self, metadata: Mapping[str, Any] | None = None) -> Slot:
+        """Return a context manager that gives the next frame's place in the ring to be filled, and puts it at its end.
+
+        ``with spool.slot() as frame: sdk.read_into(frame)``: the frame is not copied. Its guarantees are those of
+        `put`. An exception in the block puts nothing and gives the place back. Until the block ends no other frame can
+        be put; `close` can, and then the frame is not part of the recording. The array must not be written to after
+        the block, for which it is made read-only (a pointer into it has to be given up).
+
+        Parameters
+        ----------
+        metadata
+            As for `put`; looked at when the block ends, so that the block may still fill it in.
+
+        Returns
+        -------
+        Slot
+            It gives an array of the frames' shape and dtype, which holds whatever was there before: fill all of it.
+
+        Raises
+        ------
+        FrameError
+            Shape and dtype are not known yet. At the end of the block: the metadata does not fit; nothing was put.
+        RingFullError
+            There was no room (in time, or at once where ``on_full`` is not ``"wait"``); the frame is counted as lost.
+        SpoolError
+            Another slot is being filled.
+        WriterError, SpoolClosedError
+            As for `put`.
+        """
+        return Slot(self, metadata)
+
+    @contextlib.contextmanager
+    def _calling(self, state: SpoolState) -> Iterator[None]:
+        """Be the only call that is under way, in that state, and handle errors as `put` does."""
+        with self._lock:
+            if self._in_call:
+                raise self._interrupted()
+            self._in_call = True
+            try:
+                if self._state is not state:
+                    raise self._not_open()
+                try:
+                    yield
+                except WriterError as exc:
+                    self._fail(exc)
+                    raise
+                except Exception:
+                    if self._result is None:
+                        raise
+                    raise self._not_open() from None
+            finally:
+                self._in_call = False
+                if self._result is not None:
+                    self._client.release()
+
     def record_loss(self, count: int, stage: str) -> None:
         """Enter ``count`` frames into the ledger that were lost before the next frame.
 
@@ -239,7 +285,7 @@ class Spool:
         with self._lock:
             if self._in_call:
                 raise self._interrupted()
-            if self._state is not _State.OPEN:
+            if self._state not in (SpoolState.OPEN, SpoolState.SLOT):
                 raise self._not_open()
             self._client.add_loss(count, stage)
 
@@ -288,11 +334,11 @@ class Spool:
             with self._lock:
                 if self._result is not None:
                     return self._result
-                if self._state in (_State.STARTING, _State.CLOSING) or (
+                if self._state in (SpoolState.STARTING, SpoolState.CLOSING) or (
                     self._in_call and self._client.writer.exchanging
                 ):
                     raise self._interrupted()
-                if self._state not in (_State.OPEN, _State.ENDING):
+                if self._state not in (SpoolState.OPEN, SpoolState.SLOT, SpoolState.ENDING):
                     raise self._not_open()
                 return self._end(interrupted=interrupted, end_reason=end_reason, interrupting=self._in_call)
         finally:
@@ -315,7 +361,7 @@ class Spool:
 
     def _begin(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         """Fix shape and dtype and create the file; a failure closes the spool, with nothing recorded."""
-        self._state = _State.STARTING
+        self._state = SpoolState.STARTING
         self._wall_offset_ns = wall_offset_ns()
         start_ns = steady_ns() + self._wall_offset_ns
         try:
@@ -333,9 +379,9 @@ class Spool:
                 )
             )
         except BaseException:
-            self._release(_State.CLOSED, kill=True, remove=True)
+            self._release(SpoolState.CLOSED, kill=True, remove=True)
             raise
-        self._shape, self._dtype, self._state = shape, dtype, _State.OPEN
+        self._shape, self._dtype, self._state = shape, dtype, SpoolState.OPEN
 
     def _first_frame(self, frame: npt.NDArray[Any], metadata: Mapping[str, Any] | None) -> None:
         """Let the first frame fix shape, dtype and columns; refuse any later frame that has another shape or dtype."""
@@ -348,7 +394,7 @@ class Spool:
 
     def _end(self, *, interrupted: bool, end_reason: str, interrupting: bool) -> SpoolResult:
         """Close the file; without a frame there is neither file nor anything to close."""
-        self._state, begun = _State.CLOSING, self._shape is not None
+        self._state, begun = SpoolState.CLOSING, self._shape is not None
         if self._places is not None and not interrupted:
             self._client.add_loss(self._places.empty(self._client.counters[RingField.LOST]), "unknown")
         try:
@@ -368,14 +414,14 @@ class Spool:
             self._fail(exc)
             raise
         except BaseException:  # Ctrl-C: the next `close` goes on waiting
-            self._state = _State.ENDING
+            self._state = SpoolState.ENDING
             raise
         losses = self._client.losses()
         path, elsewhere = self._target.locate() if begun else (self.path, self._target.kept())
         if elsewhere:
             state = closed.state if not begun else "interrupted"
             closed = replace(closed, state=state, end_reason=f"{closed.end_reason}; {elsewhere}")
-        self._release(_State.CLOSED, kill=not begun, remove=not begun, interrupting=interrupting)
+        self._release(SpoolState.CLOSED, kill=not begun, remove=not begun, interrupting=interrupting)
         self._result = SpoolResult(
             path=path,
             frames_written=closed.frames_written,
@@ -391,12 +437,12 @@ class Spool:
     def _fail(self, error: WriterError) -> None:
         """Let go of everything after the writer process failed; ``error`` is what later calls raise."""
         self._error = error
-        if self._state is _State.CLOSED:  # at the first frame: nothing was recorded
+        if self._state is SpoolState.CLOSED:  # at the first frame: nothing was recorded
             return
         self._client.count_rest_as_lost()
-        self._release(_State.FAILED, kill=False, remove=False)
+        self._release(SpoolState.FAILED, kill=False, remove=False)
 
-    def _release(self, state: _State, *, kill: bool, remove: bool, interrupting: bool = False) -> None:
+    def _release(self, state: SpoolState, *, kill: bool, remove: bool, interrupting: bool = False) -> None:
         self._stats = self.stats
         self._state = state
         self._client.release(kill=kill, interrupting=interrupting)
@@ -405,10 +451,15 @@ class Spool:
     def _not_open(self) -> SpoolError:
         if self._error is not None:
             return self._error
-        if self._state is _State.FORKED:
+        if self._state is SpoolState.FORKED:
             return SpoolClosedError(f"the spool to {self.path} belongs to the process that this one was forked from")
-        if self._state in (_State.STARTING, _State.CLOSING):
+        if self._state in (SpoolState.STARTING, SpoolState.CLOSING):
             return self._interrupted()
+        if self._state is SpoolState.SLOT:
+            return SpoolError(
+                f"a slot of the spool to {self.path} is being filled: frames follow each other, so this one has to "
+                "wait for the end of that block"
+            )
         return SpoolClosedError(f"the spool to {self.path} is closed: nothing more can be put into it")
 
     def _interrupted(self) -> SpoolError:
@@ -420,7 +471,7 @@ class Spool:
     def _attend(self) -> None:
         """Restart a writer process that died, although nothing is put; called by the thread that watches it."""
         with self._lock:
-            if self._state is _State.OPEN:
+            if self._state in (SpoolState.OPEN, SpoolState.SLOT):
                 try:
                     self._client.writer.ensure()
                 except WriterError as exc:
@@ -434,7 +485,7 @@ class Spool:
 
     def _disown(self) -> None:
         """After a fork the parent goes on recording; the child must not touch its ring, its process or its file."""
-        self._state = _State.FORKED
+        self._state = SpoolState.FORKED
         self._lock, self._in_call = threading.RLock(), False
         self._client.forget()
         self._target.forget()
@@ -442,7 +493,7 @@ class Spool:
 
 def _close_at_exit() -> None:
     for spool in tuple(_open_spools):
-        if spool._state in (_State.OPEN, _State.ENDING):
+        if spool._state in (SpoolState.OPEN, SpoolState.SLOT, SpoolState.ENDING):
             spool.close(interrupted=True, end_reason="the script ended without closing the recording")
 
 

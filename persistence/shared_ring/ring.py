@@ -174,7 +174,13 @@ class Ring:
         """Map every page, which has memory already, into this process, so that no frame pays for it."""
         touch(self._buffer)
 
-    def put_frame(self, index: int, frame: npt.NDArray[Any], values: tuple[Value, ...]) -> bool:
+    def place(self, index: int) -> npt.NDArray[Any]:
+        """Return the place of frame ``index``, for which there is room, not copied."""
+        block, place = divmod(index % self._frames, self._per_block)
+        taken: npt.NDArray[Any] = self.blocks[block, place]
+        return taken
+
+    def put_frame(self, index: int, frame: npt.NDArray[Any] | None, values: tuple[Value, ...]) -> bool:
         """Store frame ``index`` and its columns, for which there is room, and publish it.
 
         Parameters
@@ -182,7 +188,7 @@ class Ring:
         index
             The number of frames put before.
         frame
-            ``(Y, X)``, or ``(Y, X, 3)`` in colour.
+            ``(Y, X)``, or ``(Y, X, 3)`` in colour; None if it is in its place.
         values
             Its columns but the first, the sequence number, which counts lost frames too; then the user's own.
 
@@ -193,7 +199,9 @@ class Ring:
         """
         slot, counters = index % self._frames, self.counters
         block, place = divmod(slot, self._per_block)
-        if frame.ndim > 2 and not frame.flags.c_contiguous:  # a core's colours
+        if frame is None:
+            pass
+        elif frame.ndim > 2 and not frame.flags.c_contiguous:  # a core's colours
             _copy_channels(frame, self.blocks[block, place])
         else:
             self.blocks[block, place] = frame

@@ -123,8 +123,26 @@ class WriterClient:
         if self._options.keep_awake:
             self._awake = KeepAwake(start.path)
 
-    def put(self, frame: npt.NDArray[Any], values: tuple[Value, ...], now_ns: int) -> bool:
-        """Copy a frame and its columns into the ring; False if it was dropped.
+    def next_place(self, now_ns: int) -> npt.NDArray[Any]:
+        """Return the next frame's place in the ring, to be filled and then put.
+
+        Raises
+        ------
+        RingFullError
+            There is no room; the frame is in the ledger.
+        WriterError
+            The writer process failed.
+        """
+        index = self.counters[RingField.PUT]
+        if now_ns - self._checked_ns > _CHECK_NS:
+            self.writer.ensure()
+            self._checked_ns = now_ns
+        if index >= self._limit and not self._wait_for_room(index):
+            raise RingFullError("the ring is full, and has no place to be filled; the frame is counted as lost")
+        return self._ring.place(index)
+
+    def put(self, frame: npt.NDArray[Any] | None, values: tuple[Value, ...], now_ns: int) -> bool:
+        """Copy a frame, unless it is in its place, and its columns into the ring; False if it was dropped.
 
         Raises
         ------

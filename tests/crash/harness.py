@@ -53,7 +53,7 @@ class Plan:
     before frame ``stop`` it waits for an order. ``losses`` are frames before which it records a loss of three.
     ``block_bytes`` and ``growth_bytes`` replace the sizes of persistence/block_layout.py, for many blocks and growths
     in a small recording. With ``hold`` it waits for an order before it closes the spool. With ``columns`` each frame
-    has values of its own columns.
+    has values of its own columns, with ``slots`` every other one is filled in its place.
     """
 
     path: str
@@ -67,6 +67,7 @@ class Plan:
     growth_bytes: int = 0
     hold: bool = False
     columns: bool = False
+    slots: bool = False
     pace_s: float = 0.0
     options: dict[str, Any] = field(default_factory=dict)
 

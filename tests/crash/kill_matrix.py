@@ -55,17 +55,19 @@ STEPS = Plan(
     stop=13,
     losses=(25, 40),
     columns=True,
+    slots=True,
     block_bytes=64 << 10,
     growth_bytes=128 << 10,
     options={"grow_frames": 20, "sync_interval_s": 0.05},
 )
-"""A short recording that has everything: three growths, blocks written in parts, losses, columns, syncs, trimming."""
+"""A short recording that has everything: three growths, blocks written in parts, losses, columns, slots, syncs."""
 
 PLAIN = replace(
     STEPS,
     shape=(8, 8),
     losses=(),
     columns=False,
+    slots=False,
     block_bytes=640,
     growth_bytes=1,
     options={**STEPS.options, "direct": False, "checksum": False},
@@ -86,6 +88,7 @@ RANDOM = (
     Plan(path="", shape=(64, 64), frames=300, block_bytes=256 << 10, growth_bytes=512 << 10, pace_s=0.001),
     Plan(path="", shape=(512, 512), frames=200),
     Plan(path="", shape=(64, 64), frames=2_500, growth_bytes=512 << 10, columns=True),
+    Plan(path="", shape=(512, 512), frames=180, slots=True),
     Plan(path="", shape=(1003, 777), frames=80),
     Plan(path="", shape=(1003, 777), frames=60, options={"grow_frames": 7}),
     Plan(path="", shape=(64, 64), frames=2_000, growth_bytes=512 << 10, options={"compression": "universal"}),

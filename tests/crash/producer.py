@@ -78,7 +78,12 @@ def record(counters: np.ndarray, plan: Plan, spools: list[Spool]) -> dict[str, o
                 wait_for_order(Phase.STOPPED)
             if index in plan.losses:
                 spool.record_loss(3, "core")
-            spool.put(images[index % batch], values(index) if plan.columns else None)
+            own = values(index) if plan.columns else None
+            if plan.slots and index % 2:
+                with spool.slot(own) as place:
+                    place[:] = images[index % batch]
+            else:
+                spool.put(images[index % batch], own)
             counters[Slot.RETURNED] = index + 1
             if index % 16 == 0:
                 look()

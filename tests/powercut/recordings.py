@@ -30,7 +30,12 @@ with Spool(sys.argv[2], buffer_bytes=spec["ring_bytes"], grow_frames=spec["grow_
     for step, count in spec["steps"]:
         if step == "put":
             for index in range(index, index + count):
-                spool.put(frame(index, shape, dtype), values(index) if spec["columns"] else None)
+                own = values(index) if spec["columns"] else None
+                if spec["slots"] and index % 2:
+                    with spool.slot(own) as place:
+                        place[:] = frame(index, shape, dtype)
+                else:
+                    spool.put(frame(index, shape, dtype), own)
             index += 1
         elif step == "lose":
             spool.record_loss(count, "core")
@@ -56,6 +61,7 @@ class Spec:
     checksum: bool = True
     compression: str | None = None
     columns: bool = False
+    slots: bool = False
     steps: tuple[tuple[str, int], ...] = ()
     inject: str = ""
     share: float = 1.0
@@ -149,6 +155,7 @@ SPECS = (
         shape=(40, 50),
         grow_frames=10,
         columns=True,
+        slots=True,
         steps=(("put", 33), ("durable", 0), ("kill", 0), ("put", 40), ("written", 0), ("lose", 2), ("put", 7)),
     ),
     Spec(
