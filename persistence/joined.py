@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ..errors import RecordingError, StorageError
 from .hdf5_file.nexus_schema import (
+    CAMERA_CLOCK,
     COLUMN_PATHS,
     COUNTERS,
     DATA,
@@ -28,6 +29,7 @@ from .hdf5_file.nexus_schema import (
     fixed,
 )
 from .hdf5_file.output_path import check_output_path
+from .hdf5_file.plan_schema import PLAN
 from .hdf5_file.tree_copy import copy_tree
 from .hdf5_file.user_columns import read_user_columns, user_column_paths
 from .hdf5_file.validate import read_small
@@ -82,9 +84,9 @@ def join(
     """Make a small file in which several recordings read as one; no pixel is copied.
 
     The file is a recording itself, for this package as for every HDF5 program: its frames are an HDF5 virtual dataset,
-    its columns, losses and counts are those of all. It names the recordings by their place relative to it where they
-    lie in its folder or below, else by their whole path: they must stay there. (A plain HDF5 program shows zeros for
-    a file that is missing; `mmspool.open` raises.)
+    its columns, losses and counts are those of all; it has no plan. It names the recordings by their place relative to
+    it where they lie in its folder or below, else by their whole path: they must stay there. (A plain HDF5 program
+    shows zeros for a file that is missing; `mmspool.open` raises.)
 
     Parameters
     ----------
@@ -173,6 +175,12 @@ def _write(path: Path, parts: Sequence[Recording], names: Sequence[Path], *, int
         file[DATA].attrs["interleaved"] = int(interleave)
         packed = [part.file[DATA].attrs["compression"] for part in parts if part.compression != "none"]
         file[DATA].attrs["compression"] = packed[0] if packed else np.bytes_("none")
+        for where in (
+            PLAN,
+            CAMERA_CLOCK,
+        ):  # of the first one alone; the clock is fitted to all frames where it is asked for
+            if where in file:
+                del file[where]
         for name in ("journal", "performance"):  # they belong to the first one alone
             file[f"{LEDGER}/{name}"][...] = 0
         for name in COUNTERS:

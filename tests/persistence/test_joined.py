@@ -120,6 +120,21 @@ class TestInARow:
             np.testing.assert_array_equal(run.to_dask().max(axis=0).compute(), stack.max(axis=0))
 
 
+def test_recordings_with_plans(tmp_path):
+    """Each plan ends with its recording; the whole is aligned by what came and what was lost."""
+    paths = [tmp_path / "a.h5", tmp_path / "b.h5"]
+    for path in paths:
+        with Spool(path, buffer_bytes=8 << 20, plan={"t": 2, "z": 2}) as spool:
+            spool.put(image(0))
+            spool.record_loss(1, "camera")
+            spool.put(image(2))
+            spool.put(image(3))
+    with mmspool.open(paths) as run:
+        assert run.plan is None
+        assert run.aligned().frames.tolist() == [0, -1, 1, 2, 3, -1, 4, 5]
+        assert mmspool.verify(mmspool.join(tmp_path / "whole.h5", paths)).damage == ()
+
+
 class TestByTurns:
     """A recording that was striped over several files."""
 
