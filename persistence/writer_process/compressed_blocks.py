@@ -158,7 +158,8 @@ class CompressedBlocks:
             if self._is_pressed():
                 self._ahead.popleft()
                 encoding.cancel()
-                encoding.add_done_callback(partial(self._give_back, out))  # a thread may be at it
+                # A thread may be at it still, and the slot is filled again meanwhile: its result is not used.
+                encoding.add_done_callback(partial(self._give_back, out))
             else:
                 wait([encoding], _LOOK_S)
         started = time.monotonic()
