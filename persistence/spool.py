@@ -85,7 +85,7 @@ class Spool:
             self._target.release(remove=True)
             raise
         self._records = FrameRecords(self._options, self._client)
-        self._places = self._records.places
+        self._places, self._values_of = self._records.places, self._records.values_of
         _open_spools.add(self)
         weakref.finalize(self, abandon, self._client).atexit = False
         watching = (weakref.ref(self), self._client, self._target)
@@ -198,7 +198,7 @@ class Spool:
                     if frame.shape != self._shape or frame.dtype != self._dtype:
                         self._first_frame(frame, metadata)
                     now_ns = steady_ns() + self._wall_offset_ns  # the wall clock may be set meanwhile
-                    values = self._records.values(metadata, now_ns)
+                    values = self._values_of(metadata, now_ns)
                     if self._places is None:
                         return self._client.put(frame, values, now_ns)
                     return self._places.fill(int(values[-1]), came=self._client.put(frame, values, now_ns))
@@ -381,6 +381,7 @@ class Spool:
         except BaseException:
             self._release(SpoolState.CLOSED, kill=True, remove=True)
             raise
+        self._values_of = self._records.values_of
         self._shape, self._dtype, self._state = shape, dtype, SpoolState.OPEN
 
     def _first_frame(self, frame: npt.NDArray[Any], metadata: Mapping[str, Any] | None) -> None:
