@@ -64,6 +64,21 @@ class FileSnapshot:
     count_offset: int
     state_offset: int
 
+    def finds(self, index: int) -> bool:
+        """Return whether HDF5 finds a frame, which otherwise reads as zeros.
+
+        It reads the index when it needs it, and not all of it at once: a writer that closes the file meanwhile shortens
+        the index, and the old part and the new one need not fit.
+        """
+        if self.data.chunks is None:
+            return True
+        first = index // self.data.chunks[0] * self.data.chunks[0]
+        try:
+            chunk = self.data.id.get_chunk_info_by_coord((first, *[0] * (self.data.ndim - 1)))
+        except DAMAGE:  # the error is that of reading it
+            return True
+        return chunk.byte_offset is not None
+
 
 def take_snapshot(path: Path, private: PrivateFile, previous: FileSnapshot | None) -> FileSnapshot:
     """Open the file as it is now and read what it says; ``previous`` stays open.

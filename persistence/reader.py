@@ -294,8 +294,11 @@ class Recording(FrameArray):
     def __getitem__(self, key: Any) -> Pixels:
         """Read what an index selects, as NumPy would from an array ``(T, Y, X)``."""
         if type(key) is int and -self._length <= key < self._length:  # what loops do
+            index = key % self._length
+            if self.state == "recording" and not self._seen.finds(index):
+                self.refresh()
             with self._reading() as frames:
-                return frames.frame(key % self._length)
+                return frames.frame(index)
         return super().__getitem__(key)
 
     def opener(self) -> "Callable[[], Recording]":
