@@ -162,7 +162,8 @@ def other_threads(pid: int) -> list[int]:
 def limit_files(pid: int, size_bytes: int | None) -> None:
     """Refuse a process files larger than that, as a full disk would: "file too large" is the error; None lifts it."""
     if sys.platform == "win32":
-        limit = Path(tempfile.gettempdir()) / f"mmspool-limit-{pid}"  # tests/windows/sitecustomize.py reads it
+        name = f"mmspool-limit-{pid}-{psutil.Process(pid).create_time():.2f}"
+        limit = Path(tempfile.gettempdir()) / name  # tests/windows/sitecustomize.py reads it
         if size_bytes is None:
             limit.unlink(missing_ok=True)
         else:

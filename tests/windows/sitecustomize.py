@@ -3,6 +3,7 @@
 `support.processes.limit_files` writes the limit; the calls of the product look at it before each write.
 """
 
+import ctypes
 import errno
 import importlib.abc
 import importlib.machinery
@@ -12,7 +13,16 @@ import tempfile
 from pathlib import Path
 
 _PATCHED = "mmspool.persistence.windows_file"
-_LIMIT = Path(tempfile.gettempdir()) / f"mmspool-limit-{os.getpid()}"
+
+
+def _began():
+    """Return when this process began, seconds since 1970, as psutil does: its id may have been another's before."""
+    times = (ctypes.c_uint64 * 4)()
+    kernel = ctypes.windll.kernel32
+    kernel.GetCurrentProcess.restype = ctypes.c_void_p
+    handle = ctypes.c_void_p(kernel.GetCurrentProcess())
+    kernel.GetProcessTimes(handle, *(ctypes.byref(times, 8 * place) for place in range(4)))
+    return (times[0] - 116444736000000000) / 1e7
 
 
 def _limit():
@@ -69,5 +79,5 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 if sys.platform == "win32":
-    _LIMIT.unlink(missing_ok=True)  # of an earlier process with this id
+    _LIMIT = Path(tempfile.gettempdir()) / f"mmspool-limit-{os.getpid()}-{_began():.2f}"
     sys.meta_path.insert(0, _Finder())
