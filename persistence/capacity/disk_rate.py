@@ -75,13 +75,14 @@ def judge_disk(samples: Sequence[Sample], *, direct: bool) -> DiskRate:
     sizes = np.array([sample.size_bytes for sample in samples], np.float64)
     times = np.array([sample.seconds for sample in samples], np.float64)
     ends = np.cumsum(times)
-    drop = _find_drop(sizes / times)
-    first = max(drop or 0, _from_share(ends, 0.5))
-    sustained = _mean_rate(sizes, times, first)
+    drop, half = _find_drop(sizes / times), _from_share(ends, 0.5)
+    sustained = _mean_rate(sizes, times, max(drop or 0, half))
+    if drop and sustained >= _mean_rate(sizes[:drop], times[:drop], 0):  # it recovered: that was no cache
+        drop, sustained = None, _mean_rate(sizes, times, half)
     return DiskRate(
         bytes_per_s=sustained,
         cache_bytes=int(sizes[:drop].sum()) if drop else None,
-        cached_bytes_per_s=float(sizes[:drop].sum() / times[:drop].sum()) if drop else None,
+        cached_bytes_per_s=_mean_rate(sizes[:drop], times[:drop], 0) if drop else None,
         falling=_mean_rate(sizes, times, _from_share(ends, 0.75)) < _FALLING * sustained,
         slowest_s=max(sample.slowest_s for sample in samples),
         direct=direct,

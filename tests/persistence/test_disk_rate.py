@@ -1,7 +1,7 @@
 """What is read from how a disk's rate went, on rates that a test makes up."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmspool.persistence.capacity.disk_rate import Sample, judge_disk
@@ -67,13 +67,14 @@ class TestCache:
 
 
 @given(rates=st.lists(st.floats(1.0, 10_000.0), min_size=1, max_size=60))
+@example(rates=[1.0, 2.0, 2.0, 1.0, 1.0, 8.0])
 def test_it_is_never_beyond_what_was_seen(rates):
     """The sustained rate lies between the slowest and the fastest stretch, and a cache is smaller than the test."""
     rate = judged(*rates)
     assert min(rates) * 0.999 <= rate.bytes_per_s / MB <= max(rates) * 1.001
     if rate.cache_bytes is not None:
         assert 0 < rate.cache_bytes < rate.size_bytes
-        assert rate.cached_bytes_per_s > rate.bytes_per_s * 0.5
+        assert rate.cached_bytes_per_s > rate.bytes_per_s
 
 
 @given(rates=st.lists(st.floats(1.0, 10_000.0), min_size=1, max_size=60), factor=st.floats(1.0, 10.0))
