@@ -92,7 +92,7 @@ def connect(port: int = DEFAULT_PORT, *, timeout_s: float = 5.0, frame_pump: boo
         How long to wait for it to answer, s.
     frame_pump
         Take the frames through memory shared with Micro-Manager, several times as fast as over the bridge; False takes
-        them over the bridge, as happens where shared memory is not to be had.
+        them over the bridge, as happens where shared memory is unavailable.
 
     Returns
     -------

@@ -54,7 +54,7 @@ class Frame(NamedTuple):
     """One frame popped from the core's circular buffer.
 
     ``pixels`` has shape ``(Y, X)``, in colour ``(Y, X, 3)``, any memory layout, and is valid until the next
-    `CoreAdapter.pop`, which may reuse its memory. What the camera does not tell is -1.
+    `CoreAdapter.pop`, which may reuse its memory. What the camera does not report is -1.
     """
 
     pixels: Image
@@ -167,7 +167,7 @@ class CoreAdapter(ABC):
 
     @abstractmethod
     def is_read_only(self, device: str, name: str) -> bool:
-        """Tell whether a property can never be set."""
+        """Return whether a property can never be set."""
 
     # --- camera settings
     @abstractmethod
@@ -219,7 +219,7 @@ class CoreAdapter(ABC):
         """
 
     def has_started(self) -> bool:
-        """Tell whether the sequence that was started runs: one of several cameras waits for the others."""
+        """Return whether the sequence that was started runs: one of several cameras waits for the others."""
         return True
 
     @abstractmethod
@@ -231,7 +231,7 @@ class CoreAdapter(ABC):
 
     @abstractmethod
     def is_sequence_running(self) -> bool:
-        """Tell whether more frames can come: False after an overflow. Ask this *before* ``remaining``."""
+        """Return whether more frames can come: False after an overflow. Ask this *before* ``remaining``."""
 
     @abstractmethod
     def remaining(self) -> int:
@@ -239,13 +239,13 @@ class CoreAdapter(ABC):
 
     @abstractmethod
     def is_overflowed(self) -> bool:
-        """Tell whether the sequence ended because the core's buffer was full."""
+        """Return whether the sequence ended because the core's buffer was full."""
 
     @abstractmethod
     def pop(self) -> Frame | None:
         """Take the oldest frame from the core's buffer; None when there is none (even if ``remaining`` said so).
 
-        ``CoreError`` when the frame does not have the format that its tags tell: it is lost, the next pop goes on.
+        ``CoreError`` when the frame does not have the format that its tags state: it is lost, the next pop goes on.
         """
 
     @abstractmethod

@@ -31,7 +31,7 @@ _TIDY_EVERY = 1000  # destroyed objects
 
 
 class ServerWatch:
-    """An idle connection to a ZMQ server that tells when the server has gone.
+    """An idle connection to a ZMQ server that detects when the server has gone.
 
     The system closes the connection when the server's process ends, however it ends. A server that is merely slow or
     stopped keeps it, and one that was started anew on the same port does not pass for the old one.
@@ -256,7 +256,7 @@ def _give_up(bridge: Any) -> None:
 
 
 def _nothing(_subject: object) -> None:
-    """Do nothing: there is nobody to be told yet."""
+    """Do nothing: nobody listens yet."""
 
 
 def _start(send: Callable[[], Any]) -> tuple[threading.Thread, Future[Any]]:

@@ -134,7 +134,7 @@ class JavaProcess:
         self._ended.set()
 
     def _listens(self) -> bool:
-        """Tell whether the port is its own: another process may have been faster."""
+        """Return whether the port is its own: another process may have been faster."""
         try:
             process = psutil.Process(self._process.pid)
             # The name of psutil 6 and later.

@@ -14,7 +14,7 @@ from .tags import read_counters
 
 _BYTES_PER_MB = 2**20
 
-# Dtype of a pixel, or of a channel, and number of channels. GRAY32 is floating point, which pymmcore does not tell.
+# Dtype of a pixel, or of a channel, and number of channels. GRAY32 is floating point, which pymmcore does not report.
 _PIXELS_OF_TAG: dict[str, tuple[np.dtype[Any], int]] = {
     "GRAY8": (np.dtype(np.uint8), 1),
     "GRAY16": (np.dtype(np.uint16), 1),
@@ -185,7 +185,7 @@ class PycromanagerAdapter(CoreAdapter):
         try:
             self._call("stop_sequence_acquisition")
         except CoreError:
-            # Stopped, some cameras report the overflow that ended their sequence: `is_overflowed` tells that.
+            # Stopped, some cameras report the overflow that ended their sequence: `is_overflowed` reports that.
             if self.is_sequence_running() or not self.is_overflowed():
                 raise
 
@@ -259,7 +259,7 @@ def _popped_image(pixels: Image, tags: Mapping[str, Any]) -> Image:
         height, width, (dtype, channels) = int(tags["Height"]), int(tags["Width"]), _PIXELS_OF_TAG[tags["PixelType"]]
     except (KeyError, ValueError) as exc:
         raise CoreError(
-            "a popped frame does not tell its format: expected the tags Height, Width and PixelType "
+            "a popped frame has no format tags: expected the tags Height, Width and PixelType "
             f"({', '.join(_PIXELS_OF_TAG)}), got "
             f"{tags.get('Height')!r}, {tags.get('Width')!r} and {tags.get('PixelType')!r}; the frame is lost"
         ) from exc

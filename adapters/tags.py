@@ -22,7 +22,7 @@ _NS_PER_MS = 1_000_000
 
 
 class Counters(NamedTuple):
-    """The numbers of one frame; -1 is "not told"."""
+    """The numbers of one frame; -1 means "not reported"."""
 
     image_number: int
     camera_frame_number: int
@@ -67,7 +67,7 @@ def frame_metadata(tags: Mapping[str, Any]) -> dict[str, int]:
     Returns
     -------
     dict
-        ``image_number``, ``camera_frame_number`` and ``camera_timestamp`` (ns); -1 where the tags do not tell.
+        ``image_number``, ``camera_frame_number`` and ``camera_timestamp`` (ns); -1 where the tags do not say.
     """
     counters = read_counters(tags)
     return {

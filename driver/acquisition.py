@@ -86,7 +86,7 @@ class Acquisition:
 
     @property
     def stats(self) -> RecordStats:
-        """How it stands."""
+        """Current status."""
         return RecordStats(
             frames_requested=self._conditions.frames,
             frames_received=self._intake.received,

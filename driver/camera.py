@@ -129,7 +129,7 @@ class Camera(CameraSettings):
         CoreError
             The camera does not start. No file is left behind.
         StorageError
-            The file or the ring cannot be made.
+            The file or the ring cannot be created.
         KeyboardInterrupt
             Ctrl-C while it started; the recording was stopped and its file closed.
         """

@@ -60,7 +60,7 @@ def prepare(
     CoreError
         The core does not say what its frames are. No file is left behind.
     StorageError
-        The file or the ring cannot be made.
+        The file or the ring cannot be created.
     """
     if options.core_buffer_mb is not None:
         core.set_buffer_mb(options.core_buffer_mb)

@@ -139,7 +139,7 @@ class ProcessFn:
 
 
 def _arrival_ns(metadata: Mapping[str, Any]) -> int | None:
-    """Return when the core received an image, ns of the computer's clock; snapped images do not tell."""
+    """Return when the core received an image, ns of the computer's clock; snapped images have no such tag."""
     try:
         return round(datetime.fromisoformat(metadata["TimeReceivedByCore"]).timestamp() * 1e6) * 1000
     except (KeyError, TypeError, ValueError):

@@ -77,7 +77,7 @@ class Properties(Mapping[str, str]):
             raise SettingError(f"{self._device} refused {name} = {text!r} and has {now!r}: {exc}") from exc
         got = self._core.get_property(self._device, name)
         if not _same(text, got):
-            raise SettingError(f"{self._device}.{name} was set to {text!r}, but the camera made it {got!r}")
+            raise SettingError(f"{self._device}.{name} was set to {text!r}, but the camera set it to {got!r}")
 
     def __contains__(self, name: object) -> bool:
         return name in self._names or name in self._read_names()
@@ -179,7 +179,7 @@ def _number(text: str) -> float | None:
 
 
 def _same(asked: str, got: str) -> bool:
-    """Tell whether a value was taken: equal as text, or as a number up to the camera's rounding."""
+    """Return whether a value was taken: equal as text, or as a number up to the camera's rounding."""
     a, b = _number(asked), _number(got)
     if a is not None and b is not None:
         return math.isclose(a, b, rel_tol=_TOLERANCE, abs_tol=1e-9)

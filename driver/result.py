@@ -1,4 +1,4 @@
-"""What a recording from a camera tells, while it runs and when it has ended."""
+"""What a camera's recording reports, while it runs and at its end."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -103,7 +103,7 @@ class RunningRecording:
 
     @property
     def stats(self) -> RecordStats:
-        """How it stands."""
+        """Current status."""
         return self._acquisition.stats
 
     def stop(self) -> None:
@@ -236,7 +236,7 @@ class RunningRecording:
             self._gate.release()
 
     def _close_after(self, exc: BaseException) -> None:
-        """Close the file of a recording that failed, and tell where it is."""
+        """Close the file of a recording that failed, and report where it is."""
         try:
             spooled = self._spool.close(interrupted=True, end_reason=f"{EndReason.FAILED}: {exc}")
         except Exception as closing:  # noqa: BLE001 - it must not hide the failure

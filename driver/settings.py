@@ -158,7 +158,7 @@ class CameraSettings:
 
     @property
     def sensor_temperature_c(self) -> float | None:
-        """Temperature of the sensor, degrees Celsius; None where the camera does not tell it."""
+        """Temperature of the sensor, degrees Celsius; None where the camera does not report it."""
         return self._vocabulary.number("sensor_temperature_c")
 
     @property
@@ -172,7 +172,7 @@ class CameraSettings:
 
     @property
     def frame_rate_hz(self) -> float | None:
-        """Frames a second, as the camera has it; None where it does not tell it."""
+        """Frames a second, as the camera reports it; None where it does not report it."""
         return self._vocabulary.number("frame_rate_hz")
 
     @frame_rate_hz.setter
@@ -181,12 +181,12 @@ class CameraSettings:
 
     @property
     def frame_rate_limits_hz(self) -> tuple[float, float] | None:
-        """Least and largest `frame_rate_hz`; None where the camera does not tell them."""
+        """Least and largest `frame_rate_hz`; None where the camera does not report them."""
         return self._vocabulary.limits("frame_rate_hz")
 
     @property
     def line_time_us(self) -> float | None:
-        """Time to read one row, us; None where the camera does not tell it."""
+        """Time to read one row, us; None where the camera does not report it."""
         return self._vocabulary.number("line_time_us")
 
     @property

@@ -46,7 +46,7 @@ class Vocabulary:
         return self._properties.describe(found).allowed
 
     def has(self, name: str) -> bool:
-        """Tell whether the camera has a setting."""
+        """Return whether the camera has a setting."""
         feature = self.family.features.get(name)
         if isinstance(feature, Choice):
             return any(self._values(feature, word) is not None for word in feature.words)

@@ -7,7 +7,7 @@
     │   ├── FrameError              one frame or its metadata does not fit; it was not stored, the spool goes on
     │   ├── SpoolClosedError        the spool was closed before; nothing was stored
     │   ├── RingFullError           no room in the ring in time; the frame was not stored and is counted as lost
-    │   ├── StorageError            the file or the ring cannot be made here (also an ``OSError``)
+    │   ├── StorageError            the file or the ring cannot be created here (also an ``OSError``)
     │   └── WriterError             the writer process failed; its cause is ``__cause__``
     ├── RecordingError              a file cannot be read as an mmspool recording
     ├── ExportError                 a recording cannot be written in another format
@@ -78,7 +78,7 @@ class StorageError(SpoolError, OSError):
 
 
 class WriterError(SpoolError):
-    """The writer process failed; ``__cause__`` tells why, and what it wrote stays readable."""
+    """The writer process failed; ``__cause__`` has the reason, and what it wrote stays readable."""
 
 
 class RecordingError(MmspoolError):

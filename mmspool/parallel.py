@@ -10,7 +10,7 @@ import numpy.typing as npt
 from .errors import ClusterError
 from .packages import require
 from .persistence import Recording
-from .persistence.work_ahead import map_ahead
+from .persistence.reading.work_ahead import map_ahead
 from .selection import Projector, Window
 
 Task = TypeVar("Task")

@@ -4,23 +4,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from .camera_clock import CameraClock
-from .camera_set import CameraSet, camera_name, member_paths, open, write_master
 from .columns import MAX_COLUMNS, Column, is_column_name
 from .compress import CompressReport, compress
 from .detector_info import DetectorInfo
 from .hdf5_file.codec import Compression
 from .hdf5_file.output_path import check_output_path
-from .joined import join
 from .losses import Loss
 from .options import OnFull, SpoolKeywords, SpoolOptions, refuse_unknown_options
-from .places import expected_places, frames_by_place
 from .plan import Plan, PlanLike
-from .reader import Recording
+from .reading.reader import Recording
 from .repair import RepairReport, repair
 from .results import SpoolResult, SpoolStats, describe_end
 from .verify import VerifyReport, verify
 
 if TYPE_CHECKING:
+    from .reading.camera_set import CameraSet, camera_name, member_paths, open, write_master
+    from .reading.joined import join
+    from .reading.places import expected_places, frames_by_place
     from .shared_ring.memory import buffer_bytes_for
     from .spool import Spool
 
@@ -61,14 +61,21 @@ __all__ = [
     "write_master",
 ]
 
-_WRITING = {"Spool": ".spool", "buffer_bytes_for": ".shared_ring.memory"}
+_WHEN_USED = {
+    ".reading.camera_set": ("CameraSet", "camera_name", "member_paths", "open", "write_master"),
+    ".reading.joined": ("join",),
+    ".reading.places": ("expected_places", "frames_by_place"),
+    ".shared_ring.memory": ("buffer_bytes_for",),
+    ".spool": ("Spool",),
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what records when it is first used: reading a file needs neither shared memory nor processes."""
-    if name not in _WRITING:
+    """Import a name when it is first used: whoever reads a file needs no shared memory, and the writer no reader."""
+    module = next((module for module, names in _WHEN_USED.items() if name in names), None)
+    if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(_WRITING[name], __name__), name)
+    value = globals()[name] = getattr(importlib.import_module(module, __name__), name)
     return value
 
 

@@ -121,5 +121,5 @@ def _lower_line(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> tuple
 
 
 def _turns_right(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> bool:
-    """Tell whether ``b`` lies on or above the line from ``a`` to ``c``."""
+    """Return whether ``b`` lies on or above the line from ``a`` to ``c``."""
     return (b[0] - a[0]) * (c[1] - a[1]) <= (b[1] - a[1]) * (c[0] - a[0])

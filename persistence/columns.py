@@ -224,7 +224,7 @@ def check_field_name(name: str) -> None:
 
 
 def is_column_name(name: object) -> bool:
-    """Tell whether a column of the user's own can have this name."""
+    """Return whether a column of the user's own can have this name."""
     return isinstance(name, str) and bool(_NAME.fullmatch(name)) and len(name) <= _MAX_NAME and name not in _RESERVED
 
 

@@ -16,11 +16,11 @@ from .hdf5_file import codec as codecs
 from .hdf5_file.codec import Codec, Compression
 from .hdf5_file.nexus_schema import DATA, HDF5_OPTIONS, LEDGER
 from .hdf5_file.tree_copy import copy_tree
-from .os_file import open_file, replace_file, sync, sync_folder
-from .paths import readable, recording_path
-from .reader import Recording
+from .reading.reader import Recording
+from .reading.work_ahead import map_ahead
+from .system.os_file import open_file, replace_file, sync, sync_folder
+from .system.paths import readable, recording_path
 from .verify import verify
-from .work_ahead import map_ahead
 
 _JOURNAL = f"{LEDGER}/journal"
 

@@ -1,4 +1,4 @@
-"""What counts as a frame, and what is told to somebody whose frame does not."""
+"""What counts as a frame, and the errors for input that does not."""
 
 import operator
 from collections.abc import Mapping

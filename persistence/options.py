@@ -122,7 +122,7 @@ class SpoolOptions:
     keep_awake: bool = True
 
     def compresses(self, frame_bytes: int) -> bool:
-        """Tell whether frames of that size are compressed; smaller ones would share chunks, written again and again."""
+        """Return whether frames of that size are compressed; smaller ones would share chunks."""
         return self.compression is not None and frame_bytes >= LEAST_COMPRESSED_BYTES
 
     @classmethod

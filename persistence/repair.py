@@ -12,7 +12,6 @@ import numpy as np
 
 from ..errors import RecordingError
 from .block_layout import BlockLayout
-from .file_holders import in_use
 from .hdf5_file import checksum
 from .hdf5_file.codec import load_filters
 from .hdf5_file.direct_file import DirectFile
@@ -30,8 +29,9 @@ from .hdf5_file.validate import (
     validate_structure,
 )
 from .losses import STAGES, final_ledger
-from .os_file import boot, is_locked, open_file
-from .paths import readable
+from .system.file_holders import in_use
+from .system.os_file import boot, is_locked, open_file
+from .system.paths import readable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +84,7 @@ def repair(path: str | os.PathLike[str], *, dry_run: bool = False) -> RepairRepo
     Raises
     ------
     RecordingError
-        The file is in use, cannot be read, is no recording, or is damaged beyond what a crash leaves behind.
+        The file is in use, cannot be read, is not a recording, or is damaged beyond what a crash leaves behind.
     """
     path = readable(path)
     check_is_file(path)

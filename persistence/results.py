@@ -1,4 +1,4 @@
-"""What a spool tells about a recording, while it runs and when it has ended."""
+"""What a spool reports about a recording, while it runs and at its end."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from .losses import Loss
 
 _SHOWN = 5
-"""Losses that are told one by one."""
+"""Losses that are listed one by one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import FrameError
-from .clock import steady_ns
 from .spool_state import SpoolState
+from .system.clock import steady_ns
 
 if TYPE_CHECKING:
     from .spool import Spool

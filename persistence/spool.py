@@ -17,20 +17,20 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import SpoolClosedError, SpoolError, StorageError, WriterError
-from .clock import steady_ns, wall_offset_ns
 from .columns import Column
 from .frame_checks import as_frame, check_same
 from .frame_records import FrameRecords
 from .hdf5_file.output_path import OutputPath
 from .losses import STAGES
 from .options import SpoolKeywords, SpoolOptions
-from .os_file import occupy_standard_descriptors
-from .paths import recording_path
 from .plan import Plan, PlanLike
 from .results import SpoolResult, SpoolStats, final_state
 from .shared_ring.ring import RingField
 from .slot import Slot
 from .spool_state import SpoolState
+from .system.clock import steady_ns, wall_offset_ns
+from .system.os_file import occupy_standard_descriptors
+from .system.paths import recording_path
 from .watching import abandon, watch
 from .writer_process.client import WriterClient
 from .writer_process.messages import FileClosed, StartWriting
@@ -59,7 +59,7 @@ class Spool:
     Raises
     ------
     StorageError
-        The folder is missing, the file exists or cannot be made, or there is not enough disk, memory or shared memory.
+        The folder is missing, the file exists or cannot be created, or there is too little disk or shared memory.
         Nothing was recorded; with ``overwrite`` the old file may be gone by then.
     ValueError, TypeError
         An option makes no sense, or does not exist.
@@ -295,7 +295,7 @@ class Spool:
 
     @property
     def stats(self) -> SpoolStats:
-        """How it stands, as a snapshot that does not change any more."""
+        """Current status, as a snapshot that does not change any more."""
         if self._stats is None:
             with contextlib.suppress(ValueError):  # the ring was given back meanwhile
                 now = self._client.stats()

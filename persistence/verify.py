@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RecordingError
-from .frame_table import FrameTable
 from .hdf5_file import checksum
 from .hdf5_file.nexus_schema import CLOCK_STEP, COLUMN_PATHS, DATA, LEDGER
 from .hdf5_file.user_columns import user_column_paths
 from .hdf5_file.validate import DAMAGE, read_small, text_attribute, unreadable
-from .reader import Recording
+from .reading.frame_table import FrameTable
+from .reading.reader import Recording
 
 _OUTLIER = 10.0  # times the median distance of two frames
 _SHOWN = 5

@@ -181,7 +181,7 @@ def _create(size: int, key: str) -> tuple[Path, mmap.mmap]:
             return path, _create_at(path, size)
         except OSError as exc:
             failures.append(f"{folder}: {exc.strerror or exc}")
-    raise OSError(f"no room for {size:,} bytes that Java can map too ({'; '.join(failures)})")
+    raise OSError(f"no room for {size:,} bytes that Java can also map ({'; '.join(failures)})")
 
 
 def _create_at(path: Path, size: int) -> mmap.mmap:

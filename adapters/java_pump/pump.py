@@ -12,16 +12,7 @@ from typing import Any
 import numpy.typing as npt
 
 from ...errors import CoreError
-from .mapped_file import (
-    HEADER_BYTES,
-    MESSAGE_OFFSET,
-    RECORD_BYTES,
-    TAGS_OFFSET,
-    Layout,
-    MappedFile,
-    Place,
-    State,
-)
+from .mapped_file import HEADER_BYTES, MESSAGE_OFFSET, RECORD_BYTES, TAGS_OFFSET, Layout, MappedFile, Place, State
 
 _CLIENT_LIMIT_S = 20.0  # Java gives a silent client up: generous, since long calls may hold Python's interpreter lock
 _BEAT_S = 1.0
@@ -50,7 +41,7 @@ class FramePump:
     Raises
     ------
     CoreError
-        The pump cannot be had here; the message says why. Nothing was started and nothing is left behind.
+        The pump is unavailable here; the message says why. Nothing was started and nothing is left behind.
     """
 
     def __init__(self, core: Any, frame_bytes: int, bridge_failure: Callable[[], str]) -> None:
@@ -113,12 +104,12 @@ class FramePump:
         return self._header[Place.STATE] == State.ENDED and not self._unread
 
     def is_running(self) -> bool:
-        """Tell whether the camera goes on; ask this before `remaining`."""
+        """Return whether the camera goes on; ask this before `remaining`."""
         self._raise_if_dead()
         return self._header[Place.STATE] == State.PUMPING and bool(self._header[Place.RUNNING])
 
     def is_overflowed(self) -> bool:
-        """Tell whether the core's buffer overflowed."""
+        """Return whether the core's buffer overflowed."""
         return bool(self._header[Place.OVERFLOWED])
 
     def remaining(self) -> int:

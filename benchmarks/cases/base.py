@@ -54,7 +54,7 @@ class Target:
     at_most: float | None = None
 
     def met(self, value: float) -> bool:
-        """Tell whether ``value`` is what it should be."""
+        """Return whether ``value`` is what it should be."""
         if self.at_least is not None:
             return value >= self.at_least
         return self.at_most is not None and value <= self.at_most

@@ -39,7 +39,7 @@ class CameraRate:
     frames
         How many were taken.
     fps
-        How many a second came into the core's buffer; None if too few came to tell.
+        How many a second came into the core's buffer; None if too few came.
     pop_s
         Taking one from the core, seconds, on average; None if none came.
     core_frames
@@ -72,7 +72,7 @@ def measure(
     folder
         Where recordings will be made; nothing is left there.
     load
-        The frames; a camera tells their rate if ``load.fps`` is None.
+        The frames; the camera's own rate is used if ``load.fps`` is None.
     core
         The core, idle and configured; None for frames that come from elsewhere.
     seconds

@@ -83,7 +83,7 @@ class Measurements:
     core_frames
         How many the core's own buffer holds; 0 without a camera.
     ring_default_bytes, ring_largest_bytes
-        The ring that a recording makes unless told otherwise, and the largest that there is memory for.
+        The ring that a recording makes by default, and the largest that there is memory for.
     slowest_write_s
         The longest that a write to the disk took, seconds.
     """

@@ -45,9 +45,7 @@ class _Sections(click.Group):
 
 @click.group(cls=_Sections, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__)
-@click.option(
-    "--log", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Append what happens to FILE."
-)
+@click.option("--log", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Append a log to FILE.")
 @click.pass_context
 def main(context: click.Context, log: Path | None) -> None:
     """Record a microscope's camera to one HDF5 file, for as long as the disk has room.
@@ -55,10 +53,10 @@ def main(context: click.Context, log: Path | None) -> None:
     \b
     Without a microscope:
       mmspool record run.h5 --demo --frames 1000
-    With one; Micro-Manager's window is closed, the camera runs at its full rate:
+    With a microscope (close Micro-Manager first); the camera runs at its full rate:
       mmspool preflight D:/data --headless "C:/Program Files/Micro-Manager-2.0" my.cfg
       mmspool record D:/data/run.h5 --headless "C:/Program Files/Micro-Manager-2.0" my.cfg --seconds 60
-    Beside a Micro-Manager that runs:
+    With Micro-Manager running:
       mmspool record D:/data/run.h5 --connect
     Then:
       mmspool view D:/data/run.h5
@@ -68,7 +66,8 @@ def main(context: click.Context, log: Path | None) -> None:
       mmspool repair D:/data/run.h5
 
     Results go to the standard output, progress and messages to the error output; most commands have --json. Exit codes
-    of every command: 0 done, 1 error, 2 wrong usage, 3 frames are missing or it cannot be done here, 130 Ctrl-C.
+    of every command: 0 done, 1 error, 2 wrong usage, 3 frames are missing or a recording is not possible here, 130
+    Ctrl-C.
     Defaults of options are read from mmspool.toml (or the file that MMSPOOL_CONFIG names): a table for each command.
     NO_COLOR switches colours off.
     """  # noqa: D301 - click reads the control character

@@ -23,7 +23,7 @@ _STYLES = {"ok": "green", "note": "yellow", "problem": "red"}
 @click.argument("directory", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(directory: Path, *, as_json: bool) -> None:
-    """Look what of this computer and of the folder DIR matters to a recording, and say what to do about it.
+    """Check this computer and the folder DIR for anything that affects a recording, and say what to do about it.
 
     It looks at versions, shared memory, limits, file system, direct writes, locks, sleep and virus scanner, takes a
     second, and leaves nothing behind. How fast the disk is, `mmspool preflight` measures.

@@ -78,7 +78,7 @@ def verify(file: Path, *, scheduler: str | None, as_json: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def repair(file: Path, *, dry_run: bool, as_json: bool) -> None:
-    """Make FILE exact after a crash: trim it to its whole frames, set counts and state. Pixels are never changed.
+    """Repair FILE after a crash: trim it to its intact frames, set counts and state. Pixels are never changed.
 
     Exit codes: 0 repaired, or nothing to do; 1 it cannot be repaired, or is still recorded; 2 wrong usage.
     """

@@ -104,7 +104,7 @@ def _check_usage(request: CameraRequest, size: tuple[int, int] | None, dtype: np
     if len(request.ways) > 1:
         raise click.UsageError(f"say which camera: only one of {WAYS}")
     if request.ways and (size is not None or dtype is not None):
-        raise click.UsageError("--size and --dtype are for frames without a camera; a camera tells its own")
+        raise click.UsageError("--size and --dtype are for frames without a camera; a camera reports its own")
     if not request.ways and request.has_settings:
         raise click.UsageError(f"these settings need a camera: one of {WAYS}")
 

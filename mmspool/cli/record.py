@@ -79,14 +79,14 @@ _SECTIONS = {
     help="Each time this long without a frame is a missing trigger, which is marked; the recording goes on.",
 )
 @click.option("--allow-sleep", is_flag=True, help="Let the computer go to sleep while it records.")
-@click.option("--view", is_flag=True, help="Show the newest frame in a window meanwhile (needs the package ndv).")
+@click.option("--view", is_flag=True, help="Show the newest frame in a window while recording (needs the package ndv).")
 @click.option(
     "--progress/--no-progress",
     default=None,
     help="Show progress on the error output: a line that is rewritten on a terminal, one every two seconds elsewhere. "
     "[on a terminal]",
 )
-@click.option("-q", "--quiet", is_flag=True, help="No progress and no summary: look at the exit code.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing; check the exit code.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def record(
     file: Path,

@@ -15,7 +15,7 @@ from .output import errors_as_messages
     "--wait", type=click.FloatRange(min=0), default=0, metavar="S", help="Wait this long for the recording to begin."
 )
 def view(file: Path, *, follow: bool, wait: float) -> None:
-    """Show the recording FILE in a window, by ndv; a recording that runs is not slowed by it.
+    """Show the recording FILE in a window, by ndv; a running recording is not slowed down.
 
     Needs the package ndv with its window and drawing parts: pip install "ndv[pyqt,vispy]". Other viewers open FILE by
     themselves: silx view, jupyterlab-h5web, napari (with mmspool in its environment).

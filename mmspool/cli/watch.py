@@ -24,10 +24,10 @@ _HOUR_S = 3600.0
 @click.option(
     "--interval", type=click.FloatRange(min=0.05), default=0.5, metavar="S", help="Seconds between two looks. [0.5]"
 )
-@click.option("--once", is_flag=True, help="Look once and end.")
-@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON a look.")
+@click.option("--once", is_flag=True, help="Print once and exit.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON line per update.")
 def watch(file: Path, *, interval: float, once: bool, as_json: bool) -> None:
-    """Show how the recording FILE stands, from any process: rate, frames, losses, what is safe on the disk.
+    """Show the status of the recording FILE, from any process: rate, frames, losses, what is safe on the disk.
 
     It only reads: a recording is neither slowed nor stopped by it, and Ctrl-C ends the watching alone. Off a terminal
     it prints a line a look.

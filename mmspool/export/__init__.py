@@ -176,7 +176,7 @@ def format_of(path: Path) -> Format:
     for ending, found in _ENDINGS.items():
         if path.name.lower().endswith(ending):
             return found
-    raise ExportError(f"{path} has no ending that names a format: {', '.join(_ENDINGS)}; or choose one by its name")
+    raise ExportError(f"{path} has an unknown extension: {', '.join(_ENDINGS)}; or choose one by its name")
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ def write_zarr_view(job: Job, path: Path) -> None:
     ------
     ExportError
         A part of the frames is selected that is no row of whole chunks, or some chunks of a compressed recording are
-        not compressed, which Zarr cannot say.
+        not compressed, which Zarr cannot represent.
     """
     recording, window, selection = job.recording, job.window, job.window.selection
     if recording.is_joined:
@@ -72,7 +72,7 @@ def _images(data: h5py.Dataset, frames: range, chunk: int) -> dict[str, Any]:
     data.id.chunk_iter(add)
     if skipped:
         raise ExportError(
-            f"{skipped:,} chunks of this compressed recording are stored as they are, which Zarr cannot say: "
+            f"{skipped:,} chunks of this compressed recording are stored as they are, which Zarr cannot represent: "
             "export to .ome.zarr instead"
         )
     return refs

@@ -43,13 +43,13 @@ def check_folder(folder: Path) -> None:
     if not folder.exists():
         raise StorageError(errno.ENOENT, "the folder does not exist: create it first", str(folder))
     if not folder.is_dir():
-        raise StorageError(errno.ENOTDIR, "this is no folder: name the one that recordings go to", str(folder))
+        raise StorageError(errno.ENOTDIR, "this is not a folder: name the one that recordings go to", str(folder))
 
 
 def measure_disk(
     folder: Path, *, seconds: float, max_bytes: int | None = None, progress: Progress | None = None
 ) -> DiskRate:
-    """Write to a scratch file as the writer process writes frames, and tell what the disk sustains.
+    """Write to a scratch file as the writer process writes frames, and return what the disk sustains.
 
     The bytes are random, so that a disk that compresses does not look fast. The scratch file is gone afterwards,
     whatever happens.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...errors import StorageError
 from ..block_layout import PAGE
-from ..os_file import (
+from ..system.os_file import (
     allocate,
     close_file,
     drop_cached,

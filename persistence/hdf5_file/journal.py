@@ -18,7 +18,7 @@ import xxhash
 
 from ...errors import RecordingError
 from ..block_layout import PAGE
-from ..os_file import pread, pwrite_all
+from ..system.os_file import pread, pwrite_all
 
 SLOT_BYTES = 256 << 10
 """Size of one of the two slots; a growth takes about 20 kB of it."""
@@ -96,7 +96,7 @@ class Journal:
         return self._offset
 
     def is_new(self) -> bool:
-        """Tell whether there is not a single entry."""
+        """Return whether there is not a single entry."""
         return not self._entries
 
     def clear(self) -> None:

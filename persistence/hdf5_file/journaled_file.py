@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ..os_file import pread, pwrite_all, sync, truncate
+from ..system.os_file import pread, pwrite_all, sync, truncate
 from .btree import write_rank
 from .journal import Fit, Journal, Write, base_digests
 
@@ -51,7 +51,7 @@ class JournaledFile(io.RawIOBase):
 
     @property
     def size(self) -> int:
-        """The file's size as HDF5 sees it, which it has after the next `commit`, unless ``least_size`` is more."""
+        """The size that HDF5 expects; the file has it, or ``least_size``, after the next `commit`."""
         return self._size
 
     def use_journal(self, offset: int) -> None:

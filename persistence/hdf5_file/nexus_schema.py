@@ -14,8 +14,8 @@ from ..block_layout import PAGE, BlockLayout
 from ..camera_clock import NAMES as CLOCK_NAMES
 from ..detector_info import DetectorInfo
 from ..losses import MAX_LOSSES, STAGES
-from ..os_file import boot
 from ..plan import Plan
+from ..system.os_file import boot
 from .checksum import ALGORITHM, NO_CHECKSUMS
 from .codec import Codec
 from .journal import SLOT_BYTES

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 from ...errors import StorageError
-from ..file_holders import in_use
-from ..os_file import close_file, is_locked, lock_for_writing, open_file, remove_file, unlock
-from ..paths import recording_path
+from ..system.file_holders import in_use
+from ..system.os_file import close_file, is_locked, lock_for_writing, open_file, remove_file, unlock
+from ..system.paths import recording_path
 
 _log = logging.getLogger("mmspool")
 
@@ -87,7 +87,7 @@ class OutputPath:
             self._lock = None
 
     def _is_at(self, path: Path) -> bool:
-        """Tell whether the file that this object has made is what is at a path."""
+        """Return whether the file that this object has made is what is at a path."""
         try:
             return self._lock is not None and os.path.samestat(path.stat(), os.fstat(self._lock))
         except OSError:
@@ -121,7 +121,7 @@ class OutputPath:
         try:
             self._lock = open_file(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         except OSError as exc:
-            raise StorageError(exc.errno, f"the file cannot be made ({exc.strerror})", str(self.path)) from exc
+            raise StorageError(exc.errno, f"the file cannot be created ({exc.strerror})", str(self.path)) from exc
         if not lock_for_writing(self._lock, self.path):
             _log.warning(
                 "%s: locks on this file system keep the writer from writing, so the file is not locked: do not repair, "

@@ -13,7 +13,7 @@ from typing import Any
 
 import h5py
 
-from ..os_file import open_file, pread
+from ..system.os_file import open_file, pread
 
 CACHE_BYTES = 1 << 20
 """HDF5's chunk cache. A frame that fits in it (8 MiB is HDF5 2.0's default) is read there first, and copied out."""

@@ -22,8 +22,8 @@ from ..block_layout import MAX_COMMIT_CHUNKS, PAGE, BlockLayout, round_up
 from ..camera_clock import CameraClock, fit_clock
 from ..detector_info import DetectorInfo
 from ..losses import MAX_LOSSES
-from ..os_file import close_file, lock_for_writing, open_file, pwrite_all, sync_folder
 from ..plan import Plan
+from ..system.os_file import close_file, lock_for_writing, open_file, pwrite_all, sync_folder
 from .btree import chunk_offsets
 from .codec import Codec, load_filters
 from .direct_file import DirectFile
@@ -201,7 +201,7 @@ class RecordingFile:
             journaled.retire_journal()
 
     def is_short_of(self, frame: int) -> bool:
-        """Tell whether to grow before frame ``frame`` comes: an increment ahead, not beyond the expected frames."""
+        """Return whether to grow before frame ``frame`` comes: an increment ahead, not beyond the expected frames."""
         ahead = 0 if self.capacity == self._layout.expected_capacity else self._layout.growth_frames
         return frame > self.capacity - ahead
 

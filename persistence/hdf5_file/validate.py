@@ -68,7 +68,7 @@ def validate_structure(file: h5py.File, file_size: Callable[[], int]) -> None:
     size = file_size()  # not before: a file that is written is extended before anything says that it is longer
     whole = data.is_virtual or (data.chunks and data.chunks[1:] == data.shape[1:])
     if not _are_frames(data.shape, data.dtype) or not whole:
-        raise ValueError(f"{DATA} holds {data.shape} {data.dtype} in chunks of {data.chunks}, which are no frames")
+        raise ValueError(f"{DATA} holds {data.shape} {data.dtype} in chunks of {data.chunks}, which are not frames")
     elsewhere = data.is_virtual or data.id.get_create_plist().get_nfilters() > 0
     frame_bytes = math.prod(data.shape[1:]) * data.dtype.itemsize
     if data.shape[0] * (_COLUMN_BYTES if elsewhere else frame_bytes) > size:

@@ -74,7 +74,7 @@ class AlignedMap:
     def use_huge_pages(self) -> None:
         """Back it with huge pages, as many as there are; the rest is left as it was.
 
-        Each gets one small page first: a huge page is made from what is there, and touching one that cannot be had
+        Each gets one small page first: a huge page is made from what is there, and touching one that is unavailable
         would be the process's end.
         """
         pages = self._size // HUGE_PAGE

@@ -26,7 +26,7 @@ class SharedBlock(Protocol):
     handle: Handle
 
     def reserve(self) -> None:
-        """Back every page with memory and map it: a page that cannot be had later would be a SIGBUS."""
+        """Back every page with memory and map it: a page that is unavailable later would be a SIGBUS."""
 
     def close(self) -> None:
         """Unmap the block once nothing made from `view` is left; idempotent."""

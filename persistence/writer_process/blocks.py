@@ -48,7 +48,7 @@ class BlockStore(Protocol):
         """
 
     def commit_due(self, waiting: int) -> bool:
-        """Tell whether it is time for the ``waiting`` frames that are stored, and not counted, to be counted."""
+        """Return whether it is time for the ``waiting`` frames that are stored, and not counted, to be counted."""
 
     def commit(self) -> Committed | None:
         """Make what was stored a part of the file; None if it is one already, and not durable yet."""

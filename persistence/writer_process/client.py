@@ -10,14 +10,14 @@ import numpy.typing as npt
 
 from ...errors import RingFullError, StorageError, WriterError
 from ..block_layout import BlockLayout, plan_blocks
-from ..clock import steady_ns
 from ..columns import StoredColumn, Value
-from ..keep_awake import KeepAwake
 from ..losses import STAGES, Loss
 from ..options import SpoolOptions
 from ..results import SpoolStats
 from ..shared_ring.memory import available, default_buffer_bytes, warn_if_small
 from ..shared_ring.ring import Ring, RingField
+from ..system.clock import steady_ns
+from ..system.keep_awake import KeepAwake
 from .messages import BlockReady, FileClosed, FileReady, StartWriting
 from .process import Launch
 from .supervisor import ANSWER_TIMEOUT_S, WriterSupervisor
@@ -229,7 +229,7 @@ class WriterClient:
                 )
 
     def stats(self) -> SpoolStats:
-        """Return how it stands."""
+        """Return the current status."""
         put, written, start = self.counters[RingField.PUT], self.counters[RingField.WRITTEN], self._start
         pixels = written * start.layout.frame_bytes if start else 0
         return SpoolStats(

@@ -173,13 +173,13 @@ class CompressedBlocks:
         self._free.append(out)
 
     def _is_pressed(self) -> bool:
-        """Tell whether a buffer fills, so that no frame may wait for the codec."""
+        """Return whether a buffer fills, so that no frame may wait for the codec."""
         waiting = self._counters[RingField.PUT] - self._counters[RingField.WRITTEN]
         nearly_full = waiting >= _NEARLY_FULL * self._layout.frames
         return self._is_starving() or (self._options.raw_if_slow and nearly_full)
 
     def _is_starving(self) -> bool:
-        """Tell whether the buffer before the ring fills: taking frames from it needs the processors."""
+        """Return whether the buffer before the ring fills: taking frames from it needs the processors."""
         return self._options.raw_if_slow and self._counters[RingField.BACKLOG] >= _BACKLOG
 
     def _lead(self) -> int:

@@ -45,7 +45,7 @@ class Producer:
         self._identity = identity
 
     def is_alive(self) -> bool:
-        """Tell whether it runs. Only it counts, not what it has forked."""
+        """Return whether it runs. Only it counts, not what it has forked."""
         if sys.platform == "win32":
             from .windows_start import is_running
 

@@ -25,8 +25,8 @@ from typing import Any, Self
 import psutil
 
 from ...errors import StorageError, WriterError
-from ..os_file import occupy_standard_descriptors
 from ..shared_ring.ring import Ring
+from ..system.os_file import occupy_standard_descriptors
 from .messages import ENVIRONMENT, FileClosed, FileReady, Message
 
 _BOOTSTRAP = (
@@ -59,7 +59,7 @@ class _MessageQueue(Queue):  # type: ignore[type-arg]  # it has none at run time
         return self._reader  # type: ignore[attr-defined, no-any-return]
 
     def is_stuck(self) -> bool:
-        """Tell whether an exception that left a signal handler in the midst of a call has left the queue locked.
+        """Return whether an exception that left a signal handler in the midst of a call has left the queue locked.
 
         Then nothing is sent any more: the process looks into the ring several times a second anyway.
         """
@@ -152,7 +152,7 @@ class WriterProcess:
         return self._process.pid
 
     def is_alive(self) -> bool:
-        """Tell whether the process runs."""
+        """Return whether the process runs."""
         return self._process.poll() is None and not (self._is_locked() and self._is_zombie())
 
     def send(self, message: Message) -> None:
@@ -197,7 +197,7 @@ class WriterProcess:
                 self._process.wait()
 
     def _is_locked(self) -> bool:
-        """Tell whether `subprocess` is locked: for good, if a signal handler has raised in the midst of a poll."""
+        """Return whether `subprocess` is locked: for good, if a signal handler has raised in the midst of a poll."""
         lock = getattr(self._process, "_waitpid_lock", None)
         return lock is not None and lock.locked()
 

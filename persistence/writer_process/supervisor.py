@@ -61,7 +61,7 @@ class WriterSupervisor:
         return self._exchanges > 0
 
     def needs_attention(self) -> bool:
-        """Tell whether the process has failed or died."""
+        """Return whether the process has failed or died."""
         return bool(self._ring.counters[RingField.FAILED]) or not self._process.is_alive()
 
     def send(self, message: Message) -> None:

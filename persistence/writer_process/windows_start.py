@@ -60,7 +60,7 @@ def own_handle() -> int:
 
 
 def is_running(handle: int) -> bool:
-    """Tell whether a process runs."""
+    """Return whether a process runs."""
     return bool(_winapi.WaitForSingleObject(handle, 0) == _winapi.WAIT_TIMEOUT)
 
 

@@ -7,7 +7,6 @@ from datetime import datetime
 import numpy as np
 
 from ...errors import StorageError
-from ..clock import steady_ns, wall_offset_ns
 from ..detector_info import DetectorInfo, to_json
 from ..hdf5_file import codec
 from ..hdf5_file.codec import Codec
@@ -18,6 +17,7 @@ from ..losses import final_ledger
 from ..plan import Plan
 from ..results import final_state
 from ..shared_ring.ring import Ring, RingField
+from ..system.clock import steady_ns, wall_offset_ns
 from .blocks import BlockStore, Run
 from .compressed_blocks import CompressedBlocks
 from .messages import FileClosed, StartWriting
@@ -170,7 +170,7 @@ class FrameWriter:
         try:
             self._blocks.store(run, min(stop, ring_end))
         finally:
-            self._write_ledger()  # first: the frames' sequence numbers tell of losses too
+            self._write_ledger()  # first: the frames' sequence numbers show losses too
             if run.done > run.first:
                 self._write_columns(run)
                 self._stored = run.done
@@ -236,7 +236,7 @@ class FrameWriter:
             self._sync = self._housekeeping.submit(self._make_durable, self._sync_covers)
 
     def _collect_sync(self) -> None:
-        """Count what a sync has made durable; after one that failed, no later success tells what was lost."""
+        """Count what a sync has made durable; after a failed sync, later successes prove nothing."""
         if self._sync is not None:
             syncing, self._sync = self._sync, None
             try:
@@ -247,7 +247,7 @@ class FrameWriter:
             self._counters[RingField.DURABLE] = self._sync_covers
 
     def _make_durable(self, frames: int) -> None:
-        """Sync ``frames`` frames; without checksums only the count tells that they are whole."""
+        """Sync ``frames`` frames; without checksums only the count shows that they are whole."""
         self._file.sync()
         self._recording_file.write_count("frames_durable", frames)
         if not self._options.checksum:

@@ -81,7 +81,7 @@ def no_helper_left(wait_until):
 
 
 def in_flight(adapter: JavaBridgeAdapter) -> bool:
-    """Tell whether a call is under way."""
+    """Return whether a call is under way."""
     return adapter._core._bridge._communication_lock.locked()
 
 

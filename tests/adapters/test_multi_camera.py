@@ -64,7 +64,7 @@ class Core:
         self.running, self.stops = False, self.stops + 1
 
     def is_sequence_running(self):
-        """Tell whether it runs."""
+        """Return whether it runs."""
         return self.running
 
     def remaining(self):
@@ -182,7 +182,7 @@ def test_memory_that_is_used_again(started):
     ("sizes", "message"), [({"A": (8, 6), "B": (16, 6)}, r"A has 8x6, B has 16x6"), ({}, "combines no cameras yet")]
 )
 def test_refused(sizes, message):
-    """Cameras of different sizes do not fit in one buffer, and none is no recording."""
+    """Cameras of different sizes do not fit in one buffer, and none is not a recording."""
     core = Core()
     core.sizes = sizes
     with pytest.raises(SettingError, match=message):

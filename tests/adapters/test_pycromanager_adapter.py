@@ -206,7 +206,7 @@ class TestErrors:
         """A frame whose tags lack its format is refused; shape and dtype are never guessed."""
         tags = {name: value for name, value in TAGS.items() if name != missing}
         core.pop_next_tagged_image.return_value = SimpleNamespace(pix=np.zeros(8, np.uint16), tags=tags)
-        with pytest.raises(CoreError, match="does not tell its format"):
+        with pytest.raises(CoreError, match="has no format tags"):
             JavaBridgeAdapter(core).pop()
 
     @pytest.mark.parametrize(

@@ -270,7 +270,7 @@ class TestErrors:
     def test_file_for_a_folder(self, run, tmp_path):
         """A file in place of a folder is refused with a hint to name its folder."""
         (tmp_path / "run.h5").touch()
-        self.check(run("preflight", tmp_path / "run.h5"), "this is no folder: name the one that recordings go to")
+        self.check(run("preflight", tmp_path / "run.h5"), "this is not a folder: name the one that recordings go to")
 
     @pytest.mark.parametrize("number", ["ENOSPC", "EACCES", "EROFS"])
     def test_no_file_can_be_made(self, preflight, monkeypatch, number):
@@ -282,7 +282,7 @@ class TestErrors:
             raise OSError(code, os.strerror(code))
 
         monkeypatch.setattr(output_path, "open_file", refuse)
-        self.check(preflight(), f"the file cannot be made ({os.strerror(code)})")
+        self.check(preflight(), f"the file cannot be created ({os.strerror(code)})")
 
     def test_shared_memory_too_small(self, preflight, mocker):
         """Shared memory that is too small, as in a container, is an error with advice."""

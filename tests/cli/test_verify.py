@@ -70,7 +70,7 @@ class TestVerify:
         assert (report["intact"], report["frames_written"], report["damage"]) == (True, 30, [])
 
     def test_no_recording(self, run, tmp_path):
-        """A file that is no recording is one message and exit code 1."""
+        """A file that is not a recording is one message and exit code 1."""
         (tmp_path / "a.h5").write_text("hello")
         result = run("verify", tmp_path / "a.h5")
         assert result.exit_code == 1
@@ -91,7 +91,7 @@ class TestRepair:
         assert (tmp_path / "run.h5").read_bytes() == before
 
     def test_no_recording(self, run, tmp_path):
-        """A file that is no recording is one message and exit code 1."""
+        """A file that is not a recording is one message and exit code 1."""
         result = run("repair", tmp_path / "a.h5")
         assert result.exit_code == 1
         assert "Traceback" not in result.output

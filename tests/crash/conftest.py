@@ -17,7 +17,7 @@ def strace() -> str:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Producer]]:
-    """Return a function that starts a producer, which records to run.h5 unless told otherwise."""
+    """Return a function that starts a producer, which records to run.h5 by default."""
     started: list[Producer] = []
 
     def begin(frames: int = 200, *, environment: dict[str, str] | None = None, **changes: Any) -> Producer:

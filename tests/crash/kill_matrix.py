@@ -387,7 +387,7 @@ def restarts(producer: Producer) -> int:
 
 
 def at_end(producer: Producer) -> bool:
-    """Tell whether the producer has nothing more to put."""
+    """Return whether the producer has nothing more to put."""
     return producer.process.poll() is not None or producer[Slot.PHASE] == Phase.ENDED
 
 

@@ -26,7 +26,7 @@ class Read:
         self.indices = [frame_index(frame) for frame in self.stack]
 
     def holds_first(self, count: int) -> bool:
-        """Tell whether the frames are the first ``count`` that the simulated camera made, in order."""
+        """Return whether the frames are the first ``count`` that the simulated camera made, in order."""
         return self.indices == list(range(count))
 
 

@@ -153,7 +153,7 @@ def changes(core):
 
 
 class TestRefusedAtStart:
-    """Recordings that cannot be made."""
+    """Recordings that cannot be created."""
 
     def test_frames_that_would_be_recorded_wrong(self, record, tmp_path):
         """The error says what to choose instead; no file is made, and the camera does not run."""

@@ -92,7 +92,7 @@ class TestWriting:
     def test_silently_ignored_value_is_an_error(self, camera, mocker):
         """What the camera made of it is in the message."""
         mocker.patch.object(camera.core, "set_property")
-        with pytest.raises(SettingError, match=r"Camera.TriggerMode was set to 'External', but the camera made it 'In"):
+        with pytest.raises(SettingError, match=r"Camera.TriggerMode was set to 'External', but the camera set it to '"):
             camera.properties["TriggerMode"] = "External"
 
     def test_refusal_by_the_core(self, camera, mocker):

@@ -83,7 +83,7 @@ def nothing(_file):
 
 
 def added(path, change):
-    """Tell whether what a change added is there."""
+    """Return whether what a change added is there."""
     with h5py.File(path, "r") as file:
         return {
             attribute_of_the_plot: lambda: file["/entry/data"].attrs.get("checked_by") == "me",

@@ -9,7 +9,7 @@ import pytest
 from support.waiting import wait_until
 
 from mmspool import Spool
-from mmspool.persistence.os_file import is_locked
+from mmspool.persistence.system.os_file import is_locked
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows does not fork")
 

@@ -11,7 +11,7 @@ from support.waiting import wait_until
 
 import mmspool
 from mmspool import Spool
-from mmspool.persistence.os_file import is_locked
+from mmspool.persistence.system.os_file import is_locked
 
 
 def put(spool, count=50):

@@ -15,8 +15,8 @@ from support.strace import need_strace
 
 import mmspool
 from mmspool import Spool, StorageError, verify
-from mmspool.persistence import posix_file
 from mmspool.persistence.hdf5_file.direct_file import DirectFile
+from mmspool.persistence.system import posix_file
 
 pytestmark = pytest.mark.usefixtures("processes")
 

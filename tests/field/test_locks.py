@@ -12,7 +12,7 @@ import pytest
 
 import mmspool
 from mmspool import RecordingError, Spool, StorageError, repair, verify
-from mmspool.persistence import posix_file
+from mmspool.persistence.system import posix_file
 
 pytestmark = pytest.mark.usefixtures("processes")
 

@@ -16,7 +16,7 @@ import pytest
 from support.paths import environment
 from support.processes import run_python
 
-from mmspool.persistence import posix_file
+from mmspool.persistence.system import posix_file
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it imitates macOS with what Linux has")
 

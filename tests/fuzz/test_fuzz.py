@@ -78,7 +78,7 @@ OTHER_FILES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("kind", OTHER_FILES)
 def test_other_files_are_refused(kind: str, tmp_path: Path) -> None:
-    """What is no recording is refused, by name, in one line, and is not changed."""
+    """What is not a recording is refused, by name, in one line, and is not changed."""
     path = tmp_path / "other.h5"
     OTHER_FILES[kind](path)
     size = path.stat().st_size if path.exists() else None

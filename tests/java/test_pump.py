@@ -330,7 +330,7 @@ def files_of_pumps_with_mode():
 
 
 class TestFallback:
-    """Where the pump is not to be had, frames come over the bridge, and it is said why."""
+    """Where the pump is unavailable, frames come over the bridge, and it is said why."""
 
     def record(self, adapter, tmp_path, caplog):
         """Record over the bridge; return the reason in the figures, which the log gives too."""

@@ -140,7 +140,7 @@ class Writer:
         limit_files(self.process.pid, size_bytes)
 
     def ended(self) -> bool:
-        """Tell whether it is gone."""
+        """Return whether it is gone."""
         try:
             return self.process.status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:

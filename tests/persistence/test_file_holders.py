@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mmspool.persistence import file_holders
-from mmspool.persistence.file_holders import holders, in_use
+from mmspool.persistence.system import file_holders
+from mmspool.persistence.system.file_holders import holders, in_use
 
 PROGRAMS = [(4711, "HDFView"), (os.getpid(), "python.exe")]
 

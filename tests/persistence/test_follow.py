@@ -107,7 +107,7 @@ def test_no_frame_comes(tmp_path):
 
 def test_whoever_recorded_is_gone(tmp_path, monkeypatch):
     """When all processes of a recording were killed, its frames come and then it ends."""
-    monkeypatch.setattr(mmspool.persistence.following, "_ABANDONED_S", 0.5)
+    monkeypatch.setattr(mmspool.persistence.reading.following, "_ABANDONED_S", 0.5)
     path = tmp_path / "run.h5"
     with start(path, then="abandon") as process, mmspool.open(path) as recording:
         frames = recording.follow()

@@ -5,10 +5,10 @@ import os
 import pytest
 
 from mmspool.errors import RecordingError
-from mmspool.persistence import os_file
 from mmspool.persistence.hdf5_file import journaled_file
 from mmspool.persistence.hdf5_file.journal import Journal
 from mmspool.persistence.hdf5_file.journaled_file import JournaledFile
+from mmspool.persistence.system import os_file
 
 JOURNAL = 1 << 20
 OLDER = {0: b"older", 100: b"same", 200: b"first"}

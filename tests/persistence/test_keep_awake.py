@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mmspool.persistence import keep_awake
-from mmspool.persistence.keep_awake import KeepAwake
+from mmspool.persistence.system import keep_awake
+from mmspool.persistence.system.keep_awake import KeepAwake
 
 # What `systemd-inhibit` does with the command behind its options, with a note of them.
 INHIBIT = """

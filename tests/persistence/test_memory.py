@@ -140,7 +140,7 @@ def test_the_default_fits_beside_what_is_there(make_spool, frames):
 
 
 def test_a_failed_start_leaves_the_old_file(make_spool, tmp_path):
-    """Where the ring cannot be made, a file that was to be replaced is still there."""
+    """Where the ring cannot be created, a file that was to be replaced is still there."""
     old = Path(tmp_path / "run.h5")
     old.write_text("old")
     with pytest.raises(StorageError):

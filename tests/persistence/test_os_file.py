@@ -8,7 +8,7 @@ import threading
 import h5py
 import pytest
 
-from mmspool.persistence import os_file
+from mmspool.persistence.system import os_file
 
 PAGE = 4096
 

@@ -1,4 +1,4 @@
-"""The place a recording is written to: what is there, what may be replaced, what cannot be made."""
+"""The place a recording is written to: what is there, what may be replaced, what cannot be created."""
 
 import contextlib
 import errno
@@ -14,7 +14,7 @@ import pytest
 import mmspool
 from mmspool import Spool, StorageError
 from mmspool.persistence.hdf5_file.output_path import OutputPath
-from mmspool.persistence.os_file import is_locked, lock_shared, open_file
+from mmspool.persistence.system.os_file import is_locked, lock_shared, open_file
 
 
 @contextlib.contextmanager
@@ -52,7 +52,7 @@ class TestNoFile:
         assert isinstance(caught.value, OSError)
 
     def test_folder_that_is_a_file(self, make_spool, tmp_path):
-        """A path below a file is refused, because a file is no folder."""
+        """A path below a file is refused, because a file is not a folder."""
         (tmp_path / "file").touch()
         with pytest.raises(StorageError, match="does not exist"):
             make_spool("file/run.h5")
@@ -82,7 +82,7 @@ class TestNoFile:
     def test_dangling_link(self, make_spool, tmp_path):
         """A link to nowhere is not written through."""
         (tmp_path / "run.h5").symlink_to(tmp_path / "elsewhere.h5")
-        with pytest.raises(StorageError, match="cannot be made") as caught:
+        with pytest.raises(StorageError, match="cannot be created") as caught:
             make_spool()
         assert caught.value.errno == errno.EEXIST
         assert not (tmp_path / "elsewhere.h5").exists()

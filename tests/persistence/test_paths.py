@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mmspool.persistence.paths import absolute, extended, objection_to, readable, recording_path
+from mmspool.persistence.system.paths import absolute, extended, objection_to, readable, recording_path
 
 LONG = "\\" + "x" * 250
 

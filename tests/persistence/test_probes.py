@@ -118,7 +118,7 @@ class TestDiskFails:
     def test_a_file(self, tmp_path):
         """A file in place of a folder is refused."""
         (tmp_path / "run.h5").touch()
-        with pytest.raises(StorageError, match="this is no folder: name the one that recordings go to"):
+        with pytest.raises(StorageError, match="this is not a folder: name the one that recordings go to"):
             quick(tmp_path / "run.h5")
 
     def test_no_permission(self):

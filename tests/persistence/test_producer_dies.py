@@ -8,7 +8,7 @@ import mmspool
 
 
 def gone(pid):
-    """Tell whether a process is gone."""
+    """Return whether a process is gone."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

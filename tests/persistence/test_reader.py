@@ -1,4 +1,4 @@
-"""Reading a recording: as an array, while it is written, and what is no recording."""
+"""Reading a recording: as an array, while it is written, and what is not a recording."""
 
 import copy
 import multiprocessing
@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as numpy_strategies
 
 import mmspool
 from mmspool import Loss, Recording, RecordingError, Spool
-from mmspool.persistence import frame_indexing, frame_slabs
+from mmspool.persistence.reading import frame_indexing, frame_slabs
 
 SHAPE = (23, 6, 5)
 

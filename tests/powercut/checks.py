@@ -109,7 +109,7 @@ def examine(path: Path, spec: Spec, expected: npt.NDArray[np.generic], watermark
 
 
 def _opens(path: Path) -> bool:
-    """Tell whether it opens without repair; it must, or say that it cannot."""
+    """Return whether it opens without repair; it must, or say that it cannot."""
     try:
         with mmspool.open(path):
             return True

@@ -65,7 +65,7 @@ def another_boot() -> AbstractContextManager[object]:
 def moments(log: Log, count: int, chance: random.Random) -> Counter[int]:
     """Choose events after which to cut, how often each: half anywhere, half about syncs, sizes and the end.
 
-    Before the first sync there is no recording yet: one in ten is enough of that.
+    Before the first sync there is not a recording yet: one in ten is enough of that.
     """
     first = next(index for index, (op, _) in enumerate(log.events) if op.kind == "sync")
     events, early = range(first, len(log.events)), range(first)

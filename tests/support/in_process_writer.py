@@ -9,9 +9,9 @@ import numpy as np
 import mmspool
 from mmspool.persistence import verify
 from mmspool.persistence.block_layout import plan_blocks
-from mmspool.persistence.clock import wall_offset_ns
 from mmspool.persistence.options import SpoolOptions
 from mmspool.persistence.shared_ring.ring import Ring, RingField
+from mmspool.persistence.system.clock import wall_offset_ns
 from mmspool.persistence.writer_process.messages import StartWriting
 from mmspool.persistence.writer_process.writer import FrameWriter
 from support.frames import SHAPE, noise

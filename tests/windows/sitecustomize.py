@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-_PATCHED = "mmspool.persistence.windows_file"
+_PATCHED = "mmspool.persistence.system.windows_file"
 
 
 def _began():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mmspool.persistence.keep_awake import KeepAwake
+from mmspool.persistence.system.keep_awake import KeepAwake
 
 
 def holders() -> list[threading.Thread]:

@@ -6,7 +6,7 @@ import sys
 import pytest
 from support.paths import environment
 
-from mmspool.persistence.clock import steady_ns
+from mmspool.persistence.system.clock import steady_ns
 
 pytestmark = pytest.mark.process
 
@@ -26,7 +26,7 @@ def test_it_moves_in_small_steps() -> None:
 
 def test_processes_have_the_same_clock() -> None:
     """What another process reads lies between two readings of this one."""
-    script = "from mmspool.persistence.clock import steady_ns; print(steady_ns())"
+    script = "from mmspool.persistence.system.clock import steady_ns; print(steady_ns())"
     before = steady_ns()
     there = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, check=True)
     assert before < int(there.stdout) < steady_ns()

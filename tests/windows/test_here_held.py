@@ -12,7 +12,7 @@ from support.processes import Python
 
 import mmspool
 from mmspool import Spool, StorageError
-from mmspool.persistence import os_file, windows_file
+from mmspool.persistence.system import os_file, windows_file
 
 pytestmark = pytest.mark.process
 

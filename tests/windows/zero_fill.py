@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mmspool.persistence import os_file
 from mmspool.persistence.block_layout import plan_blocks
 from mmspool.persistence.options import SpoolOptions
 from mmspool.persistence.shared_ring.ring import Ring
+from mmspool.persistence.system import os_file
 from mmspool.persistence.writer_process.messages import StartWriting
 from mmspool.persistence.writer_process.writer import FrameWriter
 

@@ -8,8 +8,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from .hdf5_file import codec
-from .hdf5_file.codec import Decode
+from ..hdf5_file import codec
+from ..hdf5_file.codec import Decode
 from .work_ahead import map_ahead
 
 Pixels = npt.NDArray[Any]

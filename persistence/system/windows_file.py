@@ -120,7 +120,7 @@ def truncate(descriptor: int, size: int) -> None:
 
 
 def allocate(descriptor: int, start: int, length: int) -> bool:
-    """Extend a file that has ``start`` bytes by ``length``; tell whether the disk has room for them.
+    """Extend a file that has ``start`` bytes by ``length``; return whether the disk has room for them.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def allocate(descriptor: int, start: int, length: int) -> bool:
         truncate(descriptor, start + length)
     except OSError as exc:
         if exc.winerror in (NO_MEMORY, INVALID_PARAMETER):
-            raise OSError(errno.EFBIG, "this file system has no files of that size") from exc
+            raise OSError(errno.EFBIG, "this file system does not support files of that size") from exc
         raise
     return True  # files are not sparse unless they are made so
 
@@ -202,7 +202,7 @@ def lock_binds(path: Path) -> bool:  # noqa: ARG001
 
 
 def is_held(descriptor: int) -> bool:
-    """Tell whether another open file holds a lock, or a part of this one."""
+    """Return whether another open file holds a lock, or a part of this one."""
     if not _lock(descriptor, _LOCK_OFFSET, _WRITERS + 1):
         return True
     where = _overlapped(_LOCK_OFFSET)

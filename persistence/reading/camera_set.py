@@ -13,11 +13,11 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import RecordingError, StorageError
-from .hdf5_file.output_path import check_output_path
+from ...errors import RecordingError, StorageError
+from ..hdf5_file.output_path import check_output_path
+from ..system.os_file import replace_file
+from ..system.paths import readable
 from .joined import JoinedRecording
-from .os_file import replace_file
-from .paths import readable
 from .places import expected_places
 from .reader import Recording
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .hdf5_file.nexus_schema import COLUMN_FILLS
+from ..hdf5_file.nexus_schema import COLUMN_FILLS
 
 ReadColumn = Callable[[str], npt.NDArray[Any]]
 """Returns a whole column, by its name."""

@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-from ..errors import StorageError
+from ...errors import StorageError
 
 _LONG = 200
 """From how many characters on a path is extended: Windows' limit is 260, and files beside it have longer names."""

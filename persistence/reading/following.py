@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from .os_file import is_locked
+from ..system.os_file import is_locked
 
 if TYPE_CHECKING:
     from .reader import Recording

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import MissingPackageError
-from .hdf5_file.nexus_schema import CHANNELS
+from ...errors import MissingPackageError
+from ..hdf5_file.nexus_schema import CHANNELS
 
 if TYPE_CHECKING:
     from .frame_array import FrameArray

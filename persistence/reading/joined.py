@@ -13,8 +13,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import RecordingError, StorageError
-from .hdf5_file.nexus_schema import (
+from ...errors import RecordingError, StorageError
+from ..hdf5_file.nexus_schema import (
     CAMERA_CLOCK,
     COLUMN_PATHS,
     COUNTERS,
@@ -28,15 +28,15 @@ from .hdf5_file.nexus_schema import (
     TIME_BYTES,
     fixed,
 )
-from .hdf5_file.output_path import check_output_path
-from .hdf5_file.plan_schema import PLAN
-from .hdf5_file.tree_copy import copy_tree
-from .hdf5_file.user_columns import read_user_columns, user_column_paths
-from .hdf5_file.validate import read_small
-from .losses import STAGES
-from .os_file import replace_file
+from ..hdf5_file.output_path import check_output_path
+from ..hdf5_file.plan_schema import PLAN
+from ..hdf5_file.tree_copy import copy_tree
+from ..hdf5_file.user_columns import read_user_columns, user_column_paths
+from ..hdf5_file.validate import read_small
+from ..losses import STAGES
+from ..system.os_file import replace_file
+from ..system.paths import absolute, recording_path
 from .parts import Parts
-from .paths import absolute, recording_path
 from .reader import Recording
 
 _WORST_FIRST = ("repaired", "interrupted", "incomplete", "complete")

@@ -67,7 +67,7 @@ def truncate(descriptor: int, size: int) -> None:
 
 
 def allocate(descriptor: int, start: int, length: int) -> bool:
-    """Extend a file that has ``start`` bytes by ``length``; tell whether the disk has room for them.
+    """Extend a file that has ``start`` bytes by ``length``; return whether the disk has room for them.
 
     Where the file system cannot allocate, the file is only made longer: glibc's `posix_fallocate` would write to every
     block instead, and all data would be written twice.
@@ -164,7 +164,7 @@ def unlock(descriptor: int) -> None:
 
 
 def lock_binds(path: Path) -> bool:
-    """Tell whether a lock that this process holds keeps its other descriptors from writing, as on SMB drives.
+    """Return whether a lock that this process holds keeps its other descriptors from writing, as on SMB drives.
 
     The file's first byte is written again as it is; whoever calls it is the only one to write.
     """
@@ -183,7 +183,7 @@ def lock_binds(path: Path) -> bool:
 
 
 def is_held(descriptor: int) -> bool:
-    """Tell whether another open file holds a lock; whatever this one held is released."""
+    """Return whether another open file holds a lock; whatever this one held is released."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as exc:

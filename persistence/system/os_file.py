@@ -187,7 +187,7 @@ def lock_for_reading(descriptor: int, *, being_written: bool) -> None:
 
 
 def is_locked(path: Path) -> bool:
-    """Tell whether anybody has called `lock_shared`, or reads the file through HDF5."""
+    """Return whether anybody has called `lock_shared`, or reads the file through HDF5."""
     try:
         descriptor = open_file(path, os.O_RDWR)  # NFS locks only what is open for writing
     except PermissionError:

@@ -13,24 +13,24 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import RecordingError
+from ...errors import RecordingError
+from ..camera_clock import CameraClock, fit_clock
+from ..columns import EXPECTED, Column
+from ..hdf5_file.nexus_schema import CAMERA_CLOCK, COLUMN_PATHS, LEDGER
+from ..hdf5_file.performance_log import read_log
+from ..hdf5_file.private_file import CACHE_BYTES, PrivateFile
+from ..hdf5_file.user_columns import USER_COLUMNS
+from ..hdf5_file.validate import check_is_file
+from ..losses import STAGES, Loss
+from ..system.paths import absolute, readable
 from .aligned_frames import AlignedFrames
-from .camera_clock import CameraClock, fit_clock
-from .columns import EXPECTED, Column
 from .file_snapshot import FileSnapshot, take_snapshot
 from .following import follow
 from .frame_array import FrameArray
 from .frame_slabs import FrameSource, frame_source
 from .frame_table import COLUMN_DTYPES, FrameTable
-from .hdf5_file.nexus_schema import CAMERA_CLOCK, COLUMN_PATHS, LEDGER
-from .hdf5_file.performance_log import read_log
-from .hdf5_file.private_file import CACHE_BYTES, PrivateFile
-from .hdf5_file.user_columns import USER_COLUMNS
-from .hdf5_file.validate import check_is_file
 from .lazy_arrays import to_xarray
-from .losses import STAGES, Loss
 from .parts import Parts
-from .paths import absolute, readable
 
 Pixels = npt.NDArray[Any]
 

@@ -90,11 +90,11 @@ class FrameArray(abc.ABC):
         return self.read_each(range(len(self)))
 
     def __contains__(self, value: object) -> bool:
-        """Tell whether a pixel, or a frame, has a value, as NumPy does; reads frame by frame."""
+        """Return whether a pixel, or a frame, has a value, as NumPy does; reads frame by frame."""
         return any(bool(np.any(frame == value)) for frame in self)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Pixels:
-        """Read everything; ``copy=False`` cannot be had from a file."""
+        """Read everything; ``copy=False`` is unavailable from a file."""
         if copy is False:
             raise ValueError("reading a recording always makes a copy")
         return np.asarray(self[:], dtype)

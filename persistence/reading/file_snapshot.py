@@ -9,15 +9,15 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import RecordingError
-from .columns import StoredColumn
-from .hdf5_file.nexus_schema import DATA, DETECTOR, END_TIME, LEDGER, METADATA
-from .hdf5_file.plan_schema import read_plan
-from .hdf5_file.private_file import PrivateFile
-from .hdf5_file.user_columns import read_user_columns
-from .hdf5_file.validate import DAMAGE, read_losses, read_small, text_attribute, validate_structure
-from .os_file import lock_for_reading
-from .plan import Plan
+from ...errors import RecordingError
+from ..columns import StoredColumn
+from ..hdf5_file.nexus_schema import DATA, DETECTOR, END_TIME, LEDGER, METADATA
+from ..hdf5_file.plan_schema import read_plan
+from ..hdf5_file.private_file import PrivateFile
+from ..hdf5_file.user_columns import read_user_columns
+from ..hdf5_file.validate import DAMAGE, read_losses, read_small, text_attribute, validate_structure
+from ..plan import Plan
+from ..system.os_file import lock_for_reading
 
 _OPENINGS = (
     20  # of a file whose end moves while it is opened, which takes milliseconds and happens a few times a second

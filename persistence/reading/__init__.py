@@ -1,0 +1,1 @@
+"""Recordings as arrays, tables and sets, read while they are written or afterwards."""
