@@ -136,7 +136,6 @@ class Camera(CameraSettings):
         with StopOnInterrupt() as interrupt:
             interrupt.watch(lambda _signal: self.core.abandon_stuck_call())
             recording = self.prepare_recording(path, **options).start()
-            self._last_recording = weakref.ref(recording)
             interrupt.watch(recording.stop_on_signal)
             if interrupt.asked:
                 recording.join()
@@ -161,7 +160,10 @@ class Camera(CameraSettings):
         self._vocabulary.check_bursts(checked.triggers)
         info = self._detector_info(values)
         clock_step_ns = self._vocabulary.clock_step_ns()
-        return prepare(self.core, Path(path), checked, info=info, clock_step_ns=clock_step_ns)
+        return prepare(self.core, Path(path), checked, info=info, clock_step_ns=clock_step_ns, announce=self._remember)
+
+    def _remember(self, recording: RunningRecording) -> None:
+        self._last_recording = weakref.ref(recording)
 
     def record(
         self,

@@ -39,6 +39,7 @@ def prepare(
     *,
     info: DetectorInfo,
     clock_step_ns: Callable[[int], int] | None,
+    announce: Callable[[RunningRecording], object],
 ) -> "PreparedRecording":
     """Open the file and the ring; the camera is started later.
 
@@ -54,6 +55,8 @@ def prepare(
         What is known of the camera.
     clock_step_ns
         As for `GapDetector`.
+    announce
+        Called with the recording before its first frame is taken.
 
     Raises
     ------
@@ -89,7 +92,7 @@ def prepare(
         _undo(core, spool, exc)
         raise
     losses_seen = str(info.camera.get("losses_before_core", ""))
-    return PreparedRecording(core, spool, acquisition, options, losses_before_core=losses_seen)
+    return PreparedRecording(core, spool, acquisition, options, announce, losses_before_core=losses_seen)
 
 
 class PreparedRecording:
@@ -101,6 +104,7 @@ class PreparedRecording:
         spool: Spool,
         acquisition: Acquisition,
         options: RecordingOptions,
+        announce: Callable[[RunningRecording], object],
         *,
         losses_before_core: str,
     ) -> None:
@@ -108,6 +112,7 @@ class PreparedRecording:
         self._spool = spool
         self._acquisition = acquisition
         self._options = options
+        self._announce = announce
         self._losses_before_core = losses_before_core
 
     def start(self) -> RunningRecording:
@@ -124,6 +129,7 @@ class PreparedRecording:
             recording = RunningRecording(
                 self._acquisition, self._spool, *calls, losses_before_core=self._losses_before_core
             )
+            self._announce(recording)  # before the first frame, with which a thread may use the camera
             recording.begin()
         except BaseException as exc:
             _undo(self._core, self._spool, exc)

@@ -143,10 +143,12 @@ class TestRoundTrip:
             assert [frame_index(frame) for frame in recording[:]] == list(range(50))
             assert list(recording.frame_table()["image_number"]) == list(range(50))
 
-    def test_connections_share_a_server(self, serve):
+    def test_connections_share_a_server(self, serve, monkeypatch):
         """Closing one of several leaves the others, and a core that a script made itself stays."""
         import pycromanager
+        from mmpycorex import core as cores
 
+        monkeypatch.setattr(cores, "_PYMMCORES", [])  # pycromanager prefers a core that another test keeps
         port = serve().port
         core = pycromanager.Core(port=port)
         with closing(connect(port)) as first, closing(wrap(core)) as second:
