@@ -228,6 +228,8 @@ def open(
 
 def _is_master(path: Path) -> bool:
     """Return whether a file is the master file of several cameras."""
+    if not path.is_file():  # opening a pipe would block
+        return False
     try:
         with path.open("rb") as raw, h5py.File(raw, "r") as file:
             return _MARK in file.attrs

@@ -264,9 +264,9 @@ def test_a_file_that_cannot_be_cut_has_all_frames(
 
 CREATING = {
     "no room": ("fallocate:error=ENOSPC", "StorageError"),
-    "setting aside fails": ("fallocate:error=EIO", "WriterError"),
-    "writing fails": ("pwrite64:error=EIO:when=3+", "WriterError"),
-    "syncing fails": ("fdatasync:error=EIO:when=1", "WriterError"),
+    "setting aside fails": ("fallocate:error=EIO", "StorageError"),
+    "writing fails": ("pwrite64:error=EIO:when=3+", "StorageError"),
+    "syncing fails": ("fdatasync:error=EIO:when=1", "StorageError"),
 }
 
 
