@@ -88,6 +88,7 @@ class CompressedFrames:
 
     def __init__(self, data: h5py.Dataset, decode: Decode) -> None:
         self._data = data
+        self._chunks, self._dtype = data.chunks, data.dtype  # threads must not ask h5py, which does not lock for all
         self._decode = decode
         self._step = int(data.chunks[0])
 
@@ -126,9 +127,9 @@ class CompressedFrames:
 
     def _chunk(self, number: int) -> Pixels:
         """Return a chunk's frames ``(t, y, x)``."""
-        start = (number * self._step, *[0] * (self._data.ndim - 1))
+        start = (number * self._step, *[0] * (len(self._chunks) - 1))
         mask, stored = self._data.id.read_direct_chunk(start)
-        chunk = np.empty(self._data.chunks, self._data.dtype)
+        chunk = np.empty(self._chunks, self._dtype)
         flat = chunk.reshape(-1).view(np.uint8)
         if mask == 0:
             self._decode(stored, flat)

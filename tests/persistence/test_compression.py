@@ -188,7 +188,7 @@ def test_missing_package(make_spool, tmp_path, mocker, name, package):
     def without(wanted):
         if wanted.partition(".")[0] == package:
             raise ImportError(f"No module named {wanted!r}")
-        return real(wanted)
+        return real(wanted, package)
 
     mocker.patch("importlib.import_module", side_effect=without)
     with pytest.raises(
@@ -243,10 +243,10 @@ def test_every_way_of_reading(compressed, mocker, key, without):
     path, stack = compressed
     real = importlib.import_module
 
-    def missing(wanted):
+    def missing(wanted, package=None):
         if wanted.partition(".")[0] == without:
             raise ImportError(f"No module named {wanted!r}")
-        return real(wanted)
+        return real(wanted, package)
 
     mocker.patch("importlib.import_module", side_effect=missing)
     with mmspool.open(path) as recording:
