@@ -128,7 +128,8 @@ class CompressedFrames:
     def _chunk(self, number: int) -> Pixels:
         """Return a chunk's frames ``(t, y, x)``."""
         start = (number * self._step, *[0] * (len(self._chunks) - 1))
-        mask, stored = self._data.id.read_direct_chunk(start)
+        with h5py._hl.base.phil:  # h5py 3.11 does not lock it
+            mask, stored = self._data.id.read_direct_chunk(start)
         chunk = np.empty(self._chunks, self._dtype)
         flat = chunk.reshape(-1).view(np.uint8)
         if mask == 0:
