@@ -15,6 +15,7 @@ from ..errors import RecordingError, StorageError
 from .hdf5_file import codec as codecs
 from .hdf5_file.codec import Codec, Compression
 from .hdf5_file.nexus_schema import DATA, HDF5_OPTIONS, LEDGER
+from .hdf5_file.private_file import read_stored_chunk
 from .hdf5_file.tree_copy import copy_tree
 from .reading.reader import Recording
 from .reading.work_ahead import map_ahead
@@ -158,7 +159,7 @@ def _copy_chunks(
     corner = (0,) * (data.ndim - 1)
 
     def encode(first: int) -> tuple[int, int, bytes | memoryview]:
-        _, raw = data.id.read_direct_chunk((first, *corner))
+        _, raw = read_stored_chunk(data, (first, *corner))
         room = bytearray(codecs.room_for(chunk_bytes))
         size = codec.encode(memoryview(raw), memoryview(room))
         return (first, 0, memoryview(room)[:size]) if size < chunk_bytes else (first, codec.all_skipped, raw)

@@ -12,6 +12,7 @@ import os
 from typing import Any
 
 import h5py
+from h5py._objects import phil
 
 from ..system.os_file import open_file, pread
 
@@ -82,3 +83,13 @@ def _read_into(descriptor: int, view: memoryview, offset: int) -> int:
     data = pread(descriptor, len(view), offset)  # Windows
     view[: len(data)] = data
     return len(data)
+
+
+def read_stored_chunk(data: h5py.Dataset, start: tuple[int, ...]) -> tuple[int, bytes]:
+    """Read the chunk at ``start`` as it is stored, and its filter mask; any thread may.
+
+    h5py locks this call itself from 3.16 on: before, another thread could enter HDF5 while this one reads the file.
+    """
+    with phil:
+        mask, stored = data.id.read_direct_chunk(start)
+    return mask, stored

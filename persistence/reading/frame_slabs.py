@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ..hdf5_file import codec
 from ..hdf5_file.codec import Decode
+from ..hdf5_file.private_file import read_stored_chunk
 from .work_ahead import map_ahead
 
 Pixels = npt.NDArray[Any]
@@ -88,7 +89,6 @@ class CompressedFrames:
 
     def __init__(self, data: h5py.Dataset, decode: Decode) -> None:
         self._data = data
-        self._chunks, self._dtype = data.chunks, data.dtype  # threads must not ask h5py, which does not lock for all
         self._decode = decode
         self._step = int(data.chunks[0])
 
@@ -127,10 +127,9 @@ class CompressedFrames:
 
     def _chunk(self, number: int) -> Pixels:
         """Return a chunk's frames ``(t, y, x)``."""
-        start = (number * self._step, *[0] * (len(self._chunks) - 1))
-        with h5py._hl.base.phil:  # h5py 3.11 does not lock it
-            mask, stored = self._data.id.read_direct_chunk(start)
-        chunk = np.empty(self._chunks, self._dtype)
+        start = (number * self._step, *[0] * (self._data.ndim - 1))
+        mask, stored = read_stored_chunk(self._data, start)
+        chunk = np.empty(self._data.chunks, self._data.dtype)
         flat = chunk.reshape(-1).view(np.uint8)
         if mask == 0:
             self._decode(stored, flat)
