@@ -19,9 +19,8 @@ from ..hdf5_file.validate import DAMAGE, read_losses, read_small, text_attribute
 from ..plan import Plan
 from ..system.os_file import lock_for_reading
 
-_OPENINGS = (
-    20  # of a file whose end moves while it is opened, which takes milliseconds and happens a few times a second
-)
+# A file whose end moves while it is opened is opened again; that takes milliseconds, and ends move a few times a second.
+_OPENINGS = 20
 _SUPERBLOCK_BYTES = 48
 
 
@@ -89,10 +88,14 @@ def take_snapshot(path: Path, private: PrivateFile, previous: FileSnapshot | Non
         It cannot be read, is not a recording, or is locked by another program.
     """
     older, length, counted = previous, 0, 0
-    for _ in range(_OPENINGS):
-        superblock = private.read_at(_SUPERBLOCK_BYTES, 0)
+    for left in reversed(range(_OPENINGS)):
+        superblock, size = private.read_at(_SUPERBLOCK_BYTES, 0), private.size()
         try:
             newest = _read_snapshot(path, private, older)
+        except RecordingError:
+            if not left or (private.read_at(_SUPERBLOCK_BYTES, 0), private.size()) == (superblock, size):
+                raise
+            continue  # its writer trimmed it meanwhile: what was read before and after that does not agree
         finally:
             if older is not None and older is not previous:
                 older.file.close()

@@ -12,6 +12,7 @@ from support.processes import kill_tree
 
 import mmspool
 from mmspool import Spool
+from mmspool.persistence.reading import file_snapshot
 
 pytestmark = pytest.mark.usefixtures("processes")
 
@@ -115,3 +116,24 @@ def test_whoever_recorded_is_gone(tmp_path, monkeypatch):
         kill_tree(process.pid)
         assert list(frames) == []
         assert recording.state == "recording"
+
+
+@pytest.mark.parametrize("compression", [None, "fast"])
+def test_opened_while_its_writer_closes_it(make_spool, frames, mocker, compression):
+    """A file that is trimmed between two looks of a reader is looked at again, and is whole."""
+    spool = make_spool(shape=frames.shape, dtype="<u2", compression=compression)
+    for index in range(20):
+        spool.put(frames(index))
+    closed = []
+
+    def validate(file, file_size):
+        if not closed:
+            file["data"].shape  # noqa: B018 - HDF5 keeps what it has read
+            closed.append(spool.close())
+        return real(file, file_size)
+
+    real = file_snapshot.validate_structure
+    mocker.patch.object(file_snapshot, "validate_structure", validate)
+    with mmspool.open(spool.path) as recording:
+        assert (recording.state, len(recording)) == ("complete", 20)
+    frames.check(spool.path, 20)
