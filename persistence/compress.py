@@ -1,4 +1,4 @@
-"""A compressed copy of a raw recording, which takes its place only when every frame was compared."""
+"""A compressed copy of a raw recording, which takes its place only when every frame was verified."""
 
 import contextlib
 import os
@@ -35,7 +35,7 @@ class CompressReport:
     path
         The compressed recording.
     frames
-        Frames in it, each compared with the original.
+        Frames in it, each verified against the original.
     bytes_before, bytes_after
         Sizes of the two files.
     replaced
@@ -58,8 +58,9 @@ def compress(
 ) -> CompressReport:
     """Write a compressed copy of a raw recording: pixels, times, losses, metadata and whatever else is in the file.
 
-    The copy is written beside its final name, synced, read back, and compared with the original frame by frame and
-    checksum by checksum; only then does it get its name. Until then the original is not touched.
+    The copy is written beside its final name, synced and read back. The checksum of each frame is computed again
+    from the original and from the copy; frames without checksums are compared pixel by pixel. Only then does the copy
+    get its name; until then the original is not touched.
 
     Parameters
     ----------
@@ -70,7 +71,8 @@ def compress(
     compression
         ``"fast"``, ``"small"`` or ``"universal"``, as for `Spool`.
     progress
-        Called with frames done and frames in all; each frame counts twice, once written and once compared.
+        Called with frames done and frames in all; each frame counts three times: written, and verified in
+        the original and in the copy.
 
     Raises
     ------

@@ -27,7 +27,7 @@ from .plan import Plan, PlanLike
 from .results import SpoolResult, SpoolStats, final_state
 from .shared_ring.ring import RingField
 from .slot import Slot
-from .spool_state import SpoolState
+from .spool_state import SpoolState, interrupted_call, not_open
 from .system.clock import steady_ns, wall_offset_ns
 from .system.os_file import occupy_standard_descriptors
 from .system.paths import recording_path
@@ -188,7 +188,7 @@ class Spool:
         """
         with self._lock:
             if self._in_call:
-                raise self._interrupted()
+                raise interrupted_call(self.path)
             self._in_call = True  # before the look at the state, which a signal handler may change at any moment
             try:
                 if self._state is not SpoolState.OPEN:
@@ -250,7 +250,7 @@ class Spool:
         """Be the only call that is under way, in that state, and handle errors as `put` does."""
         with self._lock:
             if self._in_call:
-                raise self._interrupted()
+                raise interrupted_call(self.path)
             self._in_call = True
             try:
                 if self._state is not state:
@@ -284,7 +284,7 @@ class Spool:
             raise ValueError(f"record_loss takes a count of at least 1 and a stage of {STAGES}, not {count}, {stage!r}")
         with self._lock:
             if self._in_call:
-                raise self._interrupted()
+                raise interrupted_call(self.path)
             if self._state not in (SpoolState.OPEN, SpoolState.SLOT):
                 raise self._not_open()
             self._client.add_loss(count, stage)
@@ -337,7 +337,7 @@ class Spool:
                 if self._state in (SpoolState.STARTING, SpoolState.CLOSING) or (
                     self._in_call and self._client.writer.exchanging
                 ):
-                    raise self._interrupted()
+                    raise interrupted_call(self.path)
                 if self._state not in (SpoolState.OPEN, SpoolState.SLOT, SpoolState.ENDING):
                     raise self._not_open()
                 return self._end(interrupted=interrupted, end_reason=end_reason, interrupting=self._in_call)
@@ -450,24 +450,7 @@ class Spool:
         self._target.release(remove=remove)
 
     def _not_open(self) -> SpoolError:
-        if self._error is not None:
-            return self._error
-        if self._state is SpoolState.FORKED:
-            return SpoolClosedError(f"the spool to {self.path} belongs to the process that this one was forked from")
-        if self._state in (SpoolState.STARTING, SpoolState.CLOSING):
-            return self._interrupted()
-        if self._state is SpoolState.SLOT:
-            return SpoolError(
-                f"a slot of the spool to {self.path} is being filled: frames follow each other, so this one has to "
-                "wait for the end of that block"
-            )
-        return SpoolClosedError(f"the spool to {self.path} is closed: nothing more can be put into it")
-
-    def _interrupted(self) -> SpoolError:
-        return SpoolError(
-            f"this call interrupted another one of the spool to {self.path}, in the same thread (a signal handler), "
-            "which cannot go on meanwhile: let the handler set a flag, and act on it outside"
-        )
+        return self._error or not_open(self._state, self.path)
 
     def _attend(self) -> None:
         """Restart a writer process that died, although nothing is put; called by the thread that watches it."""

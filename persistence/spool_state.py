@@ -1,6 +1,9 @@
-"""What a spool is in the middle of."""
+"""What a spool is in the middle of, and the errors of calls that do not fit."""
 
 from enum import Enum
+from pathlib import Path
+
+from ..errors import SpoolClosedError, SpoolError
 
 
 class SpoolState(Enum):
@@ -14,3 +17,25 @@ class SpoolState(Enum):
     FORKED = "forked"
     FAILED = "failed"
     CLOSED = "closed"
+
+
+def not_open(state: SpoolState, path: Path) -> SpoolError:
+    """Return the error of a call that the spool to ``path`` cannot take in this state."""
+    if state is SpoolState.FORKED:
+        return SpoolClosedError(f"the spool to {path} belongs to the process that this one was forked from")
+    if state in (SpoolState.STARTING, SpoolState.CLOSING):
+        return interrupted_call(path)
+    if state is SpoolState.SLOT:
+        return SpoolError(
+            f"a slot of the spool to {path} is being filled: frames follow each other, so this one has to "
+            "wait for the end of that block"
+        )
+    return SpoolClosedError(f"the spool to {path} is closed: nothing more can be put into it")
+
+
+def interrupted_call(path: Path) -> SpoolError:
+    """Return the error of a call that interrupted another one of the spool to ``path``."""
+    return SpoolError(
+        f"this call interrupted another one of the spool to {path}, in the same thread (a signal handler), "
+        "which cannot go on meanwhile: let the handler set a flag, and act on it outside"
+    )

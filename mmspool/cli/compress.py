@@ -17,12 +17,12 @@ from .output import bar, errors_as_messages, out
 @click.option(
     "--compression", type=click.Choice(get_args(Compression)), default="fast", help="How; see 'mmspool record'. [fast]"
 )
-@click.option("--replace", is_flag=True, help="Put the copy in FILE's place, once every frame of it was compared.")
+@click.option("--replace", is_flag=True, help="Put the copy in FILE's place, once every frame of it was verified.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def compress(file: Path, target: Path | None, *, compression: Compression, replace: bool, as_json: bool) -> None:
     """Compress FILE, recorded raw, without loss, to TARGET or in place.
 
-    The copy is written completely, synced, read back and compared with FILE, frame by frame. With --replace it then
+    The copy is written completely, synced, read back and verified against FILE, frame by frame. With --replace it then
     takes FILE's place; until that moment FILE is not touched, and an interruption leaves it as it was.
 
     Exit codes: 0 compressed, 1 error (FILE is unchanged), 2 wrong usage, 130 stopped by Ctrl-C (FILE is unchanged).

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pycromanager import Acquisition, multi_d_acquisition_events
+from support.waiting import wait_until
 
 import mmspool
 from mmspool import FrameError, Spool
@@ -87,8 +88,7 @@ def test_axes_that_change_their_kind_lose_no_image(core, path, caplog):
     with Spool(path, **RING) as spool, Acquisition(image_process_fn=spool.process_fn) as acq:
         for each in axes:
             acq.acquire({"axes": each})
-            while spool.stats.frames_put < each["time"] + 1:
-                time.sleep(0.001)
+            wait_until(lambda: spool.stats.frames_put > each["time"])  # noqa: B023 - called in this round
     assert spool.close().frames_written == 3
     with mmspool.open(path) as run:
         assert run.frame_table()["place"].tolist() == [1, -1, 2]
@@ -173,8 +173,7 @@ class TestMissing:
         """What was planned after the abort never came, and the file says how much that is."""
         with Spool(path, **RING) as spool, Acquisition(image_process_fn=spool.process_fn) as acq:
             acq.acquire(spool.process_fn.expect(multi_d_acquisition_events(num_time_points=50, time_interval_s=0.1)))
-            while spool.stats.frames_put < 3:
-                time.sleep(0.001)
+            wait_until(lambda: spool.stats.frames_put >= 3)
             acq.abort()
         result = spool.close()
         assert result.state == "incomplete"
@@ -192,8 +191,7 @@ class TestMissing:
         core.set_circular_buffer_memory_footprint(17)
 
         def stall(event):
-            while not core.is_buffer_overflowed():
-                time.sleep(0.001)
+            wait_until(core.is_buffer_overflowed)
             return event
 
         spool = Spool(path, buffer_bytes=64 * 10**6)

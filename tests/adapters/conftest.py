@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import mm_test_adapters
 import pymmcore
 import pytest
+from support.cores import unload_latest, with_demo_camera
 
 from mmspool.adapters import CoreAdapter, Frame, MockCore, SteppedClock, demo, sequence_tester, wrap
 
@@ -63,21 +63,8 @@ def _real(adapter: CoreAdapter) -> Rig:
     return Rig(adapter._core, adapter)
 
 
-_KEPT: list[Any] = []
-"""pymmcore crashes when a core is destroyed soon after its sequence has ended: these live as long as the tests."""
-
-
 def _camel_case(core: Any) -> Rig:
-    """Load the devices of `demo` into a core with the C++ names."""
-    core.setDeviceAdapterSearchPaths([str(mm_test_adapters.device_adapter_path())])
-    core.setCircularBufferMemoryFootprint(64)
-    core.loadDevice("Camera", "DemoCamera", "DCam")
-    core.initializeDevice("Camera")
-    for name, value in (("PixelType", "16bit"), ("OnCameraCCDXSize", SIDE), ("OnCameraCCDYSize", SIDE)):
-        core.setProperty("Camera", name, str(value))
-    core.setCameraDevice("Camera")
-    _KEPT.append(core)
-    return _real(wrap(core))
+    return _real(wrap(with_demo_camera(core, SIDE)))
 
 
 def _core_plus() -> Rig:
@@ -100,6 +87,4 @@ def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     rig = _MAKERS[request.param]()
     yield rig
     rig.adapter.close()
-    for core in _KEPT[-1:]:  # what the adapter leaves to the owner of the core
-        core.unloadAllDevices()
-        core.setCircularBufferMemoryFootprint(1)
+    unload_latest()

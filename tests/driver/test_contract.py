@@ -4,30 +4,20 @@ import asyncio
 import json
 import threading
 
-import mm_test_adapters
 import numpy as np
 import pymmcore
 import pytest
+from support.cores import unload_latest, with_demo_camera
 
 import mmspool
 from mmspool import Camera, CameraBusyError, EndReason, MockCore, SettingError, SteppedClock
 from mmspool.adapters import sequence_tester
 
 SIDE = 64
-_KEPT = []
-"""pymmcore crashes when a core is destroyed soon after its sequence has ended: these live as long as the tests."""
 
 
 def _camel_case(core):
-    core.setDeviceAdapterSearchPaths([str(mm_test_adapters.device_adapter_path())])
-    core.setCircularBufferMemoryFootprint(16)
-    core.loadDevice("Camera", "DemoCamera", "DCam")
-    core.initializeDevice("Camera")
-    for name, value in (("PixelType", "16bit"), ("OnCameraCCDXSize", SIDE), ("OnCameraCCDYSize", SIDE)):
-        core.setProperty("Camera", name, str(value))
-    core.setCameraDevice("Camera")
-    _KEPT.append(core)
-    return Camera(core)
+    return Camera(with_demo_camera(core, SIDE))
 
 
 def _core_plus():
@@ -54,8 +44,7 @@ def camera(request, processes):
     with CAMERAS[request.param]() as camera:
         camera.exposure_ms = 1
         yield camera
-    for core in _KEPT[-1:]:
-        core.unloadAllDevices()
+    unload_latest()
 
 
 @pytest.fixture
