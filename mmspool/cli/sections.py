@@ -21,11 +21,10 @@ class SectionedCommand(click.Command):
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options as click does, a list for each section."""
-        rows = {each.name: row for each in self.get_params(context) if (row := each.get_help_record(context))}
-        for title, names in self.sections.items():
-            listed = [rows.pop(name) for name in names if name in rows]
+        options = [each for each in self.get_params(context) if isinstance(each, click.Option)]
+        rows = {each.name: row for each in options if (row := each.get_help_record(context))}
+        titled = {title: [rows.pop(name) for name in names if name in rows] for title, names in self.sections.items()}
+        for title, listed in (titled | {"Options": list(rows.values())}).items():
             if listed:
                 with formatter.section(title):
                     formatter.write_dl(listed)
-        with formatter.section("Options"):
-            formatter.write_dl(list(rows.values()))

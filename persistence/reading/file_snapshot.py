@@ -19,7 +19,7 @@ from ..hdf5_file.validate import DAMAGE, read_losses, read_small, text_attribute
 from ..plan import Plan
 from ..system.os_file import lock_for_reading
 
-# A file whose end moves while it is opened is opened again; that takes milliseconds, and ends move a few times a second.
+# A file whose end moves meanwhile is opened again: that takes milliseconds, and ends move a few times a second.
 _OPENINGS = 20
 _SUPERBLOCK_BYTES = 48
 
