@@ -24,6 +24,9 @@ _USUAL: Values = {
 }
 """What events say that come from a generator, as far as can be known before the first one."""
 
+_RUNNERS_OWN = "runner_t0"
+"""What pymmcore-plus' runner keeps for itself in the metadata of the first event."""
+
 _log = logging.getLogger("mmspool")
 
 
@@ -125,7 +128,8 @@ def event_values(event: Any) -> Values:
         values["channel"] = str(channel.config)
     if (position := getattr(event, "pos_name", None)) is not None:
         values["position"] = str(position)
-    own = {name: value for name, value in (getattr(event, "metadata", None) or {}).items() if name not in values}
+    metadata = getattr(event, "metadata", None) or {}
+    own = {name: value for name, value in metadata.items() if name not in values and name != _RUNNERS_OWN}
     return plain_values(values | own)
 
 

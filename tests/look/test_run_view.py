@@ -15,8 +15,9 @@ ndv = pytest.importorskip("ndv", reason="the environment look has it")
 pytestmark = pytest.mark.filterwarnings("ignore:::(?!mmspool)")
 
 
-def test_the_view_has_names_and_planes_for_ndv(tmp_path: Path) -> None:
+def test_the_view_has_names_and_planes_for_ndv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The viewer ndv takes the view as it is: its axes by name, its channels by theirs, and any plane."""
+    monkeypatch.setenv("PYMM_SIGNALS_BACKEND", "psygnal")  # beside other tests' QApplication, Qt's wait for its loop
     core = pymmcore_plus.CMMCorePlus(adapter_paths=[str(mm_test_adapters.device_adapter_path())])
     core.loadSystemConfiguration()
     core.setExposure(1)

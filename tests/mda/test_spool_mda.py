@@ -27,7 +27,7 @@ def quiet_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 class TestWholeRuns:
     """Runs that end as planned."""
 
-    def test_a_timelapse_is_recorded_whole(self, core, path, seen):
+    def test_a_timelapse_is_recorded_whole(self, core, path, seen, caplog):
         """The file holds the frames that other listeners got, in order, and the core has its own engine again."""
         engine = core.mda.engine
         with spool_mda(core, path, **RING) as spooling:
@@ -40,6 +40,7 @@ class TestWholeRuns:
             assert (np.diff(run.frame_table()["camera_timestamp"]) >= 0).all()
         assert core.mda.engine is engine
         assert seen.ended == ["finished"]
+        assert "is not stored" not in caplog.text
 
     @pytest.mark.parametrize("sequencing", [True, False])
     def test_positions_grids_channels_and_z_arrive_in_order(self, core, path, sequencing, seen):
