@@ -476,7 +476,12 @@ class Spool:
 
 
 def _close_at_exit() -> None:
+    """Close what is open, and keep the locks: only daemon threads are left, and each stops at its next call.
+
+    An error would end such a thread, with a traceback that Python aborts over if it takes stderr away meanwhile.
+    """
     for spool in tuple(_open_spools):
+        spool._lock.acquire()
         if spool._state in (SpoolState.OPEN, SpoolState.SLOT, SpoolState.ENDING):
             spool.close(interrupted=True, end_reason="the script ended without closing the recording")
 

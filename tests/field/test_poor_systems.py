@@ -103,6 +103,31 @@ def test_the_interpreter_ends_with_a_spool_in_another_thread(start, closed):
     assert closed()[0] == "interrupted"
 
 
+def test_no_error_in_a_daemon_thread_while_the_interpreter_ends(start, closed):
+    """A daemon thread stops in its `put` while the script ends: a traceback at that moment can abort Python."""
+    done = start("""
+        import atexit, mmspool.persistence.spool
+        spool = Spool("run.h5", buffer_bytes=1 << 20)
+        spool.put(frame(0))
+        def put():
+            index = 1
+            while True:
+                spool.put(frame(index % 60_000))
+                index += 1
+        thread = threading.Thread(target=put, daemon=True)
+        close = mmspool.persistence.spool._close_at_exit
+        atexit.unregister(close)
+        def end():
+            close()
+            thread.join(0.5)
+            print("alive" if thread.is_alive() else "ended", spool.close().state, flush=True)
+        atexit.register(end)
+        thread.start()
+    """).end(limit_s=60)
+    assert (done.code, done.err, done.out) == (0, "", "alive interrupted\n")
+    assert closed()[0] == "interrupted"
+
+
 def test_threads_that_the_system_refuses(tmp_path, mocker):
     """A spool that cannot have the thread that watches its writer is refused, and leaves nothing."""
     import threading
