@@ -148,6 +148,7 @@ FAMILIES: dict[str, MockFamily] = {
         properties={
             "TRIGGER SOURCE": _choice("INTERNAL", "EXTERNAL", "SOFTWARE", "MASTER PULSE"),
             "TRIGGER ACTIVE": _choice("EDGE", "LEVEL", "SYNCREADOUT"),
+            "Trigger": _choice("NORMAL", "START"),
             "TriggerPolarity": _choice("NEGATIVE", "POSITIVE"),
             "TRIGGER DELAY": _number(0, 0, 10),
             "ScanMode": _choice("2", "1"),

@@ -2,6 +2,9 @@
 
 from .family import Choice, Family, Feature, Number, OwnWords
 
+# DCAM's trigger mode, which the adapter calls Trigger; not every camera has it, or its START.
+_EACH_FRAME = ("Trigger", "NORMAL")
+
 
 def _output(index: int) -> dict[str, Feature]:
     """Return the settings of an output, which the camera counts from 0."""
@@ -35,10 +38,11 @@ HAMAMATSU = Family(
         "trigger.mode": Choice(
             words={
                 "internal": (("TRIGGER SOURCE", "INTERNAL"),),
-                "software": (("TRIGGER SOURCE", "SOFTWARE"), ("TRIGGER ACTIVE", "EDGE")),
-                "edge": (("TRIGGER SOURCE", "EXTERNAL"), ("TRIGGER ACTIVE", "EDGE")),
-                "level": (("TRIGGER SOURCE", "EXTERNAL"), ("TRIGGER ACTIVE", "LEVEL")),
-                "synchronous": (("TRIGGER SOURCE", "EXTERNAL"), ("TRIGGER ACTIVE", "SYNCREADOUT")),
+                "software": (("TRIGGER SOURCE", "SOFTWARE"), ("TRIGGER ACTIVE", "EDGE"), _EACH_FRAME),
+                "edge": (("TRIGGER SOURCE", "EXTERNAL"), ("TRIGGER ACTIVE", "EDGE"), _EACH_FRAME),
+                "level": (("TRIGGER SOURCE", "EXTERNAL"), ("TRIGGER ACTIVE", "LEVEL"), _EACH_FRAME),
+                "synchronous": (("TRIGGER SOURCE", "EXTERNAL"), ("TRIGGER ACTIVE", "SYNCREADOUT"), _EACH_FRAME),
+                "start": (("Trigger", "START"), ("TRIGGER SOURCE", "EXTERNAL"), ("TRIGGER ACTIVE", "EDGE")),
                 "master_pulse": (("TRIGGER SOURCE", "MASTER PULSE"),),
             }
         ),
@@ -65,5 +69,5 @@ HAMAMATSU = Family(
         "frame_rate_hz": Number(properties=("MASTER PULSE INTERVAL",), inverse=True),
         "line_time_us": Number(properties=("INTERNAL LINE INTERVAL",), per_unit=1e3),
     },
-    order=("SENSOR MODE", "ScanMode", "TRIGGER SOURCE", "TRIGGER ACTIVE"),
+    order=("SENSOR MODE", "ScanMode", "Trigger", "TRIGGER SOURCE", "TRIGGER ACTIVE"),
 )

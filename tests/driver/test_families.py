@@ -17,7 +17,7 @@ from mmspool.driver.frame_counters import GapDetector
 
 MODES = {
     "andor_sdk3": {"internal", "software", "edge", "level", "start"},
-    "hamamatsu": {"internal", "software", "edge", "level", "synchronous", "master_pulse"},
+    "hamamatsu": {"internal", "software", "edge", "level", "synchronous", "start", "master_pulse"},
     "pco": {"internal", "software", "edge", "level", "start"},
     "pvcam": {"internal", "software", "edge", "level", "start"},
     "tucam": {"internal", "software", "edge", "level", "synchronous", "global"},
