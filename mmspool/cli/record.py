@@ -13,9 +13,10 @@ import click
 from rich.text import Text
 
 from ..driver import Camera, EndReason, RecordResult, end_recordings_on_signals
-from ..persistence import Compression, SpoolOptions, SpoolStats, check_output_path
+from ..persistence import Compression, Plan, PlanLike, SpoolOptions, SpoolStats, check_output_path
 from ..view import start_viewer
 from .camera_options import CAMERA_SECTIONS, WAYS, CameraRequest, camera_options
+from .frame_options import Columns, read_columns, read_plan
 from .output import (
     EXIT_CTRL_C,
     EXIT_INCOMPLETE,
@@ -38,6 +39,7 @@ _SECTIONS = {
         "trigger_timeout",
         "frame_timeout",
     ),
+    "Beside the frames": ("columns", "plan"),
     "Storage": ("overwrite", "compression", "buffer_mb", "grow_frames", "allow_sleep"),
     "Output": ("view", "progress", "quiet", "as_json", "help"),
 }
@@ -78,6 +80,21 @@ _SECTIONS = {
     metavar="S",
     help="Each time this long without a frame is a missing trigger, which is marked; the recording goes on.",
 )
+@click.option(
+    "--column",
+    "columns",
+    metavar="NAME=TAG[:TYPE]",
+    multiple=True,
+    callback=read_columns,
+    help="Store a tag of the core with each frame, as text, float or int; may be repeated. [text]",
+)
+@click.option(
+    "--plan",
+    metavar="PLAN",
+    callback=read_plan,
+    help="The places of all frames, after which it ends: a number, axes such as z=5,channel=2, or a JSON file of axes "
+    "or events.",
+)
 @click.option("--allow-sleep", is_flag=True, help="Let the computer go to sleep while it records.")
 @click.option("--view", is_flag=True, help="Show the newest frame in a window while recording (needs the package ndv).")
 @click.option(
@@ -101,6 +118,8 @@ def record(
     triggers: int | None,
     frames_per_trigger: int,
     trigger_timeout: float | None,
+    columns: Columns | None,
+    plan: PlanLike | None,
     allow_sleep: bool,
     view: bool,
     progress: bool | None,
@@ -136,7 +155,8 @@ def record(
             if view:
                 start_viewer(file)
             if not quiet:
-                _announce(camera, frames if triggers is None else triggers * frames_per_trigger, seconds)
+                asked = frames if triggers is None else triggers * frames_per_trigger
+                _announce(camera, asked, seconds, plan)
             result = camera.record(
                 file,
                 progress=not quiet and (err.is_terminal if progress is None else progress),
@@ -152,6 +172,8 @@ def record(
                 triggers=triggers,
                 frames_per_trigger=frames_per_trigger,
                 trigger_timeout_s=trigger_timeout,
+                columns=columns,
+                plan=plan,
             )
     # A terminal that was closed has ended the recording: its file counts, not that nobody reads about it.
     with contextlib.suppress(OSError):
@@ -175,8 +197,10 @@ def _facts(result: RecordResult) -> dict[str, Any]:
     return facts | {"end_reason": str(result.end_reason)}
 
 
-def _announce(camera: Camera, frames: int | None, seconds: float | None) -> None:
+def _announce(camera: Camera, frames: int | None, seconds: float | None, planned: PlanLike | None) -> None:
     image = camera.image_format
+    if planned is not None and not (frames or seconds or (plan := Plan.of(planned)).repeats):
+        frames = len(plan)
     until = f"{frames:,} frames" if frames else f"{seconds:g} s" if seconds else "until Ctrl-C"
     err.print(
         f"{camera.label} ({camera.core.version()}): {image.width}x{image.height} {image.dtype.name}"

@@ -1,5 +1,6 @@
 """``mmspool record`` in this process."""
 
+import json
 import re
 import sys
 
@@ -15,7 +16,7 @@ from mmspool.cli import main
 OPTIONS = """
     --demo --mock --connect --headless --frames --seconds --exposure --roi --binning --pixel-type --property
     --overwrite --compression --buffer-mb --core-buffer-mb --frame-timeout --quiet --stop-running --settings
-    --triggers --frames-per-trigger --trigger-timeout
+    --triggers --frames-per-trigger --trigger-timeout --column --plan
 """
 
 
@@ -86,6 +87,33 @@ class TestComplete:
         assert detector["camera"]["roi"] == {"x": 4, "y": 8, "width": 32, "height": 16}
         assert detector["camera"]["properties"]["TriggerMode"] == "External"
         assert detector["camera"]["properties"]["Offset"] == "50"
+
+    def test_columns(self, record, tmp_path):
+        """Tags of the core are stored with each frame, as text or as numbers."""
+        result = record("-n", 5, "--column", "camera=Camera", "--column", "elapsed_ms=ElapsedTime-ms:float")
+        assert result.exit_code == 0, result.output
+        with mmspool.open(tmp_path / "run.h5") as recording:
+            table = recording.frame_table()
+            assert table["camera"].tolist() == ["Camera"] * 5
+            assert table["elapsed_ms"].dtype == np.float64
+            assert (np.diff(table["elapsed_ms"]) > 0).all()
+
+    @pytest.mark.parametrize(
+        ("plan", "shape"),
+        [("12", (12,)), ("z=3, channel=2", (3, 2)), ({"z_um": [0.0, 1.5]}, (2,)), ([{"dose": 1}, {"dose": 4}], (2,))],
+    )
+    def test_plan(self, record, tmp_path, plan, shape):
+        """A plan ends the recording, and gives each frame its place: a number, axes, or a JSON file of either form."""
+        if not isinstance(plan, str):
+            (tmp_path / "plan.json").write_text(json.dumps(plan))
+            plan = tmp_path / "plan.json"
+        result = record("--plan", plan)
+        assert result.exit_code == 0, result.output
+        assert f", {np.prod(shape)} frames" in result.stderr
+        with mmspool.open(tmp_path / "run.h5") as recording:
+            aligned = recording.aligned()
+            assert aligned.shape[: len(shape)] == shape
+            assert aligned.frames.ravel().tolist() == list(range(len(recording)))
 
     def test_quiet(self, record):
         """`record --quiet` prints nothing."""
@@ -277,6 +305,11 @@ class TestUsage:
             (("--mock", "--roi", "a,b,c,d"), "is not four whole numbers"),
             (("--mock", "-p", "Gain"), "'Gain' is not NAME=VALUE, such as Gain=2"),
             (("--mock", "-p", "=2"), "'=2' is not NAME=VALUE"),
+            (("--mock", "--column", "Camera"), "'Camera' is not NAME=TAG[:TYPE], such as"),
+            (("--mock", "--column", "time=Camera"), "'time' is the name of something that every recording has"),
+            (("--mock", "--plan", "many"), "'many' is no plan (invalid literal for int() with base 10: 'many')"),
+            (("--mock", "--plan", "z=5,channel=0"), "axis 'channel' of the plan is 0"),
+            (("--mock", "--plan", "none.json"), "none.json cannot be read: No such file or directory"),
             (("--mock", "-n", "0"), "0 is not in the range x>=1"),
             (("--mock", "-t", "0"), "0.0 is not in the range x>0"),
             (("--connect", "pc"), "'pc' is not a port number; put FILE before --connect, or give the port"),
