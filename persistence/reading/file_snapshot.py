@@ -63,20 +63,23 @@ class FileSnapshot:
     count_offset: int
     state_offset: int
 
-    def finds(self, index: int) -> bool:
-        """Return whether HDF5 finds a frame, which otherwise reads as zeros.
+    def finds(self, frames: range) -> bool:
+        """Return whether HDF5 finds frames, in rising order; those that it does not find would read as zeros.
 
-        It reads the index when it needs it, and not all of it at once: a writer that closes the file meanwhile shortens
-        the index, and the old part and the new one need not fit.
+        It reads the index when it needs it, and not all of it at once: a writer adds to the index and shortens it when
+        it closes the file, and a part that was read before need not fit one that is read after.
         """
-        if self.data.chunks is None:
-            return True
-        first = index // self.data.chunks[0] * self.data.chunks[0]
         try:
-            chunk = self.data.id.get_chunk_info_by_coord((first, *[0] * (self.data.ndim - 1)))
-        except DAMAGE:  # the error is that of reading it
-            return True
-        return chunk.byte_offset is not None
+            if self.data.chunks is None:
+                return True
+            step, behind = self.data.chunks[0], [0] * (self.data.ndim - 1)
+            chunks = (
+                self.data.id.get_chunk_info_by_coord((first, *behind))
+                for first in dict.fromkeys(index // step * step for index in frames)
+            )
+            return all(chunk.byte_offset is not None for chunk in chunks)
+        except DAMAGE:
+            return False
 
 
 def take_snapshot(path: Path, private: PrivateFile, previous: FileSnapshot | None) -> FileSnapshot:

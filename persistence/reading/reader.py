@@ -34,6 +34,8 @@ from .parts import Parts
 
 Pixels = npt.NDArray[Any]
 
+_RUN_CHUNKS = 16  # looked up at once while the recording is written, before they are read
+
 
 class Recording(FrameArray):
     """A recording's frames ``(T, Y, X)``, in colour ``(T, Y, X, 3)``, read from the file as they are asked for.
@@ -295,8 +297,7 @@ class Recording(FrameArray):
         """Read what an index selects, as NumPy would from an array ``(T, Y, X)``."""
         if type(key) is int and -self._length <= key < self._length:  # what loops do
             index = key % self._length
-            if self.state == "recording" and not self._seen.finds(index):
-                self.refresh()
+            self._find(range(index, index + 1))
             with self._reading() as frames:
                 return frames.frame(index)
         return super().__getitem__(key)
@@ -340,11 +341,18 @@ class Recording(FrameArray):
 
     def read_slab(self, frames: range, rows: range, columns: range) -> Pixels:
         """Read frames, rows and columns, given as ranges of positive step, with all channels of their pixels."""
+        self._find(frames)
         with self._reading() as source:
             return source.slab(frames, rows, columns)
 
     def read_each(self, frames: range) -> Iterator[Pixels]:
         """Yield frames ``(Y, X)`` in order, read ahead where that is faster; iterating is made of it."""
+        many = _RUN_CHUNKS * self._chunks[0]
+        while self.state == "recording" and frames:  # the index may change between two runs
+            run, frames = frames[:many], frames[many:]
+            self._find(run)
+            with self._reading() as source:
+                yield from source.each(run)
         with self._reading() as source:
             yield from source.each(frames)
 
@@ -359,6 +367,11 @@ class Recording(FrameArray):
                 raise RecordingError(f"{self.path} joins {data.shape[0]:,} frames, but its files have {len(parts):,}")
             opened.pop_all()
         return parts
+
+    def _find(self, frames: range) -> None:
+        """Open the file again if HDF5 does not find frames: a writer changes the index, and trims it at the end."""
+        if self.state == "recording" and not self._seen.finds(frames):
+            self.refresh()
 
     def _read_column(self, name: str) -> npt.NDArray[Any]:
         if name not in self._columns:

@@ -137,3 +137,30 @@ def test_opened_while_its_writer_closes_it(make_spool, frames, mocker, compressi
     with mmspool.open(spool.path) as recording:
         assert (recording.state, len(recording)) == ("complete", 20)
     frames.check(spool.path, 20)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda recording: recording[:],
+        lambda recording: recording[:, 0, :2],
+        lambda recording: recording[list(range(len(recording)))],
+        lambda recording: np.stack(list(recording)),
+    ],
+    ids=["stack", "trace", "list", "iteration"],
+)
+def test_trimmed_while_it_is_read(tmp_path, read):
+    """A stack, a trace, a list and an iteration are whole where the writer changes the index and closes meanwhile."""
+    with Spool(tmp_path / "run.h5", shape=(128, 256), dtype="u2", compression="fast", buffer_bytes=32 << 20) as spool:
+        for index in range(230):
+            spool.put(np.full((128, 256), index, "u2"))
+        while spool.stats.frames_written < 230:
+            time.sleep(0.01)
+        with mmspool.open(spool.path) as recording:
+            assert recording[0][0, 0] == 0  # HDF5 keeps this part of the index, which is changed now
+            for index in range(230, 270):
+                spool.put(np.full((128, 256), index, "u2"))
+            spool.close()
+            frames = read(recording)
+    assert (frames.reshape(len(frames), -1) == np.arange(len(frames))[:, None]).all()
+    assert len(frames) >= 230
