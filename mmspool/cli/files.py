@@ -12,7 +12,8 @@ import click
 from rich.text import Text
 
 from ..parallel import map_in_order
-from ..persistence import Loss, Recording, VerifyReport
+from ..persistence import CameraSet, Loss, Recording, VerifyReport
+from ..persistence import open as open_recording
 from ..persistence import repair as repair_file
 from ..persistence import verify as verify_file
 from .output import EXIT_INCOMPLETE, bar, errors_as_messages, losses_text, out, print_rows
@@ -27,27 +28,24 @@ _SHORT = 16  # entries of a table that is shown without being asked for
 def info(file: Path, *, show_all: bool, as_json: bool) -> None:
     """Show what FILE holds: frames, how the recording ended, what is missing, what the camera was set to.
 
+    The master file of several cameras shows each of them.
+
     Exit codes: 0 shown, 1 FILE cannot be read, 2 wrong usage.
     """
-    with errors_as_messages(), Recording(file) as recording:
-        facts = _facts(recording)
+    with errors_as_messages(), open_recording(file) as opened:
+        if isinstance(opened, CameraSet):
+            facts: dict[str, Any] = {"file": str(opened.path.absolute()), "leader": opened.leader}
+            facts["cameras"] = {name: _facts(each) for name, each in opened.items()}
+        else:
+            facts = _facts(opened)
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
-    rows: list[tuple[str, str | Text]] = []
-    for name, value in facts.items():
-        if not show_all:
-            value = _short(name, value)
-        if isinstance(value, dict) and value:
-            rows.append((name.replace("_", " "), ""))
-            rows += [(f"  {key}", _in_a_line(inner)) for key, inner in value.items()]
-            continue
-        if name == "shape":
-            value = " x ".join(map(str, value)) + " (T, Y, X)"
-        elif name == "losses":
-            value = losses_text([Loss(**loss) for loss in value]) or "-"
-        rows.append((name.replace("_", " "), _in_a_line(value)))
-    print_rows(rows)
+    cameras: dict[str, dict[str, Any]] = facts.pop("cameras", {})
+    print_rows(_rows(facts, show_all=show_all))
+    for name, of_camera in cameras.items():
+        out.print(f"\n{name}")
+        print_rows(_rows(of_camera, show_all=show_all))
 
 
 @click.command()
@@ -101,6 +99,24 @@ def repair(file: Path, *, dry_run: bool, as_json: bool) -> None:
     out.print(text)
 
 
+def _rows(facts: dict[str, Any], *, show_all: bool) -> list[tuple[str, str | Text]]:
+    """Return what `info` knows of a recording as names and values."""
+    rows: list[tuple[str, str | Text]] = []
+    for name, value in facts.items():
+        if not show_all:
+            value = _short(name, value)
+        if isinstance(value, dict) and value:
+            rows.append((name.replace("_", " "), ""))
+            rows += [(f"  {key}", _in_a_line(inner)) for key, inner in value.items()]
+            continue
+        if name == "shape":
+            value = " x ".join(map(str, value)) + " (T, Y, X)"
+        elif name == "losses":
+            value = losses_text([Loss(**loss) for loss in value])
+        rows.append((name.replace("_", " "), _in_a_line(value)))
+    return rows
+
+
 def _short(name: str, value: Any) -> Any:
     """Return a count in place of the camera's properties, wherever they are."""
     if not isinstance(value, dict):
@@ -112,8 +128,8 @@ def _short(name: str, value: Any) -> Any:
 
 def _in_a_line(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_in_a_line(inner)}" for key, inner in value.items()) or "-"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+        value = ", ".join(f"{key} {_in_a_line(inner)}" for key, inner in value.items())
+    return f"{value:.6g}" if isinstance(value, float) else "-" if value in ("", None) else str(value)
 
 
 def _verdict(report: VerifyReport) -> str:

@@ -83,6 +83,9 @@ TIME_LABELS = {"camera": "camera time (s)", "arrival": "arrival time (s)"}
 # What NeXus' NXdetector allows; a camera's own word for its mode is in ``camera/info``.
 _ACQUISITION_MODES = ("gated", "triggered", "summed", "event", "histogrammed", "decimated", "pulse counting")
 
+CAMERAS = "mmspool_cameras"
+"""The attribute of a master file that lists its cameras."""
+
 CHANNELS = ("red", "green", "blue")
 """What the last axis of colour frames holds."""
 

@@ -13,6 +13,7 @@ from ...errors import RecordingError
 from ..frame_checks import is_colour
 from ..losses import MAX_LOSSES
 from .nexus_schema import (
+    CAMERAS,
     CLOCK_STEP,
     COLUMN_FILLS,
     COLUMN_PATHS,
@@ -64,6 +65,8 @@ def validate_structure(file: h5py.File, file_size: Callable[[], int]) -> None:
     ValueError, KeyError
         Something is not as `nexus_schema.create` makes it.
     """
+    if CAMERAS in file.attrs:
+        raise ValueError(f"it is the master file of several cameras: name one of their files, {_camera_files(file)}")
     data = file[DATA]
     size = file_size()  # not before: a file that is written is extended before anything says that it is longer
     whole = data.is_virtual or (data.chunks and data.chunks[1:] == data.shape[1:])
@@ -160,6 +163,11 @@ def text_attribute(item: h5py.HLObject, name: str) -> str:
     if item.attrs.get_id(name).dtype.kind != "S":
         raise ValueError(f"{item.name}@{name} is not a text of fixed length")
     return bytes(item.attrs[name]).decode("ascii")
+
+
+def _camera_files(master: h5py.File) -> str:
+    links = (master.get(name, getlink=True) for name in master)
+    return ", ".join(str(link.filename) for link in links if isinstance(link, h5py.ExternalLink))
 
 
 def _are_frames(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import RecordingError, StorageError
+from ..hdf5_file.nexus_schema import CAMERAS
 from ..hdf5_file.output_path import check_output_path
 from ..system.os_file import replace_file
 from ..system.paths import readable
@@ -21,7 +22,6 @@ from .joined import JoinedRecording
 from .places import expected_places
 from .reader import Recording
 
-_MARK = "mmspool_cameras"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -63,7 +63,7 @@ def write_master(master: Path, members: Mapping[str, Path], *, leader: str, over
     try:
         with os.fdopen(handle, "r+b") as raw:
             with h5py.File(raw, "w") as file:
-                file.attrs.update({"NX_class": "NXroot", "default": leader, _MARK: list(members)})
+                file.attrs.update({"NX_class": "NXroot", "default": leader, CAMERAS: list(members)})
                 for camera, path in members.items():
                     file[camera] = h5py.ExternalLink(path.name, "/entry")
             raw.flush()
@@ -99,7 +99,7 @@ class CameraSet(Mapping[str, Recording]):
         self.path = readable(path)
         try:
             with self.path.open("rb") as raw, h5py.File(raw, "r") as file:
-                names = [str(name) for name in file.attrs.get(_MARK, ())]
+                names = [str(name) for name in file.attrs.get(CAMERAS, ())]
                 links = {name: file.get(name, getlink=True) for name in names}
                 self.leader = str(file.attrs.get("default", ""))
         except OSError as exc:
@@ -232,6 +232,6 @@ def _is_master(path: Path) -> bool:
         return False
     try:
         with path.open("rb") as raw, h5py.File(raw, "r") as file:
-            return _MARK in file.attrs
+            return CAMERAS in file.attrs
     except (OSError, RuntimeError, KeyError):
         return False

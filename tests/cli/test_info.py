@@ -6,7 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from mmspool import Faults, Spool
+import mmspool
+from mmspool import Camera, Faults, Spool
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ class TestText:
         result = run("info", tmp_path / "a.h5")
         said = {line[:16].strip(): line[16:] for line in result.stdout.splitlines()}
         assert (said["detector"], said["properties"], said["losses"]) == ("-", "-", "-")
-        assert said["mean rate fps"] == "None"
+        assert said["mean rate fps"] == "-"
         assert re.search(r"^  power \[mW\] +5$", result.stdout, re.MULTILINE)
 
 
@@ -92,3 +93,43 @@ class TestErrors:
     def test_without_a_file(self, run):
         """`info` without a file is a usage error."""
         assert run("info").exit_code == 2
+
+
+@pytest.fixture
+def pair(processes, tmp_path):
+    """Record two simulated cameras, and return their master file."""
+    cameras = {"left": Camera.mock(width=96, height=64), "right": Camera.mock(width=64, height=48)}
+    mmspool.record_cameras(tmp_path / "pair.h5", cameras, leader="right", frames=5, buffer_bytes=16 * 10**6)
+    return tmp_path / "pair.h5"
+
+
+class TestSeveralCameras:
+    """The master file of several cameras."""
+
+    def test_info(self, run, pair):
+        """`info` shows each camera under its name."""
+        result = run("info", pair)
+        assert result.exit_code == 0, result.output
+        head, left, right = re.split(r"^(?:left|right)$", result.stdout, flags=re.MULTILINE)
+        assert re.search(r"^leader +right$", head, re.MULTILINE)
+        assert "5 x 64 x 96 (T, Y, X)" in left
+        assert "5 x 48 x 64 (T, Y, X)" in right
+
+    def test_json(self, run, pair):
+        """`info --json` has the facts of each camera by its name."""
+        facts = json.loads(run("info", pair, "--json").stdout)
+        assert (facts["leader"], list(facts["cameras"])) == ("right", ["left", "right"])
+        assert facts["cameras"]["left"]["frames_written"] == 5
+
+    @pytest.mark.parametrize(
+        "command", ["verify", "repair", "watch", "export {} x.npy", "compress {} x.h5", "join x.h5 {}"]
+    )
+    def test_others_name_the_files(self, run, pair, monkeypatch, command):
+        """A command that takes one recording names those of the cameras."""
+        monkeypatch.chdir(pair.parent)
+        name, *arguments = command.split()
+        result = run(name, *(each.format(pair.name) for each in arguments or ["{}"]))
+        assert result.exit_code == 1
+        assert "it is the master file of several cameras: name one of their files, pair_left.h5, pair_right.h5" in (
+            result.output
+        )

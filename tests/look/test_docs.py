@@ -99,9 +99,12 @@ class TestSchemas:
 
     @pytest.fixture(scope="class")
     def folder(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        """Return a folder with a small recording."""
+        """Return a folder with a small recording, one of a single frame, and one of two cameras."""
         path = tmp_path_factory.mktemp("schemas")
         record(path / "run.h5", frames=10, lost_before=(4,))
+        record(path / "single.h5", frames=1)
+        cameras = {name: mmspool.Camera.mock(width=64, height=48) for name in ("left", "right")}
+        mmspool.record_cameras(path / "pair.h5", cameras, frames=3, buffer_bytes=16_000_000)
         return path
 
     def test_all_are_there(self) -> None:
@@ -117,6 +120,8 @@ class TestSchemas:
         ("command", "arguments"),
         [
             ("info", ["run.h5"]),
+            ("info", ["single.h5"]),
+            ("info", ["pair.h5"]),
             ("verify", ["run.h5"]),
             ("repair", ["run.h5", "--dry-run"]),
             ("watch", ["run.h5"]),
