@@ -27,7 +27,7 @@ LIMIT_S = 120
 def run(*command: object, **options: Any) -> str:
     """Run a tool and return what it prints; skip where it is not installed, visibly."""
     if shutil.which(str(command[0])) is None:
-        pytest.skip(f"{command[0]} is not installed (Debian: hdf5-tools, octave, chromium, default-jdk, libhdf5-java)")
+        pytest.skip(f"{command[0]} is not installed (Debian packages: see .ci/packages)")
     done = subprocess.run(
         list(map(str, command)), capture_output=True, text=True, timeout=LIMIT_S, check=False, **options
     )
@@ -64,6 +64,17 @@ def test_octave(plain_file: Path, expected: np.ndarray[Any, Any]) -> None:
     *shape, pixel = run("octave", "--no-gui", "--quiet", "--eval", code).split()
     assert [int(size) for size in shape] == [WIDTH, HEIGHT, 20]
     assert int(pixel) == expected[7, 3, 4]
+
+
+def test_r(plain_file: Path, expected: np.ndarray[Any, Any], tmp_path: Path) -> None:
+    """R runs what the docs show, and has a frame and its time."""
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "other-programs.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```r\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "run.h5").symlink_to(plain_file)
+    script = tmp_path / "page.R"
+    script.write_text(f"{shown}\ncat(dim(frame), frame[5, 4], length(time), all(diff(time) > 0))", encoding="ascii")
+    assert run("Rscript", script, cwd=tmp_path).split() == f"{WIDTH} {HEIGHT} {expected[0, 3, 4]} 20 TRUE".split()
+    assert (tmp_path / "Rplots.pdf").exists()
 
 
 def test_java(plain_file: Path, expected: np.ndarray[Any, Any], tmp_path: Path) -> None:
@@ -112,9 +123,11 @@ def test_pytables(plain_file: Path, expected: np.ndarray[Any, Any]) -> None:
 
 
 def test_nexus(plain_file: Path) -> None:
-    """nxcheck, the validator of NeXus' Python library, finds no error, and notes only the short name /data."""
+    """NeXus' validator nxcheck finds nothing in the entry, and at the root only the name /data."""
     command = Path(sys.executable).with_name("nxcheck")
-    text = re.sub(r"\x1b\[[0-9;]*m", "", run(command, plain_file))
+    entry, text = (re.sub(r"\x1b\[[0-9;]*m", "", run(command, "-p", path, plain_file)) for path in ("/entry", "/"))
+    assert "Total number of warnings: 0" in entry, entry
+    assert "Total number of errors: 0" in entry, entry
     assert "Total number of errors: 0" in text, text
     assert re.findall(r"(\S+)\n +This field is not defined", text) == ["/data"], text
     assert "Total number of warnings: 1" in text, text
