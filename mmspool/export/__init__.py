@@ -23,6 +23,7 @@ from ..calibration import Calibration
 from ..errors import ExportError, MmspoolError
 from ..parallel import project
 from ..persistence import Recording
+from ..persistence.system.os_file import replace_file
 from ..selection import BinMethod, ProgressCallback, Projection, Selection
 from .job import Job
 from .layout import layout_of
@@ -193,7 +194,7 @@ def _replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
             yield partial
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
-            partial.replace(path)
+            replace_file(partial, path)
         except MmspoolError:
             raise
         except OSError as exc:

@@ -13,8 +13,9 @@ takes it twice, and none passes from before the first release to after the secon
 order by itself, so that publishing a frame needs no fence there.
 """
 
-import platform
+import os
 import struct
+import sys
 import threading
 from typing import Any, Final
 
@@ -28,7 +29,9 @@ from ..losses import MAX_LOSSES, STAGES
 from .memory import check_room
 from .shared_memory import Handle, SharedBlock, allocate, attach, touch
 
-_STORES_IN_ORDER = platform.machine().lower() in ("x86_64", "amd64", "i686", "x86")
+# platform.machine() starts a process on Windows.
+_MACHINE = os.environ.get("PROCESSOR_ARCHITECTURE", "") if sys.platform == "win32" else os.uname().machine
+_STORES_IN_ORDER = _MACHINE.lower() in ("x86_64", "amd64", "i686", "x86")
 _REASON = slice(1024, PAGE)  # of the header's first page; the counters are before it
 _CACHED_BYTES = 256 << 10  # of a frame's rows
 
