@@ -32,28 +32,34 @@ class Slot:
         self._frame: npt.NDArray[Any] = np.empty((0, 0))
 
     def __enter__(self) -> npt.NDArray[Any]:
-        spool = self._spool
-        with spool._calling(SpoolState.OPEN):
-            if spool.shape is None:
-                raise FrameError("a slot has the frames' shape and dtype: give Spool(shape=, dtype=), or put one first")
-            self._frame = spool._client.next_place(steady_ns() + spool._wall_offset_ns)
-            spool._state = SpoolState.SLOT
+        self._frame = self._spool._life.call(SpoolState.OPEN, self._take, None, None)
         return self._frame
 
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        spool = self._spool
+        life = self._spool._life
         self._frame.flags.writeable = False  # what is written to it from now on might be half in the file
-        if kind is not None:
-            with spool._lock:
-                if spool._state is SpoolState.SLOT:
-                    spool._state = SpoolState.OPEN
+        if kind is None:
+            life.call(SpoolState.SLOT, self._put, None, self._metadata)
             return
-        with spool._calling(SpoolState.SLOT):
-            spool._state = SpoolState.OPEN  # the place is given back, unless all of this succeeds
-            now_ns = steady_ns() + spool._wall_offset_ns
-            values = spool._records.values(self._metadata, now_ns)
-            spool._client.put(None, values, now_ns)
-            if spool._places is not None:
-                spool._places.fill(int(values[-1]), came=True)
+        with life.lock:
+            if life.state is SpoolState.SLOT:
+                life.state = SpoolState.OPEN
+
+    def _take(self, _image: None, _metadata: None) -> npt.NDArray[Any]:
+        spool = self._spool
+        if spool.shape is None:
+            raise FrameError("a slot has the frames' shape and dtype: give Spool(shape=, dtype=), or put one first")
+        frame = spool._client.next_place(steady_ns() + spool._wall_offset_ns)
+        spool._life.state = SpoolState.SLOT
+        return frame
+
+    def _put(self, _image: None, metadata: Mapping[str, Any] | None) -> None:
+        spool = self._spool
+        spool._life.state = SpoolState.OPEN  # the place is given back, unless all of this succeeds
+        now_ns = steady_ns() + spool._wall_offset_ns
+        values = spool._records.values(metadata, now_ns)
+        spool._client.put(None, values, now_ns)
+        if spool._places is not None:
+            spool._places.fill(int(values[-1]), came=True)

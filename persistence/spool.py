@@ -1,42 +1,31 @@
 """The producer's side of a recording: `Spool` takes frames and hands them to the writer process."""
 
-import atexit
-import contextlib
-import logging
 import operator
 import os
-import threading
-import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, Unpack, cast
+from typing import Any, Self, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import SpoolClosedError, SpoolError, StorageError, WriterError
+from ..errors import SpoolClosedError, SpoolError, WriterError
 from .columns import Column
 from .frame_checks import as_frame, check_same
 from .frame_records import FrameRecords
-from .hdf5_file.output_path import OutputPath
 from .losses import STAGES
 from .options import SpoolKeywords, SpoolOptions
 from .plan import Plan, PlanLike
-from .results import SpoolResult, SpoolStats, final_state
+from .results import SpoolResult, SpoolStats
 from .shared_ring.ring import RingField
 from .slot import Slot
-from .spool_state import SpoolState, interrupted_call, not_open
-from .system.clock import steady_ns, wall_offset_ns
-from .system.os_file import occupy_standard_descriptors
+from .spool_lifecycle import SpoolLifecycle
+from .spool_state import SpoolState
+from .system.clock import steady_ns
 from .system.paths import recording_path
-from .watching import abandon, watch
-from .writer_process.client import WriterClient
-from .writer_process.messages import FileClosed, StartWriting
 
-_log = logging.getLogger("mmspool")
-_open_spools: "weakref.WeakSet[Spool]" = weakref.WeakSet()
+_OPEN = SpoolState.OPEN  # the look-up of an Enum's member costs tiny frames a twentieth
 
 
 class Spool:
@@ -68,38 +57,19 @@ class Spool:
     def __init__(self, path: str | os.PathLike[str], **options: Unpack[SpoolKeywords]) -> None:
         self._options = SpoolOptions.from_keywords(**options)
         self.path = recording_path(path)
-        self._lock = threading.RLock()
-        self._state = SpoolState.OPEN
-        self._in_call = False
-        self._wall_offset_ns = 0
         self._shape: tuple[int, ...] | None = None
         self._dtype: np.dtype[Any] | None = None
-        self._error: WriterError | None = None
-        self._result: SpoolResult | None = None
-        self._stats: SpoolStats | None = None
-        occupy_standard_descriptors()
-        self._target = OutputPath(self.path, overwrite=self._options.overwrite)
-        try:
-            self._client = WriterClient(self._options)
-        except BaseException:
-            self._target.release(remove=True)
-            raise
+        self._wall_offset_ns = 0
+        self._life = SpoolLifecycle(self.path, self._options)
+        self._client = self._life.client
         self._records = FrameRecords(self._options, self._client)
         self._places, self._values_of = self._records.places, self._records.values_of
-        _open_spools.add(self)
-        weakref.finalize(self, abandon, self._client).atexit = False
-        watching = (weakref.ref(self), self._client, self._target)
-        try:
-            threading.Thread(target=watch, args=watching, name="mmspool-watch", daemon=True).start()
-        except RuntimeError as exc:
-            self._release(SpoolState.CLOSED, kill=True, remove=True)
-            raise StorageError(f"the thread that watches the writer process could not be started: {exc}") from exc
         if self._options.shape is not None:
             self._begin(self._options.shape, np.dtype(self._options.dtype))
 
     def __repr__(self) -> str:
         stats = self.stats
-        told = f"{self._state.value}, {stats.frames_put:,} frames put, {stats.frames_lost:,} lost"
+        told = f"{self._life.state.value}, {stats.frames_put:,} frames put, {stats.frames_lost:,} lost"
         return f"<Spool {self.path.name}: {told}>"
 
     @property
@@ -139,9 +109,8 @@ class Spool:
         ValueError, TypeError
             They cannot be stored; nothing was changed.
         """
-        with self._lock:
-            if self._state is not SpoolState.OPEN:
-                raise self._not_open()
+        with self._life.lock:
+            self._life.require(SpoolState.OPEN)
             if self._shape is not None:
                 raise SpoolError(
                     f"{self.path} has its columns and its plan already: declare them before the first frame"
@@ -186,33 +155,7 @@ class Spool:
         SpoolClosedError
             The spool was closed before.
         """
-        with self._lock:
-            if self._in_call:
-                raise interrupted_call(self.path)
-            self._in_call = True  # before the look at the state, which a signal handler may change at any moment
-            try:
-                if self._state is not SpoolState.OPEN:
-                    raise self._not_open()
-                try:
-                    frame = image if type(image) is np.ndarray else as_frame(image)
-                    if frame.shape != self._shape or frame.dtype != self._dtype:
-                        self._first_frame(frame, metadata)
-                    now_ns = steady_ns() + self._wall_offset_ns  # the wall clock may be set meanwhile
-                    values = self._values_of(metadata, now_ns)
-                    if self._places is None:
-                        return self._client.put(frame, values, now_ns)
-                    return self._places.fill(int(values[-1]), came=self._client.put(frame, values, now_ns))
-                except WriterError as exc:
-                    self._fail(exc)
-                    raise
-                except Exception:
-                    if self._result is None:
-                        raise
-                    raise self._not_open() from None  # what it needed is gone: a signal handler closed the spool
-            finally:
-                self._in_call = False
-                if self._result is not None:
-                    self._client.release()  # what the handler left to the call it had interrupted
+        return self._life.call(_OPEN, self._put, image, metadata)
 
     def slot(self, metadata: Mapping[str, Any] | None = None) -> Slot:
         """Return a context manager that gives the next frame's place in the ring to be filled, and puts it at its end.
@@ -245,30 +188,6 @@ class Spool:
         """
         return Slot(self, metadata)
 
-    @contextlib.contextmanager
-    def _calling(self, state: SpoolState) -> Iterator[None]:
-        """Be the only call that is under way, in that state, and handle errors as `put` does."""
-        with self._lock:
-            if self._in_call:
-                raise interrupted_call(self.path)
-            self._in_call = True
-            try:
-                if self._state is not state:
-                    raise self._not_open()
-                try:
-                    yield
-                except WriterError as exc:
-                    self._fail(exc)
-                    raise
-                except Exception:
-                    if self._result is None:
-                        raise
-                    raise self._not_open() from None
-            finally:
-                self._in_call = False
-                if self._result is not None:
-                    self._client.release()
-
     def record_loss(self, count: int, stage: str) -> None:
         """Enter ``count`` frames into the ledger that were lost before the next frame.
 
@@ -282,11 +201,8 @@ class Spool:
         count = operator.index(count)
         if count < 1 or stage not in STAGES:
             raise ValueError(f"record_loss takes a count of at least 1 and a stage of {STAGES}, not {count}, {stage!r}")
-        with self._lock:
-            if self._in_call:
-                raise interrupted_call(self.path)
-            if self._state not in (SpoolState.OPEN, SpoolState.SLOT):
-                raise self._not_open()
+        with self._life.lock:
+            self._life.require(SpoolState.OPEN, SpoolState.SLOT)
             self._client.add_loss(count, stage)
 
     def report_backlog(self, share: float) -> None:
@@ -296,17 +212,12 @@ class Spool:
     @property
     def stats(self) -> SpoolStats:
         """Current status, as a snapshot that does not change any more."""
-        if self._stats is None:
-            with contextlib.suppress(ValueError):  # the ring was given back meanwhile
-                now = self._client.stats()
-                if self._stats is None:  # otherwise it was closed meanwhile, and what it ended with stays
-                    return now
-        return cast("SpoolStats", self._stats)
+        return self._life.stats
 
     @property
     def result(self) -> SpoolResult | None:
         """How the recording ended; None while it is open, and if the writer process failed."""
-        return self._result
+        return self._life.result
 
     def close(self, *, interrupted: bool = False, end_reason: str = "closed") -> SpoolResult:
         """Write what the ring holds, trim the file to the exact count, sync it; idempotent.
@@ -330,19 +241,7 @@ class Spool:
         WriterError
             The writer process failed, for the reason in ``__cause__``; what it wrote stays readable.
         """
-        try:
-            with self._lock:
-                if self._result is not None:
-                    return self._result
-                if self._state in (SpoolState.STARTING, SpoolState.CLOSING) or (
-                    self._in_call and self._client.writer.exchanging
-                ):
-                    raise interrupted_call(self.path)
-                if self._state not in (SpoolState.OPEN, SpoolState.SLOT, SpoolState.ENDING):
-                    raise self._not_open()
-                return self._end(interrupted=interrupted, end_reason=end_reason, interrupting=self._in_call)
-        finally:
-            self._log_notices()
+        return self._life.close(self._places, interrupted=interrupted, end_reason=end_reason)
 
     def __enter__(self) -> Self:
         return self
@@ -359,30 +258,15 @@ class Spool:
             if not isinstance(exc, WriterError | SpoolClosedError):
                 exc.add_note(f"closing the spool failed too: {closing}")
 
-    def _begin(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        """Fix shape and dtype and create the file; a failure closes the spool, with nothing recorded."""
-        self._state = SpoolState.STARTING
-        self._wall_offset_ns = wall_offset_ns()
-        start_ns = steady_ns() + self._wall_offset_ns
-        try:
-            layout = self._client.plan(shape, dtype, self._records.stored_columns)
-            self._target.create()
-            start = datetime.fromtimestamp(start_ns / 1e9).astimezone()
-            self._client.begin(
-                StartWriting(
-                    path=self.path,
-                    layout=layout,
-                    options=self._options,
-                    start=start,
-                    start_ns=start_ns,
-                    wall_offset_ns=self._wall_offset_ns,
-                )
-            )
-        except BaseException:
-            self._release(SpoolState.CLOSED, kill=True, remove=True)
-            raise
-        self._values_of = self._records.values_of
-        self._shape, self._dtype, self._state = shape, dtype, SpoolState.OPEN
+    def _put(self, image: npt.ArrayLike, metadata: Mapping[str, Any] | None) -> bool:
+        frame = image if type(image) is np.ndarray else as_frame(image)
+        if frame.shape != self._shape or frame.dtype != self._dtype:
+            self._first_frame(frame, metadata)
+        now_ns = steady_ns() + self._wall_offset_ns  # the wall clock may be set meanwhile
+        values = self._values_of(metadata, now_ns)
+        if self._places is None:
+            return self._client.put(frame, values, now_ns)
+        return self._places.fill(int(values[-1]), came=self._client.put(frame, values, now_ns))
 
     def _first_frame(self, frame: npt.NDArray[Any], metadata: Mapping[str, Any] | None) -> None:
         """Let the first frame fix shape, dtype and columns; refuse any later frame that has another shape or dtype."""
@@ -393,104 +277,8 @@ class Spool:
             self._records.begin_with(metadata)
             self._begin(frame.shape, frame.dtype)
 
-    def _end(self, *, interrupted: bool, end_reason: str, interrupting: bool) -> SpoolResult:
-        """Close the file; without a frame there is neither file nor anything to close."""
-        self._state, begun = SpoolState.CLOSING, self._shape is not None
-        if self._places is not None and not interrupted:
-            self._client.add_loss(self._places.empty(self._client.counters[RingField.LOST]), "unknown")
-        try:
-            if begun:
-                self._client.request_stop(interrupted=interrupted, end_reason=end_reason)
-                closed = self._client.finish(wake=not interrupting)
-            else:
-                lost = self._client.counters[RingField.LOST]
-                closed = FileClosed(
-                    frames_written=0,
-                    frames_lost=lost,
-                    state=final_state(interrupted=interrupted, lost=lost),
-                    end_reason=f"{end_reason}; no frame was put",
-                    file_bytes=0,
-                )
-        except WriterError as exc:
-            self._fail(exc)
-            raise
-        except BaseException:  # Ctrl-C: the next `close` goes on waiting
-            self._state = SpoolState.ENDING
-            raise
-        losses = self._client.losses()
-        path, elsewhere = self._target.locate() if begun else (self.path, self._target.kept())
-        if elsewhere:
-            state = closed.state if not begun else "interrupted"
-            closed = replace(closed, state=state, end_reason=f"{closed.end_reason}; {elsewhere}")
-        self._release(SpoolState.CLOSED, kill=not begun, remove=not begun, interrupting=interrupting)
-        self._result = SpoolResult(
-            path=path,
-            frames_written=closed.frames_written,
-            frames_lost=closed.frames_lost,
-            losses=losses,
-            state=closed.state,
-            end_reason=closed.end_reason,
-            file_bytes=closed.file_bytes,
-            stats=self.stats,
-        )
-        return self._result
-
-    def _fail(self, error: WriterError) -> None:
-        """Let go of everything after the writer process failed; ``error`` is what later calls raise."""
-        self._error = error
-        if self._state is SpoolState.CLOSED:  # at the first frame: nothing was recorded
-            return
-        self._client.count_rest_as_lost()
-        self._release(SpoolState.FAILED, kill=False, remove=False)
-
-    def _release(self, state: SpoolState, *, kill: bool, remove: bool, interrupting: bool = False) -> None:
-        self._stats = self.stats
-        self._state = state
-        self._client.release(kill=kill, interrupting=interrupting)
-        self._target.release(remove=remove)
-
-    def _not_open(self) -> SpoolError:
-        return self._error or not_open(self._state, self.path)
-
-    def _attend(self) -> None:
-        """Restart a writer process that died, although nothing is put; called by the thread that watches it."""
-        with self._lock:
-            if self._state in (SpoolState.OPEN, SpoolState.SLOT):
-                try:
-                    self._client.writer.ensure()
-                except WriterError as exc:
-                    self._fail(exc)
-        self._log_notices()
-
-    def _log_notices(self) -> None:
-        """Log what happened; without the lock, for which somebody may wait who holds the log's."""
-        while self._client.writer.notices:
-            _log.warning("%s", self._client.writer.notices.pop(0))
-
-    def _disown(self) -> None:
-        """After a fork the parent goes on recording; the child must not touch its ring, its process or its file."""
-        self._state = SpoolState.FORKED
-        self._lock, self._in_call = threading.RLock(), False
-        self._client.forget()
-        self._target.forget()
-
-
-def _close_at_exit() -> None:
-    """Close what is open, and keep the locks: only daemon threads are left, and each stops at its next call.
-
-    An error would end such a thread, with a traceback that Python aborts over if it takes stderr away meanwhile.
-    """
-    for spool in tuple(_open_spools):
-        spool._lock.acquire()
-        if spool._state in (SpoolState.OPEN, SpoolState.SLOT, SpoolState.ENDING):
-            spool.close(interrupted=True, end_reason="the script ended without closing the recording")
-
-
-def _disown_all() -> None:
-    for spool in tuple(_open_spools):
-        spool._disown()
-
-
-atexit.register(_close_at_exit)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_disown_all)
+    def _begin(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        """Fix shape and dtype and create the file; a failure closes the spool, with nothing recorded."""
+        self._wall_offset_ns = self._life.begin(shape, dtype, self._options, self._records.stored_columns)
+        self._values_of = self._records.values_of
+        self._shape, self._dtype = shape, dtype

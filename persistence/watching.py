@@ -11,14 +11,14 @@ from .hdf5_file.output_path import OutputPath
 from .writer_process.client import WriterClient
 
 if TYPE_CHECKING:
-    from .spool import Spool
+    from .spool_lifecycle import SpoolLifecycle
 
 _WATCH_S = 0.1  # how long a writer that died goes unnoticed while nothing is put
 
 _log = logging.getLogger("mmspool")
 
 
-def watch(spool: "weakref.ref[Spool]", client: WriterClient, target: OutputPath) -> None:
+def watch(life: "weakref.ref[SpoolLifecycle]", client: WriterClient, target: OutputPath) -> None:
     """Attend to the writer process while nobody else does; close the recording of a spool that was dropped."""
     while not client.released:
         time.sleep(_WATCH_S)
@@ -26,8 +26,8 @@ def watch(spool: "weakref.ref[Spool]", client: WriterClient, target: OutputPath)
             _close_abandoned(client, target)
             return
         with contextlib.suppress(ValueError):  # released meanwhile
-            if client.writer.needs_attention() and (attending := spool()) is not None:
-                attending._attend()
+            if client.writer.needs_attention() and (attending := life()) is not None:
+                attending.attend()
                 del attending
     client.writer.reap()
 

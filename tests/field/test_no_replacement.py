@@ -53,7 +53,7 @@ def test_no_other_writer_can_be_started(tmp_path, monkeypatch, fault, compressio
     monkeypatch.setattr(supervisor, "WriterProcess", refuse(FAULTS[fault]))
     kill(spool._client.writer.pid)
     if idle:
-        wait_until(lambda: spool._error is not None)
+        wait_until(lambda: spool._life.error is not None)
     with pytest.raises(WriterError, match="no other could be started") as caught:
         put_on(spool, 30, shape)
     assert caught.value.__cause__ is FAULTS[fault]
@@ -120,7 +120,7 @@ def test_the_watching_thread_survives(tmp_path, monkeypatch):
     writer = spool._client.writer.pid
     monkeypatch.setattr(supervisor, "WriterProcess", refuse(OSError(errno.ENOMEM, "none")))
     kill(writer)
-    wait_until(lambda: spool._error is not None)
+    wait_until(lambda: spool._life.error is not None)
     assert ended(writer)
     with pytest.raises(WriterError):
         spool.close()
