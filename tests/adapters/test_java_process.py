@@ -5,9 +5,10 @@ import subprocess
 import sys
 import textwrap
 
-import psutil
 import pytest
 from support.paths import environment
+from support.processes import ended
+from support.waiting import wait_until
 
 from mmspool.adapters.java_pump.mapped_file import Layout, MappedFile, Place
 
@@ -29,10 +30,9 @@ def test_a_kept_process_ends_with_a_parent_that_is_killed():
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True, env=environment()
     ) as parent:
-        child = psutil.Process(int(parent.stdout.readline()))
+        child = int(parent.stdout.readline())
         parent.kill()
-    _, alive = psutil.wait_procs([child], LIMIT_S)
-    assert not alive
+    wait_until(lambda: ended(child), "the child has ended")
 
 
 @pytest.mark.usefixtures("processes")

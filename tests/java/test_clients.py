@@ -11,6 +11,8 @@ from contextlib import closing
 
 import psutil
 import pytest
+from support.processes import ended
+from support.waiting import wait_until
 
 import mmspool
 from mmspool import Camera, EndReason, frame_index
@@ -183,8 +185,7 @@ class TestKilledClient:
         children = psutil.Process(client.pid).children(recursive=True)
         client.kill()
         client.wait()
-        _, alive = psutil.wait_procs(children, LIMIT_S)
-        assert not alive
+        wait_until(lambda: all(ended(child.pid) for child in children), "its writer process has ended")
         assert indices(path) == list(range(len(indices(path))))
 
     def test_its_pump_ends_and_stops_the_camera(self, serve, start_script, tmp_path, wait_until):

@@ -9,6 +9,7 @@ from contextlib import closing
 
 import psutil
 import pytest
+from support.processes import ended
 
 from mmspool import Camera
 from mmspool.adapters import headless
@@ -127,7 +128,7 @@ class TestEnd:
     )
 
     @pytest.mark.parametrize("how", ["kill", "terminate", "exit"])
-    def test_it_ends_with_its_parent(self, folder, free_port, options, start_script, how):
+    def test_it_ends_with_its_parent(self, folder, free_port, options, start_script, wait_until, how):
         """Whether the script is killed or forgets to close, neither Java nor a helper outlives it."""
         script = start_script(self.SCRIPT, folder, free_port)
         assert script.stdout.readline() == "ready\n"
@@ -135,8 +136,7 @@ class TestEnd:
         assert any("java" in each.name() for each in family)
         script.stdin.close() if how == "exit" else getattr(script, how)()
         script.wait(LIMIT_S)
-        _, alive = psutil.wait_procs(family, LIMIT_S)
-        assert not alive
+        wait_until(lambda: all(ended(each.pid) for each in family), "nothing of it is left")
 
     def test_ctrl_c_in_the_terminal_does_not_reach_it(self, folder, free_port, options):
         """A terminal interrupts its whole foreground group, which Java is not in: a recording ends as it should."""
