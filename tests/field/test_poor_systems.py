@@ -106,7 +106,7 @@ def test_the_interpreter_ends_with_a_spool_in_another_thread(start, closed):
 def test_no_error_in_a_daemon_thread_while_the_interpreter_ends(start, closed):
     """A daemon thread stops in its `put` while the script ends: a traceback at that moment can abort Python."""
     done = start("""
-        import atexit, mmspool.persistence.spool
+        import atexit, mmspool.persistence.spool_lifecycle
         spool = Spool("run.h5", buffer_bytes=1 << 20)
         spool.put(frame(0))
         def put():
@@ -115,7 +115,7 @@ def test_no_error_in_a_daemon_thread_while_the_interpreter_ends(start, closed):
                 spool.put(frame(index % 60_000))
                 index += 1
         thread = threading.Thread(target=put, daemon=True)
-        close = mmspool.persistence.spool._close_at_exit
+        close = mmspool.persistence.spool_lifecycle._close_at_exit
         atexit.unregister(close)
         def end():
             close()
