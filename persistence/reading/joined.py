@@ -1,9 +1,11 @@
 """Several recordings as one: opened together, or by a small file in which every HDF5 program sees them as one."""
 
 import contextlib
+import itertools
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import RecordingError, StorageError
+from ..columns import EXPECTED
 from ..hdf5_file.nexus_schema import (
     CAMERA_CLOCK,
     COLUMN_PATHS,
@@ -29,16 +32,18 @@ from ..hdf5_file.nexus_schema import (
     fixed,
 )
 from ..hdf5_file.output_path import check_output_path
-from ..hdf5_file.plan_schema import PLAN
+from ..hdf5_file.plan_schema import PLAN, create_plan
 from ..hdf5_file.tree_copy import copy_tree
-from ..hdf5_file.user_columns import read_user_columns, user_column_paths
+from ..hdf5_file.user_columns import user_column_paths
 from ..hdf5_file.validate import read_small
 from ..losses import STAGES
+from ..plan import Plan
 from ..system.os_file import replace_file
 from ..system.paths import absolute, recording_path
 from .parts import Parts
 from .reader import Recording
 
+_RECORDING = "recording"
 _WORST_FIRST = ("repaired", "interrupted", "incomplete", "complete")
 # Virtual datasets came with HDF5 1.10.
 _OPTIONS = {"libver": ("earliest", "v110"), "rdcc_nbytes": HDF5_OPTIONS["rdcc_nbytes"]}
@@ -84,9 +89,12 @@ def join(
     """Make a small file in which several recordings read as one; no pixel is copied.
 
     The file is a recording itself, for this package as for every HDF5 program: its frames are an HDF5 virtual dataset,
-    its columns, losses and counts are those of all; it has no plan. It names the recordings by their place relative to
-    it where they lie in its folder or below, else by their whole path: they must stay there. (A plain HDF5 program
-    shows zeros for a file that is missing; `mmspool.open` raises.)
+    its columns, losses and counts are those of all. It names the recordings by their place relative to it where they
+    lie in its folder or below, else by their whole path: they must stay there. (A plain HDF5 program shows zeros for a
+    file that is missing; `mmspool.open` raises.)
+
+    Plans become one: with a first axis, ``recording``, where all have the same shape, else a list of events. Frames
+    that alternate have no plan together.
 
     Parameters
     ----------
@@ -140,10 +148,15 @@ def _opened(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Recording]
                     f"{part.path} has frames of {part.shape[1:]} {part.dtype}, {first.path} of {first.shape[1:]} "
                     f"{first.dtype}: only equal ones can be read as one recording"
                 )
-            if read_user_columns(part.file) != read_user_columns(first.file):
+            if repr(part.columns) != repr(first.columns):  # a fill of NaN equals no other
                 raise RecordingError(
                     f"{part.path} has the columns {sorted(part.columns)} of its own, {first.path} "
                     f"{sorted(first.columns)}: only recordings with equal ones can be read as one"
+                )
+            if (part.plan is None) != (first.plan is None):
+                raise RecordingError(
+                    f"of {part.path} and {first.path} one has a plan: only recordings that all have one, or none, can "
+                    "be read as one"
                 )
             if part.state == "recording":
                 raise RecordingError(f"{part.path} was not closed: wait until it is, or run 'mmspool repair' first")
@@ -175,12 +188,10 @@ def _write(path: Path, parts: Sequence[Recording], names: Sequence[Path], *, int
         file[DATA].attrs["interleaved"] = int(interleave)
         packed = [part.file[DATA].attrs["compression"] for part in parts if part.compression != "none"]
         file[DATA].attrs["compression"] = packed[0] if packed else np.bytes_("none")
-        for where in (
-            PLAN,
-            CAMERA_CLOCK,
-        ):  # of the first one alone; the clock is fitted to all frames where it is asked for
+        for where in (PLAN, CAMERA_CLOCK):  # of the first one; the clock is fitted to all frames when it is asked for
             if where in file:
                 del file[where]
+        create_plan(file, None if interleave else _plan_of_all(parts))
         for name in ("journal", "performance"):  # they belong to the first one alone
             file[f"{LEDGER}/{name}"][...] = 0
         for name in COUNTERS:
@@ -211,8 +222,15 @@ def _columns(parts: Sequence[Recording], whole: Parts, *, interleave: bool) -> d
         elif name == "sequence_number":
             values = [each + before for each, before in zip(values, expected[:-1], strict=True)]
         columns[where] = whole.merge(values)
-    for where in user_column_paths(parts[0].file).values():
-        columns[where] = whole.merge([part.file[where][:] for part in parts])
+    places = [0, *itertools.accumulate(part.aligned().frames.size for part in parts)]
+    for name, where in user_column_paths(parts[0].file).items():
+        values = [part.file[where][:] for part in parts]
+        if name == EXPECTED:
+            values = [
+                np.where((each < 0) | interleave, -1, each + before)
+                for each, before in zip(values, places[:-1], strict=True)
+            ]
+        columns[where] = whole.merge(values)
     losses = [
         (loss.before_frame + before, loss.count, STAGES.index(loss.stage))
         for part, before in zip(parts, np.cumsum([0, *map(len, parts)])[:-1], strict=True)
@@ -222,6 +240,24 @@ def _columns(parts: Sequence[Recording], whole: Parts, *, interleave: bool) -> d
     for name, column in zip(LOSS_COLUMNS, table.T, strict=True):
         columns[f"{LEDGER}/{name}"] = np.ascontiguousarray(column)
     return columns
+
+
+def _plan_of_all(parts: Sequence[Recording]) -> Plan | None:
+    """Return the plan of recordings that come one after the other; None if they have none."""
+    if parts[0].plan is None:
+        return None
+    events = [
+        {_RECORDING: number} | dict(zip(part.plan.dtype.names or (), row, strict=True))
+        for number, part in enumerate(parts)
+        if part.plan is not None
+        for row in part.plan.tolist()
+    ]
+    plan = Plan.of(events)
+    grids = {(aligned.axes, aligned.frames.shape) for aligned in (part.aligned() for part in parts)}
+    if len(grids) > 1:
+        return plan
+    ((axes, shape),) = grids
+    return replace(plan, axes=(_RECORDING, *axes), shape=(len(parts), *shape))
 
 
 def _check_turns(parts: Sequence[Recording]) -> None:

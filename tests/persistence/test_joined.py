@@ -120,19 +120,70 @@ class TestInARow:
             np.testing.assert_array_equal(run.to_dask().max(axis=0).compute(), stack.max(axis=0))
 
 
-def test_recordings_with_plans(tmp_path):
-    """Each plan ends with its recording; the whole is aligned by what came and what was lost."""
-    paths = [tmp_path / "a.h5", tmp_path / "b.h5"]
-    for path in paths:
-        with Spool(path, buffer_bytes=8 << 20, plan={"t": 2, "z": 2}) as spool:
+@pytest.fixture
+def planned(tmp_path):
+    """Return a function that records a plan of which the second place stays empty and the last one comes twice."""
+
+    def make(name, plan, columns=None):
+        with Spool(tmp_path / name, buffer_bytes=8 << 20, plan=plan, columns=columns) as spool:
             spool.put(image(0))
             spool.record_loss(1, "camera")
             spool.put(image(2))
-            spool.put(image(3))
-    with mmspool.open(paths) as run:
-        assert run.plan is None
-        assert run.aligned().frames.tolist() == [0, -1, 1, 2, 3, -1, 4, 5]
-        assert mmspool.verify(mmspool.join(tmp_path / "whole.h5", paths)).damage == ()
+            spool.put(image(3), {"expected": 3})
+            spool.put(image(4), {"expected": 3})
+        return tmp_path / name
+
+    return make
+
+
+class TestPlans:
+    """Recordings that have a plan each."""
+
+    def test_of_one_shape(self, planned, tmp_path):
+        """Equal plans become one with an axis for the recordings, in which each frame keeps its place."""
+        plan, columns = {"z": 2, "channel": ["DAPI", "µ"]}, {"dose": float}
+        paths = [planned(name, plan, columns) for name in ("a.h5", "b.h5", "c.h5")]
+        joined = mmspool.join(tmp_path / "whole.h5", paths)
+        with mmspool.open(joined) as run, mmspool.open(paths) as opened:
+            aligned = run.aligned()
+            assert aligned.axes == ("recording", "z", "channel")
+            assert aligned.frames.tolist() == [[[at, -1], [at + 1, at + 2]] for at in (0, 4, 8)]
+            assert aligned.unplanned.tolist() == [3, 7, 11]
+            assert run.plan[5].tolist() == (1, 0, "µ")
+            assert run.plan.tolist() == opened.plan.tolist()
+            assert (aligned[2, 1, 0] == image(2)).all()
+            assert np.isnan(run.frame_table()["dose"]).all()
+        assert mmspool.verify(joined).damage == ()
+
+    def test_of_several_shapes(self, planned):
+        """Plans that differ become a list of events with the fields of all; an endless one has the rounds it had."""
+        paths = [planned("a.h5", [{"z_um": 0.5}] * 4), planned("b.h5", {"trigger": None, "frame": 2})]
+        with mmspool.open(paths) as run:
+            assert run.aligned().axes == ("event",)
+            assert run.aligned().frames.tolist()[:8] == [0, -1, 1, 2, 4, -1, 5, 6]
+            assert run.plan[1].tolist() == (0, 0.5, -1, -1)
+            assert run.plan["trigger"][4:8].tolist() == [0, 0, 1, 1]
+
+    def test_one_without(self, planned, tmp_path):
+        """A recording with a plan and one without are refused, since frames of the second would have no place."""
+        with Spool(tmp_path / "b.h5", buffer_bytes=8 << 20) as spool:
+            spool.put(image(0))
+        with pytest.raises(
+            RecordingError, match=r"b\.h5 and .*a\.h5 one has a plan: only recordings that all have one"
+        ):
+            mmspool.join(tmp_path / "whole.h5", [planned("a.h5", 4), tmp_path / "b.h5"])
+
+    def test_interleaved(self, tmp_path):
+        """Frames that alternate have no plan together, and claim no places of one."""
+        paths = [tmp_path / "a.h5", tmp_path / "b.h5"]
+        for path in paths:
+            with Spool(path, buffer_bytes=8 << 20, plan=2) as spool:
+                spool.put(image(0))
+                spool.put(image(1))
+        with mmspool.open(paths, interleave=True) as run:
+            assert run.plan is None
+            assert run.frame_table()["expected"].tolist() == [-1] * 4
+            assert run.aligned().frames.tolist() == [0, 1, 2, 3]
 
 
 class TestByTurns:
