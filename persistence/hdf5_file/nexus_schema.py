@@ -155,8 +155,10 @@ def create(
     data.attrs["compression"] = np.bytes_(f"{codec.name}: {codec.note}" if codec else "none")
     step_y, step_x = info.sample_pixel_um or (1.0, 1.0)
     data.attrs.update(units="counts", long_name="camera frames", target=DATA)
-    # Viewers take the numbers of an rgba-image for 0 to 255: of 16 bits they would show wrong colours.
-    data.attrs["interpretation"] = "rgba-image" if colours and g.dtype.itemsize == 1 else "image"
+    # silx, which shows 16 bits too, asks the group where the dataset has nothing to say; h5web asks the dataset alone,
+    # and takes the numbers of an rgba-image for 0 to 255.
+    wide = colours and g.dtype.itemsize > 1
+    (plot if wide else data).attrs["interpretation"] = "rgba-image" if colours else "image"
     if info.sample_pixel_um:  # else Fiji would take what is not known for micrometres
         data.attrs["element_size_um"] = np.array([1, step_y, step_x], np.float32)
     tags = [_axis("t", 8), _axis("y", 2), _axis("x", 2), *([_axis("c", 1)] if colours else [])]
@@ -173,7 +175,7 @@ def create(
     if colours:
         plot.create_dataset("channel", data=np.arange(len(CHANNELS))).attrs["long_name"] = ", ".join(CHANNELS)
         data.attrs["channels"] = list(CHANNELS)
-    if colours and data.attrs["interpretation"] == "image":
+    if wide:
         plot.attrs["default_slice"] = ["0", ".", ".", "0"]  # of the channels, a viewer shows one at a time
     for axis, name in enumerate(axes):
         plot[name].make_scale(name)  # by which netCDF and xarray find the axes

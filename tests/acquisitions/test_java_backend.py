@@ -7,6 +7,8 @@ import threading
 from typing import Any
 
 import numpy as np
+import pytest
+from pycromanager import multi_d_acquisition_events
 from pycromanager.acquisition.acquisition_superclass import Acquisition
 from pycromanager.acquisition.java_backend_acquisitions import _run_image_processor
 from pyjavaz import PullSocket, PushSocket
@@ -96,6 +98,22 @@ def test_images_are_recorded_and_not_sent_back(tmp_path):
         assert np.array_equal(run[:], [frame(number) for number in range(10)])
 
 
+@pytest.mark.parametrize("packing", ["split", "one number"])
+def test_colours_of_16_bits(tmp_path, packing):
+    """RGB64, split or as one number a pixel, is stored as red, green and blue of 16 bits."""
+    y, x = np.indices((24, 32))
+    colours = np.stack([y, 500 * x, 1000 * y + x], axis=-1).astype(np.uint16)
+    pixels = np.zeros((24, 32, 4), np.uint16)
+    pixels[..., 2::-1] = colours
+    with Spool(tmp_path / "run.h5", **RING) as spool:
+        for _image in range(3):
+            image = pixels if packing == "split" else pixels.view(np.uint64)[..., 0]
+            spool.process_fn(image, {"Camera": "Camera", "PixelType": "RGB64", "Axes": {"time": 0}})
+    with mmspool.open(tmp_path / "run.h5") as run:
+        assert run.dtype == np.uint16
+        assert np.array_equal(run[:], [colours] * 3)
+
+
 def test_colours_are_turned_around(tmp_path):
     """Java's RGB32 has blue first, of which pycromanager makes three channels: red, green and blue are stored."""
     y, x = np.indices((24, 32))
@@ -108,6 +126,63 @@ def test_colours_are_turned_around(tmp_path):
         assert engine.finish() == []
     with mmspool.open(tmp_path / "run.h5") as run:
         assert np.array_equal(run, [colours])
+
+
+def test_columns_and_plan(tmp_path):
+    """Axes, positions, channels and exposures of the events are columns and plan; what never came leaves its place."""
+    events = multi_d_acquisition_events(
+        num_time_points=2,
+        z_start=0,
+        z_end=1,
+        z_step=0.5,
+        channel_group="Channel",
+        channels=["DAPI", "FITC"],
+        channel_exposures_ms=[5, 10],
+        xy_positions=[(0, 0), (5, 7)],
+    )
+    with Spool(tmp_path / "run.h5", **RING) as spool:
+        engine = Engine(spool.process_fn)
+        spool.process_fn.expect(events)
+        for number, event in enumerate(events):
+            if number in (3, 20):
+                continue
+            exposure = str(event["exposure"])
+            engine.send(number, frame(number), ImageNumber="0", Axes=event["axes"], Exposure=exposure)
+        assert engine.finish() == []
+        assert not engine.aborted
+    result = spool.close()
+    assert (result.frames_written, result.state) == (22, "incomplete")
+    assert [(loss.before_frame, loss.count) for loss in result.losses] == [(3, 1), (19, 1)]
+    with mmspool.open(tmp_path / "run.h5") as run:
+        table, plan = run.frame_table(), run.plan
+        came = [number for number in range(24) if number not in (3, 20)]
+        assert table["expected"].tolist() == came
+        assert run[:, 0, 0].tolist() == came
+        for column, axis in {"time_index": "time", "position": "position", "channel": "channel", "z": "z"}.items():
+            assert plan[column].tolist() == [event["axes"][axis] for event in events]
+            assert table[column].tolist() == plan[column][came].tolist()
+        for column, key in {"x_um": "x", "y_um": "y", "z_um": "z", "exposure_ms": "exposure"}.items():
+            assert plan[column].tolist() == [event[key] for event in events]
+            assert table[column].tolist() == plan[column][came].tolist()
+        assert table["preset"].tolist() == [events[number]["config_group"][1] for number in came]
+        assert np.flatnonzero(run.aligned().missing).tolist() == [3, 20]
+
+
+def test_images_that_nobody_expected_have_columns(tmp_path):
+    """Without events, the axes and positions in Java's metadata are columns, whatever their names."""
+    with Spool(tmp_path / "run.h5", **RING) as spool:
+        engine = Engine(spool.process_fn)
+        for number in range(4):
+            axes = {"time": number // 2, "channel": "FITC" if number % 2 else "DAPI", "angle": number}
+            engine.send(number, frame(number), Axes=axes, ZPosition_um_Intended=0.5 * number)
+        assert engine.finish() == []
+    with mmspool.open(tmp_path / "run.h5") as run:
+        table = run.frame_table()
+        assert run.plan is None
+        assert table["time_index"].tolist() == [0, 0, 1, 1]
+        assert table["channel"].tolist() == ["DAPI", "FITC"] * 2
+        assert table["angle"].tolist() == [0, 1, 2, 3]
+        assert table["z_um"].tolist() == [0.0, 0.5, 1.0, 1.5]
 
 
 def test_pass_on_sends_the_images_back(tmp_path):

@@ -181,9 +181,8 @@ def test_silx(tmp_path: Path, expected: np.ndarray[Any, Any], compression: str |
     assert np.array_equal(pixels, expected[0])
 
 
-@pytest.mark.parametrize("colour", ["uint8"], indirect=True)
 def test_silx_colour(tmp_path: Path, colour: tuple[Path, np.ndarray[Any, Any]]) -> None:
-    """Colours of 8 bits are shown by silx view as colours."""
+    """Colours of 8 and of 16 bits are shown by silx view as colours, with the file's own numbers."""
     path, frames = colour
     kind, pixels = shown_by_silx(path, tmp_path)
     assert kind == "ImageRgba"
