@@ -33,7 +33,7 @@ from support.frames import check_frames
 from support.paths import environment
 from support.processes import LIMIT_S, ended, kill, other_threads
 from support.strace import need_strace, traced
-from support.values import check_values
+from support.values import check_places, check_values
 from support.waiting import wait_until
 
 import mmspool
@@ -58,9 +58,13 @@ STEPS = Plan(
     slots=True,
     block_bytes=64 << 10,
     growth_bytes=128 << 10,
-    options={"grow_frames": 20, "sync_interval_s": 0.05},
+    options={
+        "grow_frames": 20,
+        "sync_interval_s": 0.05,
+        "plan": [{"z_um": z / 4, "name": f"{z} µ"} for z in range(53)],
+    },
 )
-"""A short recording that has everything: three growths, blocks written in parts, losses, columns, slots, syncs."""
+"""A short recording with everything: three growths, blocks written in parts, losses, columns, slots, a plan, syncs."""
 
 PLAIN = replace(
     STEPS,
@@ -70,12 +74,12 @@ PLAIN = replace(
     slots=False,
     block_bytes=640,
     growth_bytes=1,
-    options={**STEPS.options, "direct": False, "checksum": False},
+    options={**STEPS.options, "direct": False, "checksum": False, "plan": None},
 )
-"""The same through the page cache, without losses, columns and checksums."""
+"""The same through the page cache, without losses, columns, plan and checksums."""
 
-PACKED = replace(STEPS, options={**STEPS.options, "compression": "fast"})
-"""The same compressed."""
+PACKED = replace(STEPS, options={**STEPS.options, "compression": "fast", "plan": {"trigger": None, "frame": 4}})
+"""The same compressed, with a plan that goes on without end."""
 
 COLOUR = replace(STEPS, shape=(64, 21, 3))
 """The same in colour, blocks of many frames; the steps are taken from all in turn."""
@@ -88,7 +92,8 @@ RANDOM = (
     Plan(path="", shape=(64, 64), frames=300, block_bytes=256 << 10, growth_bytes=512 << 10, pace_s=0.001),
     Plan(path="", shape=(512, 512), frames=200),
     Plan(path="", shape=(64, 64), frames=2_500, growth_bytes=512 << 10, columns=True),
-    Plan(path="", shape=(512, 512), frames=180, slots=True),
+    Plan(path="", shape=(512, 512), frames=180, slots=True, options={"plan": [{"z_um": z / 4} for z in range(180)]}),
+    Plan(path="", frames=2_500, growth_bytes=512 << 10, options={"plan": {"trigger": None, "frame": 4}}),
     Plan(path="", shape=(1003, 777), frames=80),
     Plan(path="", shape=(1003, 777), frames=60, options={"grow_frames": 7}),
     Plan(path="", shape=(64, 64), frames=2_000, growth_bytes=512 << 10, options={"compression": "universal"}),
@@ -151,9 +156,10 @@ def check_closed(path: Path, frames: int, state: str, lost: int) -> None:
 
 
 def check_columns(recording: mmspool.Recording) -> None:
-    """Look whether each frame has its values, where frames have any."""
+    """Look whether each frame has its values and its place, where frames have any."""
     if recording.columns:
         check_values(recording)
+    check_places(recording)
 
 
 def check_writer(path: Path, producer: Producer, kills: int) -> Tally:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from powercut.recordings import Spec
 from powercut.traced_run import Log, Op
-from support.values import check_values
+from support.values import check_places, check_values
 
 import mmspool
 from mmspool import RecordingError
@@ -96,6 +96,8 @@ def examine(path: Path, spec: Spec, expected: npt.NDArray[np.generic], watermark
         assert (numbers == lost_before(spec)[:frames]).all(), "the columns are wrong"
         if spec.columns:
             check_values(recording, sure=watermark or 0)
+        assert (recording.plan is None) == (spec.plan is None)
+        check_places(recording, sure=watermark or 0)
         if recording.state in ("complete", "incomplete"):
             assert frames == len(expected), f"it is {recording.state} with {frames} of {len(expected)} frames"
         lost = sum(count for step, count in spec.steps if step == "lose")

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ shape, dtype, index = tuple(spec["shape"]), np.dtype(spec["dtype"]), 0
 
 with Spool(sys.argv[2], buffer_bytes=spec["ring_bytes"], grow_frames=spec["grow_frames"], shape=shape, dtype=dtype,
            sync_interval_s=spec["sync_s"], checksum=spec["checksum"], compression=spec["compression"],
-           columns=COLUMNS if spec["columns"] else None) as spool:
+           columns=COLUMNS if spec["columns"] else None, plan=spec["plan"]) as spool:
     for step, count in spec["steps"]:
         if step == "put":
             for index in range(index, index + count):
@@ -62,6 +63,7 @@ class Spec:
     compression: str | None = None
     columns: bool = False
     slots: bool = False
+    plan: Any = None
     steps: tuple[tuple[str, int], ...] = ()
     inject: str = ""
     share: float = 1.0
@@ -159,12 +161,20 @@ SPECS = (
         steps=(("put", 33), ("durable", 0), ("kill", 0), ("put", 40), ("written", 0), ("lose", 2), ("put", 7)),
     ),
     Spec(
+        name="plan",
+        shape=(40, 50),
+        grow_frames=10,
+        plan={"z": 12, "channel": ["DAPI", "FITC", "Cy5", "µ", "", "none", "7"]},
+        steps=(("put", 33), ("durable", 0), ("lose", 2), ("put", 7), ("kill", 0), ("put", 33), ("lose", 1), ("put", 8)),
+    ),
+    Spec(
         name="packed-columns",
         shape=(96, 128),
         grow_frames=10,
         compression="fast",
         columns=True,
-        steps=(("put", 27), ("durable", 0), ("put", 14)),
+        plan={"trigger": None, "frame": 4},
+        steps=(("put", 27), ("durable", 0), ("lose", 3), ("put", 14)),
     ),
     Spec(
         name="packed",

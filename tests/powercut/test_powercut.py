@@ -24,6 +24,7 @@ from support.frames import frame
 
 block_layout._MIN_GROWTH_BYTES = 1
 options = {"buffer_bytes": 1 << 20, "grow_frames": 10, "shape": (40, 50), "dtype": "<u2", "sync_interval_s": 0.02}
+options["plan"] = {"t": 31, "z": 2}
 with Spool(sys.argv[1], **options) as left, Spool(sys.argv[2], **options) as right:
     for index in range(60):
         for spool in (left, right):
@@ -55,7 +56,8 @@ def test_power_cut(spec: Spec, tmp_path: Path) -> None:
 
 def test_two_cameras(tmp_path: Path) -> None:
     """Cut at any two moments, the files of two cameras are repaired each by itself, and their pairs are right."""
-    spec = Spec(name="two-cameras", shape=(40, 50), steps=(("put", 33), ("lose", 2), ("put", 27)))
+    steps = (("put", 33), ("lose", 2), ("put", 27))
+    spec = Spec(name="two-cameras", shape=(40, 50), plan={"t": 31, "z": 2}, steps=steps)
     master = tmp_path / "run.h5"
     members = member_paths(master, ["left", "right"])
     write_master(master, members, leader="left", overwrite=False)

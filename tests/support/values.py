@@ -1,4 +1,4 @@
-"""Numbered values of columns of the user's own: what is read back shows which frame's they are."""
+"""Numbered values of columns and places in a plan: what is read back shows which frame's they are."""
 
 from typing import Any
 
@@ -39,3 +39,26 @@ def check_values(recording: Any, sure: int | None = None) -> None:
         same[len(frames) if sure is None else sure :] |= is_fill[len(frames) if sure is None else sure :]
         wrong = np.flatnonzero(~same)
         assert not len(wrong), f"{name} of frames {wrong[:5]} of {len(frames)} is {table[name][wrong[:5]]}"
+
+
+def check_places(recording: Any, sure: int | None = None) -> None:
+    """Compare the place of every frame of a recording with a plan: what was lost before it has left its own empty.
+
+    Frames before ``sure``, by default all, must have theirs; later ones may be in no place, but in no other one's.
+
+    Raises
+    ------
+    AssertionError
+        Some are elsewhere; the message has their numbers.
+    """
+    table, aligned = recording.frame_table(), recording.aligned()
+    if recording.plan is None:
+        assert "expected" not in table.dtype.names
+        return
+    places, right = table["expected"], table["sequence_number"]
+    sure = len(recording) if sure is None else sure
+    wrong = np.flatnonzero((places != right) & ((np.arange(len(places)) < sure) | (places >= 0)))
+    assert not len(wrong), f"frames {wrong[:5]} of {len(places)} are in the places {places[wrong[:5]]}"
+    planned = np.flatnonzero(places >= 0)
+    assert np.array_equal(aligned.frames.ravel()[places[planned]], planned)
+    assert np.array_equal(aligned.unplanned, np.flatnonzero(places < 0))
