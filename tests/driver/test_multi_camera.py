@@ -6,7 +6,7 @@ import pymmcore
 import pytest
 
 import mmspool
-from mmspool import Camera, SettingError
+from mmspool import Camera, CoreError, SettingError
 
 LABELS = ("A", "Camera 2")
 RING_BYTES = 16 * 10**6
@@ -92,11 +92,19 @@ def test_until_a_time(camera, record):
     assert not camera.core.is_sequence_running()
 
 
-def test_colour_is_refused(camera, record, tmp_path):
+@pytest.mark.parametrize(
+    ("pixel_type", "error", "advice"),
+    [
+        ("32bitRGB", SettingError, "colours or floats.* choose such a PixelType for A, Camera 2, or give each a core"),
+        ("32bit", SettingError, "colours or floats.* choose such a PixelType for A, Camera 2, or give each a core"),
+        ("64bitRGB", CoreError, "8 bytes and 1 components.* choose another PixelType"),
+    ],
+)
+def test_colour_is_refused(camera, record, tmp_path, pixel_type, error, advice):
     """A Multi Camera does not say that its pixels are colours: they are refused, before there is a file."""
     for label in LABELS:
-        camera.core.set_property(label, "PixelType", "32bitRGB")
-    with pytest.raises(SettingError, match="colours or floats"):
+        camera.core.set_property(label, "PixelType", pixel_type)
+    with pytest.raises(error, match=advice):
         record(camera, frames=10)
     assert list(tmp_path.iterdir()) == []
 

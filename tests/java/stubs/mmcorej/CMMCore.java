@@ -33,6 +33,8 @@ public class CMMCore {
   private final Map<String, Long> faults = new HashMap<>();
   private final ArrayDeque<Long> buffer = new ArrayDeque<>();
   private final List<Object> hoard = new ArrayList<>();
+  private final Map<String, Rectangle> regions = new HashMap<>(); // of cameras whose region differs
+  private String[] combined = {}; // cameras of a Multi Camera
   private Rectangle roi;
   private final Rectangle sensor;
   private double exposureMs = 10;
@@ -62,6 +64,20 @@ public class CMMCore {
     sensor.setSize(width, height);
     roi = new Rectangle(sensor);
     template = null;
+  }
+
+  /** Puts the Multi Camera of Micro-Manager's Utilities in front of cameras, labels with commas. */
+  public synchronized void combine(String labels) {
+    combined = labels.split(",");
+  }
+
+  /** Gives one camera of a Multi Camera a region of its own. */
+  public synchronized void setRegionOf(String label, int width, int height) {
+    regions.put(label, new Rectangle(0, 0, width, height));
+  }
+
+  private boolean isMulti(String label) {
+    return combined.length > 0 && label.equals("Multi");
   }
 
   /** Has the fault happen at the {@code at}th frame or pop, counted from 0; see where {@code due} is called. */
@@ -99,15 +115,15 @@ public class CMMCore {
   }
 
   public String getCameraDevice() {
-    return "Camera";
+    return combined.length > 0 ? "Multi" : "Camera";
   }
 
   public String getDeviceLibrary(String label) {
-    return "Stub";
+    return isMulti(label) ? "Utilities" : "Stub";
   }
 
   public String getDeviceName(String label) {
-    return "StubCamera";
+    return isMulti(label) ? "Multi Camera" : "StubCamera";
   }
 
   public String getDeviceDescription(String label) {
@@ -117,10 +133,21 @@ public class CMMCore {
   public void setIncludeSystemStateCache(boolean include) {}
 
   public StrVector getDevicePropertyNames(String label) {
-    return new StrVector(properties.keySet());
+    if (!isMulti(label)) {
+      return new StrVector(properties.keySet());
+    }
+    List<String> names = new ArrayList<>();
+    for (int i = 1; i <= combined.length + 1; i++) {
+      names.add("Physical Camera " + i);
+    }
+    return new StrVector(names);
   }
 
   public String getProperty(String label, String name) throws Exception {
+    if (isMulti(label) && name.startsWith("Physical Camera ")) {
+      int place = Integer.parseInt(name.substring(16)) - 1;
+      return place < combined.length ? combined[place] : "Undefined";
+    }
     requireProperty(name);
     return properties.get(name);
   }
@@ -163,6 +190,10 @@ public class CMMCore {
     return new Rectangle(roi);
   }
 
+  public Rectangle getROI(String label) {
+    return new Rectangle(regions.getOrDefault(label, roi));
+  }
+
   public synchronized void setROI(int x, int y, int width, int height) {
     roi = new Rectangle(x, y, width, height);
     template = null;
@@ -190,7 +221,7 @@ public class CMMCore {
   }
 
   public long getNumberOfComponents() {
-    return format()[1];
+    return combined.length > 0 ? 1 : format()[1]; // the Multi Camera does not ask its cameras
   }
 
   public double getPixelSizeUm() {
@@ -249,18 +280,24 @@ public class CMMCore {
         if (due("camera", number)) {
           break;
         }
-        if (buffer.size() >= capacity()) {
+        if (buffer.size() + cameras() > capacity()) {
           overflowed = true;
           break;
         }
-        if (!due("skip", number)) {
-          buffer.add(number);
+        for (long camera = 0; camera < cameras(); camera++) {
+          if (!due("skip", number * cameras() + camera)) {
+            buffer.add(number * cameras() + camera);
+          }
         }
       }
     }
     synchronized (this) {
       running = running && camera != Thread.currentThread();
     }
+  }
+
+  private int cameras() {
+    return Math.max(1, combined.length);
   }
 
   private long capacity() {
@@ -295,14 +332,17 @@ public class CMMCore {
     if (due("empty", pop)) { // promises one more than it has
       throw new Exception("Circular buffer is empty");
     }
-    long number = buffer.remove();
+    long entry = buffer.remove();
+    long number = entry / cameras();
+    int of = (int) (entry % cameras());
+    String label = combined.length > 0 ? combined[of] : "Camera";
     if (due("heap", pop)) {
       throw new OutOfMemoryError("Java heap space");
     }
     int pixels = roi.width * roi.height;
     metadata.clear();
     metadata.put("_", "Binning", "1");
-    metadata.put("_", "Camera", "Camera");
+    metadata.put("_", "Camera", label);
     metadata.put("_", "ElapsedTime-ms", String.valueOf(number * exposureMs));
     metadata.put("_", "Height", String.valueOf(roi.height));
     metadata.put("_", "ImageNumber", String.valueOf(number));
@@ -316,7 +356,7 @@ public class CMMCore {
       Arrays.fill(value, 'x');
       metadata.put("Camera", "Long", new String(value));
     }
-    return frame(number, due("large", pop) ? 2 * pixels : pixels);
+    return frame(number + ((long) of << 56), due("large", pop) ? 2 * pixels : pixels);
   }
 
   public TaggedImage popNextTaggedImage() throws Exception {
