@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import RecordingError
 from .block_layout import BlockLayout
 from .hdf5_file import checksum
+from .hdf5_file.closed_file import finish_change
 from .hdf5_file.codec import load_filters
 from .hdf5_file.direct_file import DirectFile
 from .hdf5_file.journaled_file import JournaledFile
@@ -181,7 +182,7 @@ def _agreeing(losses: np.ndarray[Any, Any], sequence: np.ndarray[Any, Any], unwr
 
 def _apply(path: Path, report: RepairReport, layout: BlockLayout, losses: np.ndarray[Any, Any]) -> None:
     if report.state != "recording":
-        RecordingFile.finish_change(path)
+        finish_change(path)
         return
     blocks = DirectFile(path)
     try:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import SpoolError, StorageError, WriterError
 from .columns import StoredColumn
+from .hdf5_file.closed_file import FileClosed
 from .hdf5_file.output_path import OutputPath
 from .options import SpoolOptions
 from .plan import Places
@@ -26,7 +27,7 @@ from .system.clock import steady_ns, wall_offset_ns
 from .system.os_file import occupy_standard_descriptors
 from .watching import abandon, watch
 from .writer_process.client import WriterClient
-from .writer_process.messages import FileClosed, StartWriting
+from .writer_process.messages import StartWriting
 
 _log = logging.getLogger("mmspool")
 _lives: "weakref.WeakSet[SpoolLifecycle]" = weakref.WeakSet()
@@ -213,6 +214,7 @@ class SpoolLifecycle:
                 lost = self.client.counters[RingField.LOST]
                 closed = FileClosed(
                     frames_written=0,
+                    frames_durable=0,
                     frames_lost=lost,
                     state=final_state(interrupted=interrupted, lost=lost),
                     end_reason=f"{end_reason}; no frame was put",

@@ -9,7 +9,6 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -18,15 +17,15 @@ import h5py
 import numpy as np
 
 from ...errors import StorageError
-from ..block_layout import MAX_COMMIT_CHUNKS, PAGE, BlockLayout, round_up
+from ..block_layout import MAX_COMMIT_CHUNKS, BlockLayout
 from ..camera_clock import CameraClock, fit_clock
 from ..detector_info import DetectorInfo
 from ..losses import MAX_LOSSES
 from ..plan import Plan
-from ..system.os_file import close_file, lock_for_writing, open_file, pwrite_all, sync_folder
-from .btree import chunk_offsets
-from .codec import Codec, load_filters
+from ..system.os_file import close_file, open_file, sync_folder
+from .codec import Codec
 from .direct_file import DirectFile
+from .frame_chunks import FrameChunks
 from .frame_columns import Columns
 from .journaled_file import JournaledFile
 from .nexus_schema import (
@@ -50,34 +49,22 @@ from .validate import read_small
 _log = logging.getLogger("mmspool")
 
 _VALUE_BYTES = 8
-_LEAST_DIRECT_BYTES = 256 << 10  # a smaller chunk is on its way sooner through the page cache
 _MOST_TIMES = 1_000_000  # to which the camera's clock is fitted
 _SLACK = 4 << 20  # what a growth may add beside chunks: index nodes and one metadata block, with room to spare
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClosedFile:
-    """How a recording was closed, as its file says."""
-
-    frames_written: int
-    frames_durable: int
-    frames_lost: int
-    state: str
-    end_reason: str
-    file_bytes: int
-    writer_failed: bool
 
 
 class RecordingFile:
     """The structure of a recording that is being written; `create` and `attach` make it.
 
-    What HDF5 is needed for (`grow`, `finish`, `write_chunk`, `commit`, `chunks`, `chunk`) is called one at a time; the
-    offsets of frames below `capacity` may be asked for meanwhile.
+    What HDF5 is needed for (`grow`, `finish`, `commit`, and compressed chunks) is called one at a time; the offsets of
+    frames below `capacity` may be asked for meanwhile.
 
     Attributes
     ----------
     capacity
         Frames the dataset has room for.
+    chunks
+        The frames' chunks.
     columns
         The per-frame columns.
     performance
@@ -94,16 +81,12 @@ class RecordingFile:
         self._descriptor = descriptor
         self._journaled = journaled
         self._file = file
-        self._images: h5py.h5d.DatasetID = file[DATA].id
-        self._packed = self._images.get_create_plist().get_nfilters() > 0
-        self._packed_chunks = self.chunks() if self._packed else 0
-        load_filters(self._images)  # HDF5 itself packs the last chunk again when it cuts it
         ledger = file[LEDGER]
         self._values = {name: ledger[name].id.get_offset() for name in (*COUNTERS, "state", "end_reason")}
         self._values["end_time"] = file[END_TIME].id.get_offset()
         self._values["camera_clock"] = file[CAMERA_CLOCK].id.get_offset()
         self._losses = [ledger[name].id.get_chunk_info_by_coord((0,)).byte_offset for name in LOSS_COLUMNS]
-        self._chunk_offsets: dict[int, int] = {}
+        self.chunks = FrameChunks(file[DATA].id, layout, blocks, journaled)
         self.columns = Columns(file, blocks)
         self.capacity = int(file[DATA].shape[0])
         self.counted = int(read_small(file, f"{LEDGER}/frames_written"))
@@ -159,46 +142,8 @@ class RecordingFile:
             recording_file.columns.look_up(recording_file.capacity, new=False)
             if recording_file.counted:
                 recording_file.columns.resume()
-            if not recording_file._packed:
-                recording_file._look_up_blocks(recording_file.counted, recording_file.capacity)
+            recording_file.chunks.look_up(recording_file.counted, recording_file.capacity)
         return recording_file
-
-    @staticmethod
-    def outcome(path: Path, writer_restarts: int) -> ClosedFile | None:
-        """Return how a file was closed whose writer may have been killed before it could report that.
-
-        The change that the file was in is finished, and ``writer_restarts`` entered into it. None if it was not closed.
-        """
-        with _journaled(path) as (descriptor, journaled):
-            lock_for_writing(descriptor, path)
-            with h5py.File(journaled, "r", driver="fileobj") as file:
-                state = read_small(file, f"{LEDGER}/state").decode()
-                if state == "recording":
-                    return None
-                written, durable, lost = (
-                    int(read_small(file, f"{LEDGER}/frames_{name}")) for name in ("written", "durable", "lost")
-                )
-                failed = bool(read_small(file, f"{LEDGER}/writer_failed"))
-                end_reason = read_small(file, f"{LEDGER}/end_reason").decode()
-                restarts = file[f"{LEDGER}/writer_restarts"].id.get_offset()
-            pwrite_all(descriptor, writer_restarts.to_bytes(_VALUE_BYTES, "little"), restarts)
-            journaled.retire_journal()
-            size = os.fstat(descriptor).st_size
-        return ClosedFile(
-            frames_written=written,
-            frames_durable=durable,
-            frames_lost=lost,
-            state=state,
-            end_reason=end_reason,
-            file_bytes=size,
-            writer_failed=failed,
-        )
-
-    @staticmethod
-    def finish_change(path: Path) -> None:
-        """Make the last change whole of a file that was closed, but whose journal was not retired."""
-        with _journaled(path) as (_, journaled):
-            journaled.retire_journal()
 
     def is_short_of(self, frame: int) -> bool:
         """Return whether to grow before frame ``frame`` comes: an increment ahead, not beyond the expected frames."""
@@ -223,11 +168,9 @@ class RecordingFile:
         while self.capacity < target:
             capacity = min(target, self.capacity + MAX_COMMIT_CHUNKS * g.frames_per_block)
             for_columns = self.columns.size_bytes(capacity) - self.columns.size_bytes(self.capacity)
-            # Packed chunks get their places as they are written: there is room for all that may have none yet.
             new = capacity - self.capacity
-            placed = capacity - self._packed_chunks * g.frames_per_block if self._packed else new
             try:
-                self._set_aside(placed // g.frames_per_block * round_up(g.block_bytes, PAGE) + for_columns + _SLACK)
+                self._set_aside(self.chunks.size_bytes(self.capacity, capacity) + for_columns + _SLACK)
             except StorageError:
                 if new <= g.frames_per_block:
                     raise
@@ -240,34 +183,9 @@ class RecordingFile:
             self._file[DATA].resize(capacity, axis=0)
             self._file.flush()
             self.columns.look_up(capacity, new=True)
-            if not self._packed:
-                self._look_up_blocks(self.capacity, capacity)
+            self.chunks.look_up(self.capacity, capacity)
             self._journaled.commit()
             self.capacity = capacity  # not before: a frame must not be counted that the structure has no place for
-
-    def block_offset(self, block: int) -> int:
-        """Return where in the file block ``block`` starts; blocks are asked for in order."""
-        self._chunk_offsets.pop(block - 1, None)
-        return self._chunk_offsets[block]
-
-    def chunks(self) -> int:
-        """Return how many chunks of frames there are."""
-        return int(self._images.get_num_chunks())
-
-    def write_chunk(self, block: int, data: memoryview, filter_mask: int) -> None:
-        """Write a new chunk, compressed, or not if ``filter_mask`` says so; `commit` makes it a part of the file."""
-        start, content = self._first_pixel(block * self._layout.frames_per_block), np.frombuffer(data, np.uint8)
-        place = self._journaled.write_offset_of(
-            data, lambda: self._images.write_direct_chunk(start, content, filter_mask)
-        )
-        self._packed_chunks += 1
-        write = self._blocks.write_block if len(data) >= _LEAST_DIRECT_BYTES else self._blocks.write
-        write(data, place)
-
-    def chunk(self, block: int) -> tuple[int, bool]:
-        """Return how many bytes a chunk takes in a packed file, and whether it is stored as it is."""
-        info = self._images.get_chunk_info_by_coord(self._first_pixel(block * self._layout.frames_per_block))
-        return info.size, bool(info.filter_mask)
 
     def commit(self) -> None:
         """Make all chunks written so far, and their index, durable in one atomic commit."""
@@ -346,37 +264,12 @@ class RecordingFile:
             _log.warning("the camera's clock could not be fitted", exc_info=True)
             return None
 
-    def _first_pixel(self, frame: int) -> tuple[int, ...]:
-        return (frame, *(0 for _axis in self._layout.shape))
-
     def _set_aside(self, length: int) -> None:
         """Allocate room beyond what HDF5 uses so far; what it does not need stays for the next time."""
         size, end = self._blocks.size(), self._journaled.size + length
         if end > size:
             self._blocks.reserve(size, end - size)
         self._journaled.least_size = max(size, end)
-
-    def _look_up_blocks(self, first: int, capacity: int) -> None:
-        """Find the chunks of the frames from ``first`` to ``capacity``."""
-        per_block, data = self._layout.frames_per_block, self._file[DATA].id
-        written = chunk_offsets(self._journaled.writes(), data.rank, self._layout.block_bytes)
-        for block in range(first // per_block, math.ceil(capacity / per_block)):
-            start = block * per_block
-            if start not in written:  # in a file that another process wrote
-                written[start] = data.get_chunk_info_by_coord(self._first_pixel(start)).byte_offset
-            self._chunk_offsets[block] = written[start]
-
-
-@contextmanager
-def _journaled(path: Path) -> Iterator[tuple[int, JournaledFile]]:
-    """Open a file whose writer is gone, after the change that it was in is finished."""
-    descriptor = open_file(path, os.O_RDWR)
-    try:
-        journaled = JournaledFile(descriptor)
-        journaled.replay()
-        yield descriptor, journaled
-    finally:
-        close_file(descriptor)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ...errors import RingFullError, StorageError, WriterError
 from ..block_layout import BlockLayout, plan_blocks
 from ..columns import StoredColumn, Value
+from ..hdf5_file.closed_file import FileClosed
 from ..losses import STAGES, Loss
 from ..options import SpoolOptions
 from ..results import SpoolStats
@@ -18,7 +19,7 @@ from ..shared_ring.memory import available, default_buffer_bytes, warn_if_small
 from ..shared_ring.ring import Ring, RingField
 from ..system.clock import steady_ns
 from ..system.keep_awake import KeepAwake
-from .messages import BlockReady, FileClosed, FileReady, StartWriting
+from .messages import BlockReady, FileReady, StartWriting
 from .process import Launch
 from .supervisor import ANSWER_TIMEOUT_S, WriterSupervisor
 

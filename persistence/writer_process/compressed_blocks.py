@@ -82,7 +82,7 @@ class CompressedBlocks:
         self._recording_file = recording_file
         self._codec = codec
         self._options = options
-        self._chunks = recording_file.chunks()  # a writer that died had written these, but perhaps not counted them
+        self._chunks = recording_file.chunks.count()  # a writer that died may not have counted all of these
         self.slowest_ns = 0
         self._next = 0  # frame to be encoded; those before it that are not ahead are stored as they are
         self._ahead: deque[_Ahead] = deque()
@@ -191,7 +191,7 @@ class CompressedBlocks:
         """Write a frame's chunk, unless a writer before this one has."""
         g, started = self._layout, time.perf_counter_ns()
         if frame < self._chunks:
-            size, as_it_is = self._recording_file.chunk(frame)
+            size, as_it_is = self._recording_file.chunks.stored(frame)
         else:
             as_it_is = not 0 < size < g.block_bytes
             size = g.block_bytes if as_it_is else size
@@ -199,7 +199,7 @@ class CompressedBlocks:
                 self._ring.block_bytes(frame % g.blocks, 0, g.block_bytes) as raw,
                 raw if as_it_is else encoded[:size] as data,
             ):
-                self._recording_file.write_chunk(frame, data, self._codec.all_skipped if as_it_is else 0)
+                self._recording_file.chunks.write(frame, data, self._codec.all_skipped if as_it_is else 0)
         self._raw += as_it_is
         self._bytes += size
         self.slowest_ns = max(self.slowest_ns, time.perf_counter_ns() - started)

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import StorageError, WriterError
-from ..hdf5_file.recording_file import RecordingFile
+from ..hdf5_file.closed_file import FileClosed, read_closed
 from ..hdf5_file.validate import DAMAGE
 from ..shared_ring.ring import Ring, RingField
-from .messages import ENVIRONMENT, BlockReady, FileClosed, FileReady, StartWriting
+from .messages import ENVIRONMENT, BlockReady, FileReady, StartWriting
 from .writer import FrameWriter
 
 POLL_S = 0.2  # how long frames of a partly filled block wait for the file, and a dead producer goes unnoticed
@@ -140,18 +140,10 @@ def read_outcome(path: Path, counters: memoryview) -> FileClosed | None:
 
     Then the ring's ``counters`` say what the file says, and the file how often a process took over.
     """
-    closed = RecordingFile.outcome(path, counters[RingField.RESTARTS])
-    if closed is None:
-        return None
-    counters[RingField.WRITTEN], counters[RingField.DURABLE] = closed.frames_written, closed.frames_durable
-    return FileClosed(
-        frames_written=closed.frames_written,
-        frames_lost=closed.frames_lost,
-        state=closed.state,
-        end_reason=closed.end_reason,
-        file_bytes=closed.file_bytes,
-        writer_failed=closed.writer_failed,
-    )
+    closed = read_closed(path, counters[RingField.RESTARTS])
+    if closed is not None:
+        counters[RingField.WRITTEN], counters[RingField.DURABLE] = closed.frames_written, closed.frames_durable
+    return closed
 
 
 def _first(messages: _Messages, producer: Producer) -> StartWriting | None:

@@ -1,4 +1,7 @@
-"""What the producer and the writer process say to each other; pixels, counters and the stop request are in the ring."""
+"""What the producer and the writer process say to each other; pixels, counters and the stop request are in the ring.
+
+The writer's last message is `FileClosed`, as the file has it.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,18 +37,6 @@ class BlockReady:
 @dataclass(frozen=True)
 class FileReady:
     """The writer's answer to `StartWriting`: the file is there."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileClosed:
-    """The writer's last message: the file is closed and on the device."""
-
-    frames_written: int
-    frames_lost: int
-    state: str
-    end_reason: str
-    file_bytes: int
-    writer_failed: bool = False
 
 
 Message = StartWriting | BlockReady

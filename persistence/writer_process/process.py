@@ -25,9 +25,10 @@ from typing import Any, Self
 import psutil
 
 from ...errors import StorageError, WriterError
+from ..hdf5_file.closed_file import FileClosed
 from ..shared_ring.ring import Ring
 from ..system.os_file import occupy_standard_descriptors
-from .messages import ENVIRONMENT, FileClosed, FileReady, Message
+from .messages import ENVIRONMENT, FileReady, Message
 
 _BOOTSTRAP = (
     f"import json, os, sys; sys.path[:] = json.loads(os.environ[{ENVIRONMENT!r}])['path']; "

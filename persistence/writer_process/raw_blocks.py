@@ -61,7 +61,7 @@ class RawBlocks:
         while begun < stop or under_way:
             while begun < stop and len(under_way) < _QUEUED:
                 last = min(stop, (begun // g.frames_per_block + 1) * g.frames_per_block)
-                offset = self._recording_file.block_offset(begun // g.frames_per_block)
+                offset = self._recording_file.chunks.offset(begun // g.frames_per_block)
                 under_way.append((last, self._writing.submit(self._write_block, begun, last, offset)))
                 begun = last
             last, writing = under_way.popleft()

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ...errors import StorageError, WriterError
+from ..hdf5_file.closed_file import FileClosed
 from ..shared_ring.ring import Ring, RingField
-from .messages import FileClosed, FileReady, Message, StartWriting
+from .messages import FileReady, Message, StartWriting
 from .process import Launch, ProcessDiedError, WriterProcess
 
 ANSWER_TIMEOUT_S = 120.0  # a new process imports NumPy and h5py, from a network drive at worst

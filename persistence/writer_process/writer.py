@@ -9,6 +9,7 @@ import numpy as np
 from ...errors import StorageError
 from ..detector_info import DetectorInfo, to_json
 from ..hdf5_file import codec
+from ..hdf5_file.closed_file import FileClosed
 from ..hdf5_file.codec import Codec
 from ..hdf5_file.direct_file import DirectFile
 from ..hdf5_file.nexus_schema import CLOCK_STEP
@@ -20,7 +21,7 @@ from ..shared_ring.ring import Ring, RingField
 from ..system.clock import steady_ns, wall_offset_ns
 from .blocks import BlockStore, Run
 from .compressed_blocks import CompressedBlocks
-from .messages import FileClosed, StartWriting
+from .messages import StartWriting
 from .raw_blocks import RawBlocks
 
 
@@ -103,6 +104,7 @@ class FrameWriter:
         self.close()
         return FileClosed(
             frames_written=self._written,
+            frames_durable=durable,
             frames_lost=lost,
             state=state,
             end_reason=end_reason,

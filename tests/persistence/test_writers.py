@@ -9,6 +9,7 @@ import mmspool
 from mmspool import Loss, StorageError
 from mmspool.persistence import block_layout, repair
 from mmspool.persistence.hdf5_file import recording_file
+from mmspool.persistence.hdf5_file.closed_file import FileClosed
 from mmspool.persistence.hdf5_file.direct_file import DirectFile
 from mmspool.persistence.hdf5_file.journaled_file import JournaledFile
 from mmspool.persistence.hdf5_file.nexus_schema import LEDGER
@@ -16,7 +17,6 @@ from mmspool.persistence.hdf5_file.recording_file import RecordingFile
 from mmspool.persistence.shared_ring.ring import RingField
 from mmspool.persistence.writer_process import raw_blocks
 from mmspool.persistence.writer_process.main import read_outcome
-from mmspool.persistence.writer_process.messages import FileClosed
 
 
 @pytest.fixture
@@ -170,6 +170,7 @@ def test_a_file_that_was_ended_is_not_ended_again(make_bench, mocker, compressio
         end = read_outcome(bench.path, bench.ring.counters)
         assert end == FileClosed(
             frames_written=frames,
+            frames_durable=frames,
             frames_lost=3,
             state="incomplete",
             end_reason="the end",
