@@ -8,7 +8,6 @@ from .columns import MAX_COLUMNS, Column, is_column_name
 from .compress import CompressReport, compress
 from .detector_info import DetectorInfo
 from .hdf5_file.codec import Compression
-from .hdf5_file.output_path import check_output_path
 from .losses import Loss
 from .options import OnFull, SpoolKeywords, SpoolOptions, refuse_unknown_options
 from .plan import Plan, PlanLike
@@ -18,6 +17,7 @@ from .results import SpoolResult, SpoolStats, describe_end
 from .verify import VerifyReport, verify
 
 if TYPE_CHECKING:
+    from .hdf5_file.output_path import check_output_path
     from .reading.camera_set import CameraSet, camera_name, member_paths, open, write_master
     from .reading.joined import join
     from .reading.places import expected_places, frames_by_place
@@ -62,6 +62,7 @@ __all__ = [
 ]
 
 _WHEN_USED = {
+    ".hdf5_file.output_path": ("check_output_path",),
     ".reading.camera_set": ("CameraSet", "camera_name", "member_paths", "open", "write_master"),
     ".reading.joined": ("join",),
     ".reading.places": ("expected_places", "frames_by_place"),

@@ -252,7 +252,7 @@ class TestFacts:
         with mmspool.open(path) as opened:
             for _ in range(5):
                 assert opened.frame_table()["image_number"][3] == 3
-            assert list(opened._columns) == ["image_number"]
+            assert list(opened._file._columns) == ["image_number"]
 
     def test_losses_and_state(self, recording):
         """Losses are located, and a recording with losses is not complete."""
