@@ -87,6 +87,11 @@ def ring():
     made.close()
 
 
+def another_mapping(ring):
+    """Attach to a ring as another process does, which has a descriptor of its own; on Windows it has the name."""
+    return Ring.attach(os.dup(ring.handle) if isinstance(ring.handle, int) else ring.handle)
+
+
 class TestMemory:
     """The block of shared memory."""
 
@@ -138,7 +143,7 @@ class TestMemory:
 
     def test_who_attaches_sees_the_same(self, ring):
         """Frames, records, counters and losses are seen through another mapping of the same ring."""
-        other = Ring.attach(os.dup(ring.handle))
+        other = another_mapping(ring)
         try:
             other.lay_out(plan_blocks((8, 8), np.dtype("u2"), other.room, 10))
             ring.add_loss(3, 2, "core")
@@ -157,7 +162,7 @@ class TestMemory:
 
     def test_close_is_idempotent(self, ring):
         """Closing a ring twice is harmless."""
-        other = Ring.attach(os.dup(ring.handle))
+        other = another_mapping(ring)
         other.close()
         other.close()
 
@@ -172,7 +177,7 @@ class TestStopRequest:
 
     def test_it_is_seen_through_another_mapping_and_stays(self, ring):
         """Whoever attaches reads the first request, whole."""
-        other = Ring.attach(os.dup(ring.handle))
+        other = another_mapping(ring)
         assert other.stop_request() is None
         ring.request_stop(interrupted=True, end_reason="Strom weg: µ")
         ring.request_stop(interrupted=False, end_reason="closed")
@@ -200,7 +205,7 @@ class RingMachine(RuleBasedStateMachine):
     def make(self, side, dtype, grow_frames, size):
         """Make the ring and attach to it."""
         self.ring = Ring.create(size)
-        self.other = Ring.attach(os.dup(self.ring.handle))
+        self.other = another_mapping(self.ring)
         self.geometry = plan_blocks((side, side), np.dtype(dtype), self.ring.room, grow_frames)
         self.ring.lay_out(self.geometry)
         self.other.lay_out(self.geometry)

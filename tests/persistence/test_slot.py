@@ -1,7 +1,6 @@
 """`Spool.slot`: a frame is filled in its place in the ring, with the guarantees of `put`."""
 
 import os
-import signal
 import threading
 
 import numpy as np
@@ -193,7 +192,6 @@ def test_writer_that_has_failed(make_spool, frames, writer_of, wait_until):
         assert (run[:] == frames.stack(len(run), (64, 64))).all()
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills by signals")
 def test_script_that_is_killed_in_the_block(start_script, tmp_path, frames, wait_until, state_of):
     """A script that is killed while it fills a slot leaves all frames before, and nothing of that one."""
     script = start_script(

@@ -142,10 +142,12 @@ def test_bad_names_are_refused(tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("dtype", "message"),
-    [("c16", "complex128"), ("U300", "300 bytes"), ("O", "object"), ("m8[s]", "timedelta"), (np.longdouble, "float")],
-)
+BAD_DTYPES = [("c16", "complex128"), ("U300", "300 bytes"), ("O", "object"), ("m8[s]", "timedelta")]
+if np.dtype(np.longdouble) != np.float64:  # as it is on Windows and on ARM's macOS
+    BAD_DTYPES.append((np.longdouble, "float"))
+
+
+@pytest.mark.parametrize(("dtype", "message"), BAD_DTYPES)
 def test_bad_dtypes_are_refused(tmp_path, dtype, message):
     """What no column can hold is refused when it is declared, with the column's name."""
     with pytest.raises(ValueError, match=f"column 'a'.*{message}"):
