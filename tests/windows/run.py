@@ -1,7 +1,7 @@
-r"""Run the tests with a Windows Python, on the wheel: ``tox -e windows``.
+r"""Run the tests with a Windows Python, on the wheel: ``tox -e windows`` a part of them, ``tox -e windows -- all`` all.
 
-``python tests/windows/run.py [pytest's arguments]`` does the same by hand, with paths as Windows has them
-(``Z:\home\...``).
+`selection.PART` is what the part has beside the quick tests. ``python tests/windows/run.py`` does the same by hand; it
+takes pytest's arguments too, with paths as Windows has them (``Z:\home\...``).
 """
 
 import os
@@ -44,8 +44,10 @@ def main(arguments: list[str]) -> int:
             f"--timeout={LIMIT_S}",
         ]
         temporary = f"--basetemp={windows_path(Path(folder) / 'tests')}"
-        tests = arguments or ["-n", "2", *(windows_path(TOP / "tests" / name) for name in FOLDERS)]
-        return windows.run(["-m", "pytest", *options, temporary, *tests], environment=environment, cwd=Path(folder))
+        if arguments in ([], ["all"]):
+            part = [] if arguments else ["--part"]
+            arguments = ["-n", "2", *part, *(windows_path(TOP / "tests" / name) for name in FOLDERS)]
+        return windows.run(["-m", "pytest", *options, temporary, *arguments], environment=environment, cwd=Path(folder))
 
 
 def _install(windows: Windows, folder: Path) -> str:
