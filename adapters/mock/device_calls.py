@@ -20,10 +20,6 @@ class DeviceCalls(MockState):
         return "MMCore version 12.5.1 (simulated)"
 
     @core_call()
-    def get_api_version_info(self) -> str:
-        return "Device API version 75, Module API version 10"
-
-    @core_call()
     def get_loaded_devices(self) -> Any:
         return self.backend_look.strings((self._label, "Core") if self._label else ("Core",))
 
