@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .reading.camera_set import CameraSet, camera_name, member_paths, open, write_master
     from .reading.joined import join
     from .reading.places import expected_places, frames_by_place
-    from .shared_ring.memory import buffer_bytes_for
+    from .shared_ring.buffer_size import buffer_bytes_for
     from .spool import Spool
 
 __all__ = [
@@ -66,7 +66,7 @@ _WHEN_USED = {
     ".reading.camera_set": ("CameraSet", "camera_name", "member_paths", "open", "write_master"),
     ".reading.joined": ("join",),
     ".reading.places": ("expected_places", "frames_by_place"),
-    ".shared_ring.memory": ("buffer_bytes_for",),
+    ".shared_ring.buffer_size": ("buffer_bytes_for",),
     ".spool": ("Spool",),
 }
 

@@ -1,6 +1,6 @@
 """What this machine can record: its disk's rate, the copy into shared memory, and the rings that it has memory for."""
 
-from ..shared_ring.memory import default_buffer_bytes, largest_buffer_bytes
+from ..shared_ring.buffer_size import default_buffer_bytes, largest_buffer_bytes
 from .checkup import Finding, examine_folder, examine_memory, examine_system
 from .disk_rate import DiskRate
 from .probes import check_folder, measure_copy, measure_disk

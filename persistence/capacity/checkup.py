@@ -12,8 +12,8 @@ import psutil
 
 from ..block_layout import PAGE
 from ..hdf5_file.direct_file import DirectFile
+from ..shared_ring.buffer_size import available, default_buffer_bytes
 from ..shared_ring.hugepages import private_memory
-from ..shared_ring.memory import available, default_buffer_bytes
 from ..system.keep_awake import can_keep_awake
 from ..system.os_file import is_locked, lock_shared, open_file
 from .probes import check_folder

@@ -17,8 +17,8 @@ from ...errors import StorageError
 from ..block_layout import GROW_FRAMES, plan_blocks
 from ..hdf5_file.direct_file import DirectFile
 from ..hdf5_file.output_path import OutputPath
+from ..shared_ring.buffer_size import default_buffer_bytes
 from ..shared_ring.hugepages import private_memory
-from ..shared_ring.memory import default_buffer_bytes
 from ..shared_ring.ring import Ring
 from .disk_rate import DiskRate, Sample, judge_disk
 

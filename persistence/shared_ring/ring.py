@@ -26,7 +26,7 @@ from ...errors import StorageError
 from ..block_layout import COLUMNS, LOSS_FIELDS, PAGE, RECORD_BYTES, RING_HEADER_BYTES, BlockLayout
 from ..columns import Value
 from ..losses import MAX_LOSSES, STAGES
-from .memory import check_room
+from .buffer_size import check_room
 from .shared_memory import Handle, SharedBlock, allocate, attach, touch
 
 # platform.machine() starts a process on Windows.

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from ...errors import StorageError
 from ..block_layout import PAGE
+from .buffer_size import SHM
 from .hugepages import AlignedMap
-from .memory import SHM
 
 _ZEROS = bytes(1 << 20)
 

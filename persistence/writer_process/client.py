@@ -15,7 +15,7 @@ from ..hdf5_file.closed_file import FileClosed
 from ..losses import STAGES, Loss
 from ..options import SpoolOptions
 from ..results import SpoolStats
-from ..shared_ring.memory import available, default_buffer_bytes, warn_if_small
+from ..shared_ring.buffer_size import available, default_buffer_bytes, warn_if_small
 from ..shared_ring.ring import Ring, RingField
 from ..system.clock import steady_ns
 from ..system.keep_awake import KeepAwake

@@ -20,7 +20,7 @@ from mmspool.driver.preflight.verdict import FrameLoad, Measurements, judge
 from mmspool.persistence.capacity import probes
 from mmspool.persistence.capacity.disk_rate import DiskRate
 from mmspool.persistence.hdf5_file import direct_file, output_path
-from mmspool.persistence.shared_ring import memory
+from mmspool.persistence.shared_ring import buffer_size
 
 MB = 10**6
 SHORT = ("--seconds", "0.01")
@@ -286,7 +286,7 @@ class TestErrors:
 
     def test_shared_memory_too_small(self, preflight, mocker):
         """Shared memory that is too small, as in a container, is an error with advice."""
-        mocker.patch.object(memory, "_limits", return_value=[(1_000_000, "/dev/shm")])
+        mocker.patch.object(buffer_size, "_limits", return_value=[(1_000_000, "/dev/shm")])
         self.check(preflight(), "cannot hold 2 frames of 2048x2048 uint16")
 
     def test_camera_refuses(self, preflight):

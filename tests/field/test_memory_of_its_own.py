@@ -13,7 +13,7 @@ import pytest
 import mmspool
 from mmspool import Spool, StorageError
 from mmspool.persistence.capacity import ring_frames
-from mmspool.persistence.shared_ring import memory
+from mmspool.persistence.shared_ring import buffer_size
 
 GIB = 1 << 30
 
@@ -30,8 +30,8 @@ def groups(tmp_path, monkeypatch):
             place.write_text(str(content))
         listed = tmp_path / "self"
         listed.write_text(lines)
-        monkeypatch.setattr(memory, "_CGROUPS", root)
-        monkeypatch.setattr(memory, "_OWN_GROUPS", listed)
+        monkeypatch.setattr(buffer_size, "_CGROUPS", root)
+        monkeypatch.setattr(buffer_size, "_OWN_GROUPS", listed)
 
     return imitate
 
@@ -70,7 +70,7 @@ def test_what_control_groups_leave(groups, case):
     """Every limit above this process counts, with what the page cache can give back."""
     lines, tree, left = GROUPS[case]
     groups(lines, tree)
-    assert list(memory._cgroups_free()) == left
+    assert list(buffer_size._cgroups_free()) == left
 
 
 def test_the_default_ring_fits_and_says_that_it_is_small(groups, tmp_path, caplog):
@@ -84,7 +84,7 @@ def test_the_default_ring_fits_and_says_that_it_is_small(groups, tmp_path, caplo
 
 def test_a_large_frame_gets_a_larger_ring(tmp_path, monkeypatch):
     """The default ring holds four frames at least, whether the shape was announced or comes with the first frame."""
-    monkeypatch.setattr(memory, "_DEFAULT_BYTES", 4 << 20)
+    monkeypatch.setattr(buffer_size, "_DEFAULT_BYTES", 4 << 20)
     image = np.arange(1 << 21, dtype="u2").reshape(1024, -1)
     with Spool(tmp_path / "announced.h5", shape=image.shape, dtype=image.dtype) as announced:
         assert announced.stats.ring_frames == 4
@@ -104,9 +104,9 @@ def test_a_large_frame_gets_a_larger_ring(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("free_gb", "frames"), [(22, 4), (4, 3), (3, 2)])
 def test_frames_of_half_a_gigabyte(monkeypatch, free_gb, frames):
     """The default ring holds four frames of 537 MB where half of the free memory is enough for that, else fewer."""
-    monkeypatch.setattr(memory, "available", lambda: (free_gb * 10**9, "this computer's memory"))
+    monkeypatch.setattr(buffer_size, "available", lambda: (free_gb * 10**9, "this computer's memory"))
     shape, dtype = (16384, 16384), np.dtype("u2")
-    size = memory.default_buffer_bytes(16384 * 16384 * 2)
+    size = buffer_size.default_buffer_bytes(16384 * 16384 * 2)
     assert ring_frames(shape, dtype, size) == frames
     assert size <= free_gb * 10**9 / 2
 

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from mmspool import StorageError
-from mmspool.persistence.shared_ring import hugepages, memory, shared_memory
+from mmspool.persistence.shared_ring import buffer_size, hugepages, shared_memory
 
 
 def ring_sizes():
@@ -100,7 +100,7 @@ def test_larger_than_memory(make_spool, tmp_path):
 @pytest.mark.parametrize("limit", ["this computer's memory", "the memory limit of this process's control group"])
 def test_larger_than_a_limit(make_spool, tmp_path, mocker, limit):
     """A ring larger than any limit is refused with both figures and the limit's name, and leaves nothing."""
-    mocker.patch.object(memory, "_limits", return_value=[(1 << 40, "another"), (2_000_000, limit)])
+    mocker.patch.object(buffer_size, "_limits", return_value=[(1 << 40, "another"), (2_000_000, limit)])
     with pytest.raises(StorageError, match=rf"3,997,696 bytes does not fit in {limit}, which leaves 2,000,000 bytes"):
         make_spool(buffer_bytes=4_000_000)
     assert not list(tmp_path.iterdir())

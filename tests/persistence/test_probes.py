@@ -14,7 +14,7 @@ from mmspool import StorageError
 from mmspool.persistence.capacity import probes
 from mmspool.persistence.capacity.probes import measure_copy, measure_disk
 from mmspool.persistence.hdf5_file import direct_file
-from mmspool.persistence.shared_ring import memory
+from mmspool.persistence.shared_ring import buffer_size
 
 SIZE = 32 << 20
 SHM = Path("/dev/shm")
@@ -186,7 +186,7 @@ class TestCopy:
 
     def test_shared_memory_is_too_small(self, mocker):
         """Shared memory too small for the test, as in a container, is the error that a recording would raise."""
-        mocker.patch.object(memory, "_limits", return_value=[(1_000_000, "/dev/shm")])
+        mocker.patch.object(buffer_size, "_limits", return_value=[(1_000_000, "/dev/shm")])
         with pytest.raises(StorageError, match="cannot hold 2 frames of 2048x2048 uint16"):
             measure_copy((2048, 2048), np.dtype("uint16"))
 

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from mmspool import StorageError
 from mmspool.persistence.block_layout import COLUMNS, PAGE, RECORD_BYTES, plan_blocks
 from mmspool.persistence.losses import MAX_LOSSES, STAGES
-from mmspool.persistence.shared_ring.memory import default_buffer_bytes
+from mmspool.persistence.shared_ring.buffer_size import default_buffer_bytes
 from mmspool.persistence.shared_ring.ring import Ring, RingField
 
 HEADER_BYTES = PAGE + MAX_LOSSES * 3 * 8
