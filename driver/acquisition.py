@@ -7,7 +7,7 @@ from typing import Any
 
 from ..adapters import MAX_FRAMES, CoreAdapter, Frame, Image, PcoStamp, owns_memory
 from ..errors import CoreError, RingFullError, SpoolClosedError, WriterError
-from ..persistence import Spool
+from ..persistence import LossStage, Spool
 from .frame_counters import GapDetector
 from .intake import FrameIntake
 from .live import LiveFrame
@@ -298,7 +298,7 @@ class Acquisition:
             self._enter_shortage("trigger" if self._intake.marks and end is EndReason.TIMEOUT else "camera", 0)
         return end
 
-    def _enter_shortage(self, stage: str, known: int) -> None:
+    def _enter_shortage(self, stage: LossStage, known: int) -> None:
         """Enter the frames that were asked for and never came; without a number, those ``known`` to be lost."""
         if self._held is not None:  # none was to be stored yet
             return

@@ -2,10 +2,11 @@
 
 import logging
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ..adapters import Frame
+from ..adapters import Frame, Image
+from ..persistence import LossStage
 
 _log = logging.getLogger("mmspool")
 
@@ -15,7 +16,7 @@ class Gap:
     """``count`` frames are missing before the frame just looked at, lost at ``stage``."""
 
     count: int
-    stage: str
+    stage: LossStage
 
 
 class GapDetector:
@@ -67,6 +68,21 @@ class GapDetector:
             return 0
         before, self.camera_frame_number = self.camera_frame_number, number
         return max(0, number - before - 1) if before is not None else 0
+
+
+class SequenceGaps:
+    """Finds gaps in sequences that follow each other: the core numbers the frames of each from 0."""
+
+    def __init__(self) -> None:
+        self._gaps = GapDetector()
+
+    def missing_before(self, image: Image, numbers: Mapping[str, int]) -> list[Gap]:
+        """Return what was lost between the frame before, in the same sequence, and this one."""
+        if numbers["image_number"] == 0:
+            self._gaps = GapDetector()
+        return self._gaps.missing_before(
+            Frame(image, numbers["image_number"], numbers["camera_frame_number"], numbers["camera_timestamp"])
+        )
 
 
 _LEARNT_FROM = 16  # intervals

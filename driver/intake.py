@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..adapters import Frame, Image, PcoStamp
-from ..persistence import Spool
+from ..persistence import LossStage, Spool
 from .frame_counters import GapDetector
 from .live import LiveFrame, Newest
 from .triggers import TriggerPlan, TriggerWatch
@@ -100,7 +100,7 @@ class FrameIntake:
             self.enter_loss(*missing)
             self.marks = True
 
-    def enter_loss(self, count: int, stage: str) -> None:
+    def enter_loss(self, count: int, stage: LossStage) -> None:
         """Enter frames that were lost before the next one."""
         self._spool.record_loss(count, stage)
         self.lost += count

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from ..adapters import Frame, Image, frame_metadata, timestamp_source, unpack_colours
+from ..adapters import Image, frame_metadata, timestamp_source, unpack_colours
 from ..errors import FrameError
 from ..persistence import Spool
 from .event_columns import FittingValues, Values, plan_of, with_columns
-from .frame_counters import GapDetector
+from .frame_counters import SequenceGaps
 from .planned_events import PlannedEvents, image_values
 
 
@@ -32,7 +32,7 @@ class ProcessFn:
         self._spool = spool
         self._lock = threading.Lock()
         self._camera: str | None = None
-        self._gaps = GapDetector()
+        self._gaps = SequenceGaps()
         self._planned = PlannedEvents()
         self._fitting: FittingValues | None = None
         self._has_places = False
@@ -131,10 +131,7 @@ class ProcessFn:
 
     def _enter_gaps(self, image: Image, numbers: Mapping[str, int]) -> None:
         """Enter into the ledger what is missing before this image by its counters."""
-        if numbers["image_number"] == 0:  # the core numbers the images of each sequence
-            self._gaps = GapDetector()
-        frame = Frame(image, numbers["image_number"], numbers["camera_frame_number"], numbers["camera_timestamp"])
-        for gap in self._gaps.missing_before(frame):
+        for gap in self._gaps.missing_before(image, numbers):
             self._spool.record_loss(gap.count, gap.stage)
 
 

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from ..persistence import LossStage
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TriggerPlan:
@@ -76,7 +78,7 @@ class TriggerWatch:
         """Take note of a frame at the monotonic time ``now``, seconds."""
         self._since = now
 
-    def missing(self, now: float, places: int) -> tuple[int, str] | None:
+    def missing(self, now: float, places: int) -> tuple[int, LossStage] | None:
         """Return how many frames are missing by now and the stage of their loss; None while none is.
 
         Parameters

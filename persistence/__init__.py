@@ -8,7 +8,7 @@ from .columns import MAX_COLUMNS, Column, is_column_name
 from .compress import CompressReport, compress
 from .detector_info import DetectorInfo
 from .hdf5_file.codec import Compression
-from .losses import Loss
+from .losses import Loss, LossStage
 from .options import OnFull, SpoolKeywords, SpoolOptions, refuse_unknown_options
 from .plan import Plan, PlanLike
 from .reading.reader import Recording
@@ -33,6 +33,7 @@ __all__ = [
     "Compression",
     "DetectorInfo",
     "Loss",
+    "LossStage",
     "OnFull",
     "Plan",
     "PlanLike",

@@ -1,6 +1,7 @@
 """Lost frames: where they were lost, and the ledger that counts and locates them."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -8,9 +9,12 @@ import numpy.typing as npt
 MAX_LOSSES = 4096
 """Losses located one by one; later ones are added to the last entry, and located by ``sequence_number`` alone."""
 
-STAGES = ("camera", "core", "ring", "unknown", "trigger")
+LossStage = Literal["camera", "core", "ring", "unknown", "trigger"]
 """Where a frame can be lost: before the core saw it, in the core's buffer, before the ring; nobody knows where; or it
 was never exposed, because its trigger did not come."""
+
+STAGES: tuple[LossStage, ...] = get_args(LossStage)
+"""By their code in the ring and in the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class Loss:
 
     before_frame: int
     count: int
-    stage: str
+    stage: LossStage
 
 
 def final_ledger(losses: npt.NDArray[np.int64], frames: int, unwritten: int) -> npt.NDArray[np.int64]:

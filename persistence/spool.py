@@ -14,7 +14,7 @@ from ..errors import SpoolClosedError, SpoolError, WriterError
 from .columns import Column
 from .frame_checks import as_frame, check_same
 from .frame_records import FrameRecords
-from .losses import STAGES
+from .losses import STAGES, LossStage
 from .options import SpoolKeywords, SpoolOptions
 from .plan import Plan, PlanLike
 from .results import SpoolResult, SpoolStats
@@ -188,7 +188,7 @@ class Spool:
         """
         return Slot(self, metadata)
 
-    def record_loss(self, count: int, stage: str) -> None:
+    def record_loss(self, count: int, stage: LossStage) -> None:
         """Enter ``count`` frames into the ledger that were lost before the next frame.
 
         Parameters

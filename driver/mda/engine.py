@@ -5,6 +5,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from ...errors import SpoolError
+from ...persistence import LossStage
 from .events import planned_frames
 from .recording import MDARecording
 
@@ -173,7 +174,7 @@ class SpoolingEngine:
             index = taken.index | ({"cam": place} if len(labels) > 1 else {})
             self._recording.put(image, taken.model_copy(update={"index": index}), {"camera_metadata": tags})
 
-    def _stage(self) -> str:
+    def _stage(self) -> LossStage:
         """Return where the frames were lost that the event did not deliver."""
         if isinstance(self.failure, SpoolError) or self._core.isBufferOverflowed():
             return "core"

@@ -10,10 +10,10 @@ from typing import Any, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from ...adapters import Frame
 from ...errors import FrameError, RingFullError, SpoolClosedError, SpoolError
 from ...persistence import (
     Column,
+    LossStage,
     Spool,
     SpoolKeywords,
     SpoolOptions,
@@ -24,7 +24,7 @@ from ...persistence import (
     write_master,
 )
 from ..event_columns import FittingValues
-from ..frame_counters import GapDetector
+from ..frame_counters import SequenceGaps
 from .events import RunFormat, camera_index, run_format, stored_metadata
 from .planned_frames import PlannedFrames
 from .view import RunView, regular_axes
@@ -143,12 +143,12 @@ class MDARecording:
         if track.put(image, stored_metadata(meta), event) and self._view is not None:
             self._view.note(place, track.stored - 1, event, image)
 
-    def lose(self, event: Any, stage: str) -> None:
+    def lose(self, event: Any, stage: LossStage) -> None:
         """Enter the frame of an event into the ledger of its camera."""
         if (place := camera_index(event)) < len(self._tracks):
             self._tracks[place].lose(1, stage)
 
-    def lose_each(self, count: int, stage: str) -> None:
+    def lose_each(self, count: int, stage: LossStage) -> None:
         """Enter so many frames into the ledger of each camera."""
         for track in self._tracks:
             track.lose(count, stage)
@@ -157,7 +157,7 @@ class MDARecording:
         """Return how many frames of the present event that camera has in its file or its ledger."""
         return self._tracks[place].accounted
 
-    def end_event(self, planned: int, stage: str) -> None:
+    def end_event(self, planned: int, stage: LossStage) -> None:
         """Enter into the ledgers what an event asked of each camera and did not deliver."""
         for track in self._tracks:
             track.end_event(planned, stage)
@@ -220,17 +220,15 @@ class _Track:
         """Frames of the present event that are in the spool or in its ledger."""
         self.stored = 0
         """Frames of the run that are in the spool."""
-        self._gaps = GapDetector()
+        self._gaps = SequenceGaps()
         self._lost_of_burst = 0
         self._planned = planned
         self._fitting = FittingValues(spool.columns)
 
     def put(self, image: npt.NDArray[Any], numbers: Mapping[str, int], event: Any) -> bool:
-        if numbers["image_number"] == 0:  # the core numbers the frames of each sequence
-            self._gaps = GapDetector()
+        if numbers["image_number"] == 0:  # another sequence
             self._lost_of_burst = 0
-        frame = Frame(image, numbers["image_number"], numbers["camera_frame_number"], numbers["camera_timestamp"])
-        for gap in self._gaps.missing_before(frame):
+        for gap in self._gaps.missing_before(image, numbers):
             self.lose(gap.count, gap.stage)
             self._lost_of_burst += gap.count
         try:
@@ -256,11 +254,11 @@ class _Track:
             self.spool.close(interrupted=True, end_reason="the run did not begin")
         self.spool.path.unlink(missing_ok=True)
 
-    def end_event(self, planned: int, stage: str) -> None:
+    def end_event(self, planned: int, stage: LossStage) -> None:
         if (missing := planned - self.accounted) > 0:
             self.lose(missing, stage)
         self.accounted = self._lost_of_burst = 0
 
-    def lose(self, count: int, stage: str) -> None:
+    def lose(self, count: int, stage: LossStage) -> None:
         self.spool.record_loss(count, stage)
         self.accounted += count

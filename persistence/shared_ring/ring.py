@@ -25,7 +25,7 @@ import numpy.typing as npt
 from ...errors import StorageError
 from ..block_layout import COLUMNS, LOSS_FIELDS, PAGE, RECORD_BYTES, RING_HEADER_BYTES, BlockLayout
 from ..columns import Value
-from ..losses import MAX_LOSSES, STAGES
+from ..losses import MAX_LOSSES, STAGES, LossStage
 from .buffer_size import check_room
 from .shared_memory import Handle, SharedBlock, allocate, attach, touch
 
@@ -245,7 +245,7 @@ class Ring:
             return None
         return stop == _INTERRUPTED, bytes(self._buffer[_REASON]).rstrip(b"\0").decode("utf-8", "ignore")
 
-    def add_loss(self, before_frame: int, count: int, stage: str) -> None:
+    def add_loss(self, before_frame: int, count: int, stage: LossStage) -> None:
         """Count lost frames and locate them."""
         code = STAGES.index(stage)
         entries = self.counters[RingField.LOSS_ENTRIES]

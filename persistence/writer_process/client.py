@@ -12,7 +12,7 @@ from ...errors import RingFullError, StorageError, WriterError
 from ..block_layout import BlockLayout, plan_blocks
 from ..columns import StoredColumn, Value
 from ..hdf5_file.closed_file import FileClosed
-from ..losses import STAGES, Loss
+from ..losses import STAGES, Loss, LossStage
 from ..options import SpoolOptions
 from ..results import SpoolStats
 from ..shared_ring.buffer_size import available, default_buffer_bytes, warn_if_small
@@ -174,7 +174,7 @@ class WriterClient:
         """Return the next frame's number, lost frames counted."""
         return self.counters[RingField.PUT] + self.counters[RingField.LOST]
 
-    def add_loss(self, count: int, stage: str) -> None:
+    def add_loss(self, count: int, stage: LossStage) -> None:
         """Enter frames, if any, into the ledger that are missing before the next one."""
         if not count:
             return
