@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import RingFullError, StorageError, WriterError
+from ...errors import RingFullError, StorageError
 from ..block_layout import BlockLayout, plan_blocks
 from ..columns import StoredColumn, Value
 from ..hdf5_file.closed_file import FileClosed
@@ -19,9 +19,9 @@ from ..shared_ring.buffer_size import available, default_buffer_bytes, warn_if_s
 from ..shared_ring.ring import Ring, RingField
 from ..system.clock import steady_ns
 from ..system.keep_awake import KeepAwake
-from .messages import BlockReady, FileReady, StartWriting
+from .messages import BlockReady, StartWriting
 from .process import Launch
-from .supervisor import ANSWER_TIMEOUT_S, WriterSupervisor
+from .supervisor import WriterSupervisor
 
 _CHECK_NS = 250_000_000  # how often a putting producer looks whether the writer still lives
 _FULL_SLEEP_S = 0.0005
@@ -208,26 +208,7 @@ class WriterClient:
         """
         if wake:
             self.writer.send(BlockReady(self.counters[RingField.PUT]))
-        timeout_s, written, deadline = self._options.timeout_s, None, 0.0
-        while True:
-            restarts = self.counters[RingField.RESTARTS]
-            if self.counters[RingField.WRITTEN] != written:
-                written, deadline = self.counters[RingField.WRITTEN], time.monotonic() + timeout_s
-            answer = self.writer.receive()
-            if isinstance(answer, FileClosed):
-                return answer
-            if isinstance(answer, FileReady):
-                written = None  # a new process has the ring: now its time begins
-            elif self.counters[RingField.RESTARTS] != restarts:
-                deadline = time.monotonic() + ANSWER_TIMEOUT_S  # for it to start
-            elif time.monotonic() > deadline:
-                self.writer.stalled = True
-                waiting = self.counters[RingField.PUT] - self.counters[RingField.WRITTEN]
-                raise WriterError(
-                    f"the file could not be closed: no data could be written for {timeout_s:g} s, and "
-                    f"{waiting:,} frames wait in the ring. The writer process "
-                    f"(pid {self.writer.pid}) goes on trying; leave it running to save them"
-                )
+        return self.writer.wait_for_end(self._options.timeout_s)
 
     def stats(self) -> SpoolStats:
         """Return the current status."""

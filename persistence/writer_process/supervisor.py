@@ -124,6 +124,35 @@ class WriterSupervisor:
                         "has not said why: the disk does not answer"
                     )
 
+    def wait_for_end(self, timeout_s: float) -> FileClosed:
+        """Wait until the process has closed the file, as was requested of whoever has the ring.
+
+        Raises
+        ------
+        WriterError
+            As `receive`, or it made no progress in ``timeout_s``; then it goes on by itself.
+        """
+        counters, written, deadline = self._ring.counters, None, 0.0
+        while True:
+            restarts = counters[RingField.RESTARTS]
+            if counters[RingField.WRITTEN] != written:
+                written, deadline = counters[RingField.WRITTEN], time.monotonic() + timeout_s
+            answer = self.receive()
+            if isinstance(answer, FileClosed):
+                return answer
+            if isinstance(answer, FileReady):
+                written = None  # a new process has the ring: now its time begins
+            elif counters[RingField.RESTARTS] != restarts:
+                deadline = time.monotonic() + ANSWER_TIMEOUT_S  # for it to start
+            elif time.monotonic() > deadline:
+                self.stalled = True
+                waiting = counters[RingField.PUT] - counters[RingField.WRITTEN]
+                raise WriterError(
+                    f"the file could not be closed: no data could be written for {timeout_s:g} s, and "
+                    f"{waiting:,} frames wait in the ring. The writer process "
+                    f"(pid {self.pid}) goes on trying; leave it running to save them"
+                )
+
     def kill(self) -> None:
         """End the process at once."""
         self._process.kill()

@@ -10,7 +10,7 @@ import pytest
 
 import mmspool
 from mmspool import WriterError
-from mmspool.persistence.writer_process import client, supervisor
+from mmspool.persistence.writer_process import supervisor
 
 TIMEOUT_S = 60.0
 
@@ -119,7 +119,7 @@ def born_dead(process):
 
 def test_the_time_to_start_again_is_not_the_disks(make_spool, frames, writer_of, mocker):
     """A process that takes over during `close` has all the time to start; only then ``timeout_s`` counts."""
-    clock = mocker.patch.object(client, "time", wraps=time)
+    clock = mocker.patch.object(supervisor, "time", wraps=time)
     late = 0.0
     restart = supervisor.WriterSupervisor._restart
 
