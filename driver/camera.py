@@ -14,6 +14,7 @@ from ..errors import CameraBusyError
 from ..persistence import Spool, SpoolKeywords, check_output_path, refuse_unknown_options
 from .interrupts import StopOnInterrupt
 from .launch import PreparedRecording, prepare, require_recordable
+from .live import LiveFrame
 from .options import RecordingKeywords, RecordingOptions
 from .result import RecordResult, RecordStats
 from .running import RunningRecording, report_progress
@@ -280,6 +281,11 @@ class Camera(CameraSettings):
         spool = Spool(path, **spool_options)
         return run_time_lapse(self.core, spool, frames=frames, interval_s=interval_s, burst_frames=burst_frames)
 
+    def latest(self) -> LiveFrame | None:
+        """Return the newest frame of its recording, without a copy; None while it does not record, or has none yet."""
+        recording = self._last_recording()
+        return recording.latest() if recording is not None and recording.taking else None
+
     def snap(self) -> Image:
         """Expose once and return the frame, ``(Y, X)``, owned by the caller; while it records, its newest frame.
 
@@ -290,8 +296,7 @@ class Camera(CameraSettings):
         CoreError
             The camera failed.
         """
-        recording = self._last_recording()
-        newest = recording.latest() if recording is not None and recording.taking else None
+        newest = self.latest()
         if newest is None:
             return super().snap()
         _log.info("%s records: snap returns its newest frame, number %d", self.label, newest.number)

@@ -37,15 +37,17 @@ class TestLatest:
         recording.wait()
 
     def test_snap_while_recording(self, mock, start, wait_until):
-        """Snapping while it records gives a copy of the newest frame, and the recording loses nothing."""
+        """The camera has its recording's newest frame, and snapping gives a copy; the recording loses nothing."""
         camera = mock(faults=Faults(stall_after=20))
+        assert camera.latest() is None
         recording = start(camera, frames=30)
         wait_until(lambda: recording.stats.frames_received == 20)
-        image = camera.snap()
-        assert frame_index(image) == 19
+        newest, image = camera.latest(), camera.snap()
+        assert frame_index(newest.pixels) == frame_index(image) == newest.number == 19
         image[:] = 0
         recording.stop()
         result = recording.wait()
+        assert camera.latest() is None
         assert table(result.path)[0] == list(range(20))
 
     def test_snap_in_somebody_elses_sequence(self, mock):
