@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import queue
 import socket
 import subprocess
@@ -62,9 +63,10 @@ class Debugger:
     """A script that is debugged, and the processes that it starts with it."""
 
     def __init__(self, script: Path, breakpoints: tuple[int, ...], **environment: str) -> None:
-        self._adapter = subprocess.Popen(
-            [sys.executable, "-m", "debugpy.adapter"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        # A process has one tracer: coverage's must not start before the debugger's.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+        command = [sys.executable, "-m", "debugpy.adapter"]
+        self._adapter = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=inherited)
         self.children: list[Session] = []
         self._sockets: list[socket.socket] = []
         assert self._adapter.stdin
