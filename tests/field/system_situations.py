@@ -144,7 +144,8 @@ os.kill(os.getpid(), signal.SIGKILL)
     Situation(
         name="the script aborts, and its core of 200 MB is dumped while the writer empties the ring",
         script="""
-resource.setrlimit(resource.RLIMIT_CORE, (-1, -1))
+most = resource.getrlimit(resource.RLIMIT_CORE)[1]
+resource.setrlimit(resource.RLIMIT_CORE, (most, most))
 big = np.ones(25 << 20)
 spool = make()
 put(spool, 0, 200)
