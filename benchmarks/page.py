@@ -45,8 +45,8 @@ _METHOD = """## How it was measured
 
 _NOT_MEASURED = """## What is not measured
 
-Real cameras, the Java backend, Windows and macOS, network drives, other disks than the one named above, more than
-one camera at a time, and frames that arrive while another program keeps the disk or the processors busy.
+Real cameras, a real Micro-Manager in Java (a stand-in for its core and server is), Windows and macOS, network
+drives, other disks than the one named above, and several cameras on several disks.
 """
 
 
@@ -98,7 +98,7 @@ def _in_short(summary: Summary) -> Iterator[str]:
 
 def _case(case: str, told: Mapping[str, Any]) -> Iterator[str]:
     yield f"## {case}\n"
-    yield f"{told['about']} {told['rounds']} rounds.\n"
+    yield f"{told['about']} {told['rounds']} round{'' if told['rounds'] == 1 else 's'}.\n"
     if told["figures"]:
         yield "| figure | median | min - max |"
         yield "|---|---|---|"
