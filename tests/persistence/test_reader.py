@@ -182,6 +182,8 @@ class TestArray:
         """Processes that were forked with an open recording read it at the same time, each what it asked for."""
         with multiprocessing.get_context("fork").Pool(2) as pool:
             read = pool.map(recording.__getitem__, list(range(SHAPE[0])) * 20, chunksize=3)
+            pool.close()
+            pool.join()  # else it ends them by a signal, which handlers of this process may take in them
         np.testing.assert_array_equal(read, np.concatenate([stack] * 20))
 
     def test_threads_share_a_recording(self, recording, stack):
