@@ -98,7 +98,7 @@ put(spool, 0, 100)
 victim = writer(spool).pid
 Path(f"/proc/{victim}/oom_score_adj").write_text("1000")
 hog = []
-while not ended(victim): hog.append(np.ones(1 << 18))
+while not ended(victim): hog.append(np.ones(1 << 15))  # little while it dies, or the script is next
 del hog
 put(spool, 100, 100)
 assert spool.close().stats.writer_restarts >= 1
