@@ -86,44 +86,39 @@ def test_python_without_shared_memory(start, closed, tmp_path, monkeypatch):
     assert closed() == ("complete", 30)
 
 
+_PUTTING = """
+spool = Spool("run.h5", buffer_bytes=1 << 20)
+spool.put(frame(0))
+def put():
+    index = 1
+    while True:
+        spool.put(frame(index % 60_000))
+        index += 1
+thread = threading.Thread(target=put, daemon=True)
+"""
+
+
 def test_the_interpreter_ends_with_a_spool_in_another_thread(start, closed):
     """A daemon thread puts while the script ends: the file is closed as interrupted, and nothing hangs."""
-    done = start("""
-        spool = Spool("run.h5", buffer_bytes=1 << 20)
-        spool.put(frame(0))
-        def put():
-            index = 1
-            while True:
-                spool.put(frame(index % 60_000))
-                index += 1
-        threading.Thread(target=put, daemon=True).start()
-        time.sleep(0.2)
-    """).end(limit_s=60)
+    done = start(_PUTTING + "thread.start()\ntime.sleep(0.2)").end(limit_s=60)
     assert done.code == 0
     assert closed()[0] == "interrupted"
 
 
 def test_no_error_in_a_daemon_thread_while_the_interpreter_ends(start, closed):
     """A daemon thread stops in its `put` while the script ends: a traceback at that moment can abort Python."""
-    done = start("""
-        import atexit, mmspool.persistence.spool_lifecycle
-        spool = Spool("run.h5", buffer_bytes=1 << 20)
-        spool.put(frame(0))
-        def put():
-            index = 1
-            while True:
-                spool.put(frame(index % 60_000))
-                index += 1
-        thread = threading.Thread(target=put, daemon=True)
-        close = mmspool.persistence.spool_lifecycle._close_at_exit
-        atexit.unregister(close)
-        def end():
-            close()
-            thread.join(0.5)
-            print("alive" if thread.is_alive() else "ended", spool.close().state, flush=True)
-        atexit.register(end)
-        thread.start()
-    """).end(limit_s=60)
+    ending = """
+import atexit, mmspool.persistence.spool_lifecycle
+close = mmspool.persistence.spool_lifecycle._close_at_exit
+atexit.unregister(close)
+def end():
+    close()
+    thread.join(0.5)
+    print("alive" if thread.is_alive() else "ended", spool.close().state, flush=True)
+atexit.register(end)
+thread.start()
+"""
+    done = start(_PUTTING + ending).end(limit_s=60)
     assert (done.code, done.err, done.out) == (0, "", "alive interrupted\n")
     assert closed()[0] == "interrupted"
 

@@ -1,61 +1,26 @@
 """Recording in a notebook, with a real kernel of Jupyter: what a cell shows, interrupts, and cells that run again."""
 
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.kernels import Kernel, Outputs
 
 import mmspool
 
-manager = pytest.importorskip("jupyter_client.manager", reason="needs ipykernel")
 pytest.importorskip("ipykernel", reason="needs ipykernel")
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Jupyter's own
-
-LIMIT_S = 60.0
-
-Outputs = list[dict[str, Any]]
-
-
-class Kernel:
-    """A kernel in a folder, to which cells are given as a notebook gives them."""
-
-    def __init__(self, folder: Path) -> None:
-        paths = [str(Path(mmspool.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
-        self.manager, self.client = manager.start_new_kernel(cwd=str(folder), env=environment)
-
-    def run(self, code: str, *, on_output: Callable[[dict[str, Any]], None] = lambda _message: None) -> Outputs:
-        """Run a cell, and return what it shows: texts, displays and their updates in order, by kind."""
-        outputs: Outputs = []
-
-        def note(message: dict[str, Any]) -> None:
-            if message["msg_type"] not in ("status", "execute_input"):
-                outputs.append({"kind": message["msg_type"], **message["content"]})
-                on_output(outputs[-1])
-
-        self.client.execute_interactive(code, timeout=LIMIT_S, output_hook=note)
-        return outputs
-
-    def close(self) -> None:
-        """End the kernel."""
-        self.client.stop_channels()
-        self.manager.shutdown_kernel(now=True)
-        self.manager.cleanup_resources()
-        self.client.context.destroy(linger=0)
 
 
 @pytest.fixture
 def kernel(tmp_path: Path) -> Iterator[Kernel]:
     """Start a kernel with a small simulated camera."""
-    kernel = Kernel(tmp_path)
-    setup = "from mmspool import Camera; camera = Camera.mock(width=64, height=64, seed=1); camera.exposure_ms = 2"
-    assert kernel.run(setup) == []
-    yield kernel
-    kernel.close()
+    with closing(Kernel(tmp_path)) as kernel:
+        yield kernel
 
 
 def text(outputs: Outputs) -> str:
