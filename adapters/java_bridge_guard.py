@@ -87,9 +87,8 @@ class ServerWatch:
             connection.connect(self._address)
             while not self._gone and not self._stopped.is_set() and self._subject() is not None:
                 if monitor.poll(_LOOK_MS):
-                    event = recv_monitor_message(monitor)["event"]
-                    self._gone = bool(event & ends)
-                    self._answered = self._answered or event == zmq.EVENT_HANDSHAKE_SUCCEEDED
+                    self._gone = bool(recv_monitor_message(monitor)["event"] & ends)
+                    self._answered = self._answered or not self._gone
                     self._settled.set()
             connection.disable_monitor()
             monitor.close()

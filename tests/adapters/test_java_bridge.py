@@ -72,6 +72,14 @@ def serve(processes: None) -> Iterator[Callable[..., FakeServer]]:
         yield lambda **options: stack.enter_context(closing(FakeServer(**options)))
 
 
+@pytest.fixture
+def no_core_here(monkeypatch):
+    """Hide the cores that other tests keep in this process: ``pycromanager.Core`` prefers them."""
+    from mmpycorex import core as cores
+
+    monkeypatch.setattr(cores, "_PYMMCORES", [])
+
+
 @pytest.fixture(autouse=True)
 def no_helper_left(wait_until):
     """Fail when a watch or a call goes on after its test."""
@@ -143,12 +151,11 @@ class TestRoundTrip:
             assert [frame_index(frame) for frame in recording[:]] == list(range(50))
             assert list(recording.frame_table()["image_number"]) == list(range(50))
 
-    def test_connections_share_a_server(self, serve, monkeypatch):
+    @pytest.mark.usefixtures("no_core_here")
+    def test_connections_share_a_server(self, serve):
         """Closing one of several leaves the others, and a core that a script made itself stays."""
         import pycromanager
-        from mmpycorex import core as cores
 
-        monkeypatch.setattr(cores, "_PYMMCORES", [])  # pycromanager prefers a core that another test keeps
         port = serve().port
         core = pycromanager.Core(port=port)
         with closing(connect(port)) as first, closing(wrap(core)) as second:
@@ -254,6 +261,7 @@ class TestNoServer:
         thread = f"BridgeSocketThread_port{port}"  # with "connect" it gives up, with an exception that is this test's
         wait_until(lambda: command != "connect" or thread not in {other.name for other in threading.enumerate()})
 
+    @pytest.mark.usefixtures("no_core_here")
     def test_a_core_whose_server_died_is_not_wrapped(self, serve):
         """A core of the script's own is known to be dead."""
         import pycromanager
@@ -261,11 +269,8 @@ class TestNoServer:
         server = serve()
         core = pycromanager.Core(port=server.port)
         server.kill()
-        with socket.socket() as held:  # or another server of this machine may get its port, and answer
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            held.bind(("127.0.0.1", server.port))
-            with pytest.raises(ConnectError, match="is gone"):
-                wrap(core)
+        with pytest.raises(ConnectError, match="is gone"):
+            wrap(core)
         with pytest.raises(ConnectionError, match=GONE):
             core.get_exposure()
 
