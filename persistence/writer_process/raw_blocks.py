@@ -69,7 +69,7 @@ class RawBlocks:
             took_ns = writing.result()
             self.slowest_ns = max(self.slowest_ns, took_ns)
             run.add(last, checksums)
-            if time.monotonic() > deadline:
+            if time.monotonic() >= deadline:
                 stop = begun
 
     def commit_due(self, waiting: int) -> bool:
