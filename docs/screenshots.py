@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from mmspool import DetectorInfo, Spool
-from mmspool.report import report
+from mmspool.reporting import report
 
 _DRAWN_S = 4.0  # a canvas does not say when it is drawn
 _SILX = """

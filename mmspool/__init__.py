@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         record_cameras,
         spool_mda,
     )
+    from .exporting import export
     from .persistence import (
         CameraSet,
         Column,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         SpoolResult,
         SpoolStats,
         VerifyReport,
+        compress,
         expected_places,
         frames_by_place,
         join,
@@ -45,7 +47,10 @@ if TYPE_CHECKING:
         repair,
         verify,
     )
+    from .reporting import report
     from .spool import Spool
+    from .viewing import view
+    from .watching import watch
 
 __all__ = [
     "Camera",
@@ -71,7 +76,9 @@ __all__ = [
     "SteppedClock",
     "VerifyReport",
     "__version__",
+    "compress",
     "expected_places",
+    "export",
     "frame_index",
     "frame_metadata",
     "frames_by_place",
@@ -79,8 +86,11 @@ __all__ = [
     "open",
     "record_cameras",
     "repair",
+    "report",
     "spool_mda",
     "verify",
+    "view",
+    "watch",
     *errors.__all__,
 ]
 
@@ -98,7 +108,11 @@ _LAYERS = {
         "record_cameras",
         "spool_mda",
     ),
+    "exporting": ("export",),
+    "reporting": ("report",),
     "spool": ("Spool",),
+    "viewing": ("view",),
+    "watching": ("watch",),
 }
 
 

@@ -1,5 +1,6 @@
 """The names that users may rely on."""
 
+import pkgutil
 import subprocess
 import sys
 from importlib import metadata
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import mmspool
+from mmspool.cli import main
 
 HOME = Path(mmspool.__file__).parents[1]
 
@@ -17,8 +19,8 @@ Camera CameraBusyError CameraError CameraSet ClusterError Column ConnectError Co
 ExportError Faults FrameError Loss MDASink MDASpooling MissingPackageError MmspoolError MockCore Property
 PropertyNotFoundError RecordResult RecordStats Recording RecordingError RepairReport RingFullError Roi RunningRecording
 SelectionError SettingError Spool SpoolClosedError SpoolError SpoolResult SpoolStats SteppedClock StorageError
-VerifyReport WriterError __version__ expected_places frame_index frame_metadata frames_by_place join open
-record_cameras repair spool_mda verify
+VerifyReport WriterError __version__ compress expected_places export frame_index frame_metadata frames_by_place join
+open record_cameras repair report spool_mda verify view watch
 """
 
 
@@ -38,6 +40,18 @@ def test_names():
     assert sorted(mmspool.__all__) == sorted(NAMES.split())
     assert len(set(mmspool.__all__)) == len(mmspool.__all__)
     assert [name for name in mmspool.__all__ if not hasattr(mmspool, name)] == []
+
+
+@pytest.mark.parametrize("command", sorted(set(main.commands) - {"doctor", "info", "preflight", "record"}))
+def test_a_command_has_its_function(command):
+    """What a command does with a recording, the public function of the same name does in a script."""
+    assert callable(getattr(mmspool, command))
+    assert command in mmspool.__all__
+
+
+def test_no_module_hides_a_function():
+    """No module has the name of a public function: whoever imported it first would find it in the function's place."""
+    assert {module.name for module in pkgutil.iter_modules(mmspool.__path__)}.isdisjoint(mmspool.__all__)
 
 
 def test_errors_are_one_tree():

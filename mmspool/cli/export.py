@@ -6,8 +6,8 @@ from typing import Any, get_args
 
 import click
 
-from ..export import Format
-from ..export import export as export_file
+from ..exporting import Format
+from ..exporting import export as export_file
 from .output import bar, errors_as_messages, out
 from .selection_options import selection_arguments, selection_options
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ..driver import Camera, EndReason, RecordResult, end_recordings_on_signals
 from ..persistence import Compression, Plan, PlanLike, SpoolOptions, SpoolStats, check_output_path
-from ..view import start_viewer
+from ..viewing import start_viewer
 from .camera_options import CAMERA_SECTIONS, WAYS, CameraRequest, camera_options
 from .frame_options import Columns, read_columns, read_plan
 from .output import (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..report import report as write_report
+from ..reporting import report as write_report
 from .output import bar, errors_as_messages, out
 
 

@@ -62,7 +62,7 @@ def selection_arguments(
     project: Projection | None,
     group: int | None,
 ) -> dict[str, Any]:
-    """Return what was asked for as arguments of `mmspool.export.export`."""
+    """Return what was asked for as arguments of `mmspool.export`."""
     if group is not None and project is None:
         raise click.UsageError("--group needs --project")
     return {

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ..view import view as view_file
+from ..viewing import view as view_file
 from .output import errors_as_messages
 
 

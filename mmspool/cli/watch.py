@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ..watch import Snapshot
-from ..watch import watch as watch_file
+from ..watching import Snapshot
+from ..watching import watch as watch_file
 from .output import EXIT_INCOMPLETE, err, errors_as_messages, losses_text, out
 
 _IDLE_S = 10.0

@@ -14,7 +14,7 @@ import mmspool
 from mmspool import ClusterError, MissingPackageError
 from mmspool.analysis import background, drift
 from mmspool.cli import main
-from mmspool.export import export
+from mmspool.exporting import export
 from mmspool.parallel import map_in_order
 from mmspool.statistics import frame_statistics
 

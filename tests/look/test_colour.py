@@ -9,9 +9,9 @@ from click.testing import CliRunner
 
 from mmspool import ExportError
 from mmspool.cli import main
-from mmspool.export import export
-from mmspool.report import report
-from mmspool.watch import look
+from mmspool.exporting import export
+from mmspool.reporting import report
+from mmspool.watching import look
 
 from .conftest import PIXEL_UM
 

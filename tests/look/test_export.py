@@ -12,7 +12,7 @@ from click.testing import CliRunner
 import mmspool
 from mmspool import ExportError, MissingPackageError, Roi
 from mmspool.cli import main
-from mmspool.export import export
+from mmspool.exporting import export
 
 from .conftest import FRAMES, PIXEL_UM, frame, record
 

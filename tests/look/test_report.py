@@ -16,7 +16,7 @@ from click.testing import CliRunner
 import mmspool
 from mmspool import ExportError, MissingPackageError
 from mmspool.cli import main
-from mmspool.report import report
+from mmspool.reporting import report
 from mmspool.statistics import frame_statistics
 
 from .conftest import FRAMES

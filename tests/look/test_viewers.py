@@ -15,7 +15,7 @@ import mmspool
 from mmspool import Spool
 from mmspool.cli import main
 from mmspool.napari_reader import get_reader, read
-from mmspool.view import RecordingViewer
+from mmspool.viewing import RecordingViewer
 
 from .conftest import FRAMES, HEIGHT, PIXEL_UM, WIDTH, record
 

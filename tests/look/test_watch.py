@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from mmspool import Spool
 from mmspool.cli import main
-from mmspool.watch import look, watch
+from mmspool.watching import look, watch
 
 WaitUntil = Callable[[Callable[[], bool]], None]
 

@@ -12,7 +12,7 @@ from support.values import COLUMNS, check_values, values
 
 import mmspool
 from mmspool import Column, DetectorInfo, FrameError, Spool
-from mmspool.export import export
+from mmspool.exporting import export
 from mmspool.persistence import compress, repair, verify
 from mmspool.persistence.block_layout import plan_blocks
 from mmspool.persistence.columns import MAX_COLUMNS, stored

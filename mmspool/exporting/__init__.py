@@ -2,9 +2,9 @@
 
 ::
 
-    from mmspool.export import export
+    import mmspool
 
-    export("run.h5", "run.ome.tiff", frames=slice(0, 1000), bin=2)
+    mmspool.export("run.h5", "run.ome.tiff", frames=slice(0, 1000), bin=2)
 """
 
 import contextlib
@@ -20,7 +20,7 @@ import numpy as np
 
 from ..adapters import Roi
 from ..calibration import Calibration
-from ..errors import ExportError, MmspoolError
+from ..errors import ExportError, MmspoolError, SelectionError
 from ..parallel import project
 from ..persistence import Recording
 from ..persistence.system.os_file import replace_file
@@ -140,7 +140,7 @@ def export(
     path = Path(target)
     chosen = format or format_of(path)
     if chosen not in get_args(Format):
-        raise ValueError(f"format is {chosen!r}, but must be one of {get_args(Format)}")
+        raise SelectionError(f"format is {chosen!r}, but must be one of {get_args(Format)}")
     selection = Selection(frames=frames, crop=crop, bin=bin, bin_method=bin_method, projection=projection, group=group)
     with contextlib.ExitStack() as stack:
         recording = source if isinstance(source, Recording) else stack.enter_context(Recording(source))

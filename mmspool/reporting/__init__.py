@@ -2,10 +2,10 @@
 
 ::
 
-    from mmspool.report import report
+    import mmspool
 
-    report("run.h5")             # run.html, one file without scripts
-    report("run.h5", "run.png")  # the drawings as one image
+    mmspool.report("run.h5")             # run.html, one file without scripts
+    mmspool.report("run.h5", "run.png")  # the drawings as one image
 """
 
 import io
