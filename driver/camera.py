@@ -76,45 +76,9 @@ class Camera(CameraSettings):
         ----------
         path
             The HDF5 file to make.
-        frames, seconds, until
-            When to end: after this many frames, this many seconds, or when ``until()`` is true (called often, from
-            another thread); whatever comes first. Without any of them: until `RunningRecording.stop`.
-        frame_timeout_s
-            End when no frame came for this long; by default 10 s and ten exposures, or ten ``trigger_timeout_s``.
-            ``math.inf`` waits without limit for a trigger.
-        triggers, frames_per_trigger
-            End after so many triggers, each of which gives a burst of so many frames; in place of ``frames``.
-        trigger_timeout_s
-            From the first frame on, each time this long without a frame is a missing trigger: its frames enter the
-            ledger at the stage ``"trigger"``, keep their places, and the recording goes on. A little longer than the
-            longest time between triggers. By default none is marked.
-        core_buffer_mb
-            Size of the core's circular buffer; by default it is left as it is.
-        pre_trigger_frames
-            Hold this many newest frames in memory, store none, and go on so until `RunningRecording.save` is called:
-            then these and all that follow are stored. ``frames`` and ``seconds`` count from then on, the held frames
-            included.
-        on_frame
-            Called with the newest `LiveFrame`, from a thread of its own, which never slows saving: what it is too slow
-            for is left out.
-        on_event
-            Called with a `RecordingEvent` at the start, at losses and at the end, from a thread of its own. What it
-            raises is logged and ends nothing. `wait` and `record` return when it has heard of the end.
-        columns
-            Columns of your own: by its name a function that returns the value of the present frame, called for each one
-            from the recording's thread, or the name of one of the core's tags; in a pair with a dtype or `Column` where
-            it is not that of the function's first value, or text for a tag:
-            ``{"z_um": stage_z, "temperature_c": ("CCDTemperature", float)}``.
-        plan
-            What should come, as for `SpoolOptions`; without any other end, the recording ends with it. A plan of frames
-            per trigger is made of ``frames_per_trigger`` by itself.
-        pixel_stamp
-            ``"pco"`` reads the camera's counter and time from the first pixels of each frame, where PCO cameras write
-            them with ``Timestampmode`` "Binary"; the file says that these pixels are no image.
-        buffer_bytes
-            Size of the ring; by default as for `Spool`, but no more than ``frames`` need.
         options
-            ``on_full``, ``timeout_s``, ``overwrite``, ``metadata``, ``compression``, ...: see `SpoolOptions`.
+            ``frames``, ``seconds``, ``until``, ``triggers``, ``plan``, ``columns``, ``on_frame``, ``compression``, ...:
+            see `RecordingKeywords`.
 
         Raises
         ------
