@@ -45,6 +45,13 @@ class Acquisition:
         Hold this many newest frames in memory and store none, until `save`; None stores all.
     triggers
         What each trigger gives, and when one is missing.
+
+    Attributes
+    ----------
+    conditions
+        When it ends.
+    stopped_by
+        Name of the signal that ended it; empty for none.
     """
 
     def __init__(
@@ -61,7 +68,7 @@ class Acquisition:
     ) -> None:
         self._core = core
         self._spool = spool
-        self._conditions = conditions
+        self.conditions = conditions
         self._intake = FrameIntake(
             spool, GapDetector(clock_step_ns), read_stamp=read_stamp, columns=columns, triggers=triggers
         )
@@ -70,7 +77,7 @@ class Acquisition:
         self._save = False
         self._stopper = CameraStopper(core)
         self._stop = False
-        self._stopped_by = ""
+        self.stopped_by = ""
         self._failure: BaseException | None = None
         self._in_transit = 0
         self._waiting = 0
@@ -80,15 +87,10 @@ class Acquisition:
         self._last_frame = 0.0
 
     @property
-    def conditions(self) -> StopConditions:
-        """When it ends."""
-        return self._conditions
-
-    @property
     def stats(self) -> RecordStats:
         """Current status."""
         return RecordStats(
-            frames_requested=self._conditions.frames,
+            frames_requested=self.conditions.frames,
             frames_received=self._intake.received,
             core_waiting=self._waiting,
             core_peak=self._core_peak,
@@ -96,11 +98,6 @@ class Acquisition:
             spool=self._spool.stats,
             frame_path=self._core.frame_path,
         )
-
-    @property
-    def stopped_by(self) -> str:
-        """Name of the signal that ended it; empty for none."""
-        return self._stopped_by
 
     @property
     def stuck(self) -> bool:
@@ -114,7 +111,7 @@ class Acquisition:
 
     def start(self) -> None:
         """Start the camera: a finite count and stop-on-overflow, since any other way loses frames silently."""
-        frames = None if self._runs_on else self._conditions.frames
+        frames = None if self._runs_on else self.conditions.frames
         self._core.start_sequence(frames or MAX_FRAMES)
         self._started = self._last_frame = time.monotonic()
 
@@ -127,7 +124,7 @@ class Acquisition:
         if self._stop:
             self._core.abandon_stuck_call()
         else:
-            self._stopped_by = by
+            self.stopped_by = by
         self._stop = True  # an Event has a lock, on which a signal handler that interrupted it would wait for ever
 
     def save(self) -> None:
@@ -206,16 +203,16 @@ class Acquisition:
         for taken in range(count):
             self._in_transit = 1
             frame = self._core.pop()
-            if frame is not None and self._held is None:
+            if frame is None:  # the core may promise one more than it has
+                self._in_transit = 0
+                return taken
+            if self._held is None:
                 self._put(frame)
-            elif frame is not None and self._held is not None:
-                # The core may use a frame's memory again for the next one.
+            else:  # the core may use a frame's memory again for the next one
                 held = frame if owns_memory(frame.pixels) else frame._replace(pixels=frame.pixels.copy())
                 self._held.append(held)
                 self._last_frame = time.monotonic()
             self._in_transit = 0
-            if frame is None:  # the core may promise one more than it has
-                return taken
         return count
 
     def _put_held(self, held: deque[Frame]) -> None:
@@ -237,19 +234,18 @@ class Acquisition:
 
         It does so after frames that were held, and where triggers are missing, in place of which it waits for others.
         """
-        frames = self._conditions.frames
+        frames = self.conditions.frames
         if frames is None or not (self._runs_on or self._intake.marks):
             return False
         return self._intake.received + (self._intake.lost if self._intake.marks else 0) >= frames
 
     def _reason_to_stop(self) -> EndReason | None:
-        conditions, now = self._conditions, time.monotonic()
+        conditions, now = self.conditions, time.monotonic()
         quiet_s = now - self._last_frame
         if self._stop:
             return EndReason.STOPPED
-        if conditions.seconds is not None and now - self._started >= conditions.seconds and self._held is None:
-            return EndReason.COMPLETED
-        if self._has_enough():
+        elapsed = conditions.seconds is not None and now - self._started >= conditions.seconds and self._held is None
+        if elapsed or self._has_enough():
             return EndReason.COMPLETED
         if conditions.frames is not None and self._intake.received >= conditions.frames and quiet_s > _GRACE_S:
             return EndReason.COMPLETED  # some cameras run on until they are stopped
@@ -258,9 +254,9 @@ class Acquisition:
         return self._asked_by_script()
 
     def _asked_by_script(self) -> EndReason | None:
-        """Ask ``until``; when it fails, the frames that were made are taken before it is told."""
+        """Ask ``until``; when it fails, the frames that were made are taken before its error is raised."""
         try:
-            return EndReason.COMPLETED if self._conditions.until is not None and self._conditions.until() else None
+            return EndReason.COMPLETED if self.conditions.until is not None and self.conditions.until() else None
         except BaseException as exc:  # noqa: BLE001 - raised by run
             self._failure = exc
             return EndReason.FAILED
@@ -287,7 +283,7 @@ class Acquisition:
         """Find out why the camera is silent, and what is missing at the end."""
         if self._core.is_overflowed():
             end = EndReason.OVERFLOW
-        elif self._conditions.frames is not None and self._intake.places >= self._conditions.frames:
+        elif self.conditions.frames is not None and self._intake.places >= self.conditions.frames:
             end = EndReason.COMPLETED
         elif end is None:
             end = EndReason.CAMERA_STOPPED
@@ -302,10 +298,7 @@ class Acquisition:
         """Enter the frames that were asked for and never came; without a number, those ``known`` to be lost."""
         if self._held is not None:  # none was to be stored yet
             return
-        short = (
-            known
-            if self._conditions.frames is None
-            else self._conditions.frames - self._intake.received - self._intake.lost
-        )
+        asked = self.conditions.frames
+        short = known if asked is None else asked - self._intake.places
         if short > 0:
             self._intake.enter_loss(short, stage)
