@@ -200,7 +200,7 @@ class SpoolLifecycle:
         """After a fork the parent goes on recording; the child must not touch its ring, its process or its file."""
         self.state = SpoolState.FORKED
         self.lock, self._in_call = threading.RLock(), False
-        self.client.forget()
+        self.client.writer.forget()
         self._target.forget()
 
     def _end(self, *, interrupted: bool, end_reason: str) -> SpoolResult:

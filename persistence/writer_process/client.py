@@ -86,7 +86,7 @@ class WriterClient:
         compressed = self._options.compresses(frame_bytes)
         if self._options.buffer_bytes is None and (size := default_buffer_bytes(frame_bytes)) > 2 * self._ring.size:
             losses = self.losses()
-            self._end_writer()
+            self.writer.end()
             self._ring.close()
             self._open(size)
             for loss in losses:
@@ -176,9 +176,8 @@ class WriterClient:
 
     def add_loss(self, count: int, stage: LossStage) -> None:
         """Enter frames, if any, into the ledger that are missing before the next one."""
-        if not count:
-            return
-        self._ring.add_loss(self.counters[RingField.PUT], count, stage)
+        if count:
+            self._ring.add_loss(self.counters[RingField.PUT], count, stage)
 
     def report_backlog(self, share: float) -> None:
         """Let the writer know how full the buffer is from which frames come."""
@@ -248,10 +247,6 @@ class WriterClient:
         if not interrupting:
             self.writer.disown()
 
-    def forget(self) -> None:
-        """Leave the recording to the process that this one was forked from."""
-        self.writer.forget()
-
     def count_rest_as_lost(self) -> None:
         """Enter what is left in the ring into the ledger, unless a process goes on emptying it."""
         written = self.counters[RingField.WRITTEN]
@@ -260,25 +255,16 @@ class WriterClient:
 
     def _open(self, size: int) -> None:
         """Create the ring, and start the process while it gets its memory."""
-        self._ring = Ring.create(size)
-        self.counters = self._ring.counters
-        try:
+        with contextlib.ExitStack() as undo:
+            self._ring = Ring.create(size)
+            undo.callback(self._ring.close)
+            self.counters = self._ring.counters
             self.writer = WriterSupervisor(self._launch, self._ring)
-            try:
-                self._ring.reserve()
-            except BaseException:
-                self._end_writer()
-                raise
-        except BaseException:
-            self._ring.close()
-            raise
+            undo.callback(self.writer.end)
+            self._ring.reserve()
+            undo.pop_all()
         if self._options.buffer_bytes is None:
             warn_if_small(size)
-
-    def _end_writer(self) -> None:
-        self.writer.kill()
-        self.writer.wait()
-        self.writer.disown()
 
     def _block_ready(self, stop: int) -> None:
         """Announce that all frames before ``stop`` are in the ring; a signal handler may have closed it meanwhile."""

@@ -157,6 +157,12 @@ class WriterSupervisor:
         """End the process at once."""
         self._process.kill()
 
+    def end(self) -> None:
+        """End the process at once, wait until it has, and free what leads to it."""
+        self.kill()
+        self.wait()
+        self.disown()
+
     def wait(self) -> None:
         """Wait for the process to end, unless it was left to go on by itself."""
         if not self.stalled:
