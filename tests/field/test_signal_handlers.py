@@ -67,8 +67,32 @@ def test_other_calls_in_a_handler_raise_at_once(start, closed):
     assert (done.code, done.out, done.err) == (0, "complete raised\n", "")
 
 
+def test_declare_in_a_handler_raises_as_put_does(start, closed):
+    """A handler that interrupts the first put cannot set a plan any more, and the frame is stored without one."""
+    done = start("""
+        from mmspool import SpoolError
+        spool = Spool("run.h5", buffer_bytes=8 << 20)
+        errors = set()
+        def call(*_):
+            for refused in (lambda: spool.declare(plan=100), lambda: spool.put(frame(0))):
+                try:
+                    refused()
+                except SpoolError as error:
+                    errors.add(str(error).partition(" of the spool")[0])
+        class Interrupted:
+            def __array__(self, dtype=None, copy=None):
+                signal.raise_signal(signal.SIGUSR1)
+                return frame(0)
+        signal.signal(signal.SIGUSR1, call)
+        spool.put(Interrupted())
+        print(*errors, spool.plan, spool.close().state, sep="; ", flush=True)
+    """).end()
+    assert (done.code, done.out, done.err) == (0, "this call interrupted another one; None; complete\n", "")
+    assert closed() == ("complete", 1)
+
+
 def test_a_handler_that_interrupts_close(start, closed):
-    """A second close inside the first raises at once, and the first one closes the file."""
+    """A second close inside the first raises at once, as declare does, and the first one closes the file."""
     done = start("""
         from mmspool import SpoolError
         spool = Spool("run.h5", buffer_bytes=8 << 20)
@@ -76,16 +100,20 @@ def test_a_handler_that_interrupts_close(start, closed):
             spool.put(frame(index))
         os.kill(spool._client.writer.pid, signal.SIGSTOP)
         def again(*_):
-            try:
-                spool.close()
-            except SpoolError as error:
-                print("interrupted another" in str(error), flush=True)
+            if not spool._client.writer.exchanging:  # close has not come so far
+                signal.setitimer(signal.ITIMER_REAL, 0.1)
+                return
+            for call in (spool.close, spool.declare):
+                try:
+                    call()
+                except SpoolError as error:
+                    print("interrupted another" in str(error), flush=True)
             os.kill(spool._client.writer.pid, signal.SIGCONT)
         signal.signal(signal.SIGALRM, again)
         signal.setitimer(signal.ITIMER_REAL, 0.3)
         print(spool.close().state, flush=True)
     """).end()
-    assert (done.code, done.out) == (0, "True\ncomplete\n")
+    assert (done.code, done.out) == (0, "True\nTrue\ncomplete\n")
     assert closed() == ("complete", 100)
 
 
