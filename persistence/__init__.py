@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 from .camera_clock import CameraClock
 from .columns import MAX_COLUMNS, Column, is_column_name
-from .compress import CompressReport, compress
 from .detector_info import DetectorInfo
 from .hdf5_file.codec import Compression
 from .losses import Loss, LossStage
@@ -17,6 +16,7 @@ from .results import SpoolResult, SpoolStats, describe_end
 from .verify import VerifyReport, verify
 
 if TYPE_CHECKING:
+    from .compress_file import CompressReport, compress
     from .hdf5_file.output_path import check_output_path
     from .reading.camera_set import CameraSet, camera_name, member_paths, open, write_master
     from .reading.joined import join
@@ -63,6 +63,7 @@ __all__ = [
 ]
 
 _WHEN_USED = {
+    ".compress_file": ("CompressReport", "compress"),
     ".hdf5_file.output_path": ("check_output_path",),
     ".reading.camera_set": ("CameraSet", "camera_name", "member_paths", "open", "write_master"),
     ".reading.joined": ("join",),

@@ -8,9 +8,10 @@ import h5py
 import numpy as np
 
 from ..block_layout import COLUMNS
+from .datasets import COLUMN_CHUNK
 from .direct_file import DirectFile
 from .nexus_schema import COLUMN_FILLS, COLUMN_PATHS, TIME_LABEL, TIME_LABELS
-from .user_columns import COLUMN_CHUNK, USER_COLUMNS, read_user_columns
+from .user_columns import USER_COLUMNS, read_user_columns
 
 _CAMERA, _HOST = COLUMNS.index("camera_timestamp"), COLUMNS.index("host_timestamp")
 

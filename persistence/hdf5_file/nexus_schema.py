@@ -18,11 +18,12 @@ from ..plan import Plan
 from ..system.os_file import boot
 from .checksum import ALGORITHM, NO_CHECKSUMS
 from .codec import Codec
+from .datasets import create_allocated, create_column, create_group, create_images, create_text
 from .journal import SLOT_BYTES
 from .performance_log import FIELDS, empty_log
 from .plan_schema import create_plan
 from .user_columns import DETECTOR as DETECTOR
-from .user_columns import create_column, create_user_columns
+from .user_columns import create_user_columns
 
 LEDGER = f"{DETECTOR}/ledger"
 DATA = f"{DETECTOR}/data"
@@ -106,15 +107,6 @@ HDF5_OPTIONS: dict[str, Any] = {
 """How HDF5 writes every recording."""
 
 
-def _ascii(text: str) -> bytes:
-    return text.encode("ascii", "backslashreplace")
-
-
-def fixed(text: str, size: int) -> bytes:
-    """Return text as a fixed-length ASCII string; what does not fit is cut."""
-    return _ascii(text)[:size].ljust(size, b"\0")
-
-
 def create(
     file: h5py.File,
     path: Path,
@@ -132,16 +124,16 @@ def create(
     file.attrs.update(NX_class="NXroot", default="entry", creator="mmspool")
     file.attrs.update(file_name=_as_utf8(path.name), file_time=start.isoformat())
     _leave_room_for_index(file, 1 + len(g.shape))
-    entry = _group(file, "entry", "NXentry", default="data")
-    _text(entry, "title", _as_utf8(path.stem))
-    _text(entry, "start_time", start.isoformat())
-    _allocated(entry, "end_time", np.array(b"", f"S{TIME_BYTES}"))
-    _text(entry, "program_name", "mmspool").attrs["version"] = __version__
+    entry = create_group(file, "entry", "NXentry", default="data")
+    create_text(entry, "title", _as_utf8(path.stem))
+    create_text(entry, "start_time", start.isoformat())
+    create_allocated(entry, "end_time", np.array(b"", f"S{TIME_BYTES}"))
+    create_text(entry, "program_name", "mmspool").attrs["version"] = __version__
 
-    detector = _group(_group(entry, "instrument", "NXinstrument"), "detector", "NXdetector")
-    _group(detector, "frames", "NXcollection")
+    detector = create_group(create_group(entry, "instrument", "NXinstrument"), "detector", "NXdetector")
+    create_group(detector, "frames", "NXcollection")
     axes = ["time", "y", "x", *(["channel"] if colours else [])]
-    plot = _group(entry, "data", "NXdata", signal="data", axes=axes)
+    plot = create_group(entry, "data", "NXdata", signal="data", axes=axes)
     plot.attrs.update({f"{name}_indices": axis for axis, name in enumerate(axes)})
     for name, where in COLUMN_PATHS.items():
         create_column(file, where, COLUMN_FILLS[name])
@@ -151,7 +143,7 @@ def create(
     file[COLUMN_PATHS["time"]].attrs.update(units="s", long_name=TIME_LABEL)
     for name in ("camera_timestamp", "host_timestamp"):
         file[COLUMN_PATHS[name]].attrs["units"] = "ns"
-    data = _images(detector, "data", 0, (g.frames_per_block, *g.shape), g.dtype, codec)
+    data = create_images(detector, "data", 0, (g.frames_per_block, *g.shape), g.dtype, codec)
     data.attrs["compression"] = np.bytes_(f"{codec.name}: {codec.note}" if codec else "none")
     step_y, step_x = info.sample_pixel_um or (1.0, 1.0)
     data.attrs.update(units="counts", long_name="camera frames", target=DATA)
@@ -166,7 +158,7 @@ def create(
     _ledger(detector, g)  # with the journal, which is searched near the file's start: before text of any length
     _describe(detector, g, info)
     create_plan(file, plan)
-    _text(_group(entry, "metadata", "NXcollection"), "json", metadata_json)
+    create_text(create_group(entry, "metadata", "NXcollection"), "json", metadata_json)
 
     plot["data"] = data
     units = "um" if info.sample_pixel_um else "pixel"
@@ -191,33 +183,7 @@ def _leave_room_for_index(file: h5py.File, axes: int) -> None:
     giving back the room before it, and NTFS would fill the gap in front of it with zeros (docs/decisions/0020). A
     dataset of tiny chunks, deleted at the end, leaves room for nodes of that size.
     """
-    _images(file, _SPARE, _SPARE_CHUNKS, (1,) * axes, np.dtype(np.int8))
-
-
-def _images(
-    parent: h5py.Group,
-    name: str,
-    frames: int,
-    chunk: tuple[int, ...],
-    dtype: np.dtype[Any],
-    codec: Codec | None = None,
-) -> h5py.Dataset:
-    """Create an image dataset ``(T, Y, X)`` or ``(T, Y, X, 3)``; its chunks are allocated as it grows and never filled.
-
-    Compressed ones are allocated as they are written.
-    """
-    create = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    create.set_chunk(chunk)
-    if codec is None:
-        create.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-        create.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    else:
-        create.set_alloc_time(h5py.h5d.ALLOC_TIME_INCR)
-        for filter_id, values in codec.filters:  # optional: the writer needs no plugin, it compresses by itself
-            create.set_filter(filter_id, h5py.h5z.FLAG_OPTIONAL, values)
-    space = h5py.h5s.create_simple((frames, *chunk[1:]), (h5py.h5s.UNLIMITED, *chunk[1:]))
-    kind = h5py.h5t.py_create(dtype, logical=True)
-    return h5py.Dataset(h5py.h5d.create(parent.id, name.encode(), kind, space, create))
+    create_images(file, _SPARE, _SPARE_CHUNKS, (1,) * axes, np.dtype(np.int8))
 
 
 def _describe(detector: h5py.Group, g: BlockLayout, info: DetectorInfo) -> None:
@@ -244,59 +210,36 @@ def _describe(detector: h5py.Group, g: BlockLayout, info: DetectorInfo) -> None:
         ("depends_on", "."),
     ):
         if text:
-            _text(detector, name, text)
-    camera = _group(detector, "camera", "NXcollection")
-    _text(camera, "info", info.to_json()).attrs["content"] = "JSON"
-    _allocated(camera, "clock", np.full(len(CLOCK_NAMES), math.nan))
+            create_text(detector, name, text)
+    camera = create_group(detector, "camera", "NXcollection")
+    create_text(camera, "info", info.to_json()).attrs["content"] = "JSON"
+    create_allocated(camera, "clock", np.full(len(CLOCK_NAMES), math.nan))
     camera["clock"].attrs["names"] = list(CLOCK_NAMES)
-    module = _group(detector, "module", "NXdetector_module")
+    module = create_group(detector, "module", "NXdetector_module")
     module["data_origin"] = np.array(info.roi_origin)
     module["data_size"] = np.array(g.shape[:2])
 
 
 def _ledger(detector: h5py.Group, g: BlockLayout) -> None:
     """Create the ledger: every value at its final size, so that it can be written in place."""
-    ledger = _group(detector, "ledger", "NXcollection")
+    ledger = create_group(detector, "ledger", "NXcollection")
     for name in COUNTERS:
-        _allocated(ledger, name, np.array(0, "<i8"))
-    _allocated(ledger, "state", np.array(b"recording", f"S{STATE_BYTES}"))
-    _allocated(ledger, "end_reason", np.array(b"", f"S{REASON_BYTES}"))
+        create_allocated(ledger, name, np.array(0, "<i8"))
+    create_allocated(ledger, "state", np.array(b"recording", f"S{STATE_BYTES}"))
+    create_allocated(ledger, "end_reason", np.array(b"", f"S{REASON_BYTES}"))
     for name in LOSS_COLUMNS:
         create_column(ledger.file, f"{LEDGER}/{name}", np.array(-1, "<i8"), MAX_LOSSES)
     ledger["loss_stage"].attrs["stages"] = list(STAGES)
     ledger.attrs["growth_frames"] = g.growth_frames
     ledger.attrs["boot"] = np.bytes_(boot())
-    _allocated(ledger, "journal", np.zeros(2 * SLOT_BYTES, np.uint8))
-    _allocated(ledger, "performance", empty_log())
+    create_allocated(ledger, "journal", np.zeros(2 * SLOT_BYTES, np.uint8))
+    create_allocated(ledger, "performance", empty_log())
     ledger["performance"].attrs.update(columns=[name.encode() for name in FIELDS], ring_frames=g.frames)
-
-
-def _group(parent: h5py.Group, name: str, nx_class: str, **attributes: Any) -> h5py.Group:
-    group = parent.create_group(name)
-    group.attrs.update(NX_class=nx_class, **attributes)
-    return group
 
 
 def _as_utf8(name: str) -> str:
     """Return a file's name as HDF5 can store it: bytes that are no UTF-8 become escapes."""
     return name.encode("utf-8", "backslashreplace").decode()
-
-
-def _text(group: h5py.Group, name: str, text: str) -> h5py.Dataset:
-    """Write a fixed-length ASCII string: UTF-8 string datasets cannot be read by Octave."""
-    data = _ascii(text)
-    return group.create_dataset(name, data=np.array(data or b"\0", f"S{max(1, len(data))}"))
-
-
-def _allocated(group: h5py.Group, name: str, value: np.ndarray[Any, Any]) -> None:
-    """Create a small dataset that has its place in the file from the start."""
-    create = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    create.set_layout(h5py.h5d.CONTIGUOUS)
-    create.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    array = np.asarray(value)
-    space = h5py.h5s.create_simple(array.shape) if array.shape else h5py.h5s.create(h5py.h5s.SCALAR)
-    dataset = h5py.h5d.create(group.id, name.encode(), h5py.h5t.py_create(array.dtype), space, create)
-    dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, array)
 
 
 def _axis(key: str, flags: int) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from ..losses import MAX_LOSSES
 from ..plan import Plan
 from ..system.os_file import close_file, open_file, sync_folder
 from .codec import Codec
+from .datasets import fixed
 from .direct_file import DirectFile
 from .frame_chunks import FrameChunks
 from .frame_columns import Columns
@@ -41,7 +42,6 @@ from .nexus_schema import (
     STATE_BYTES,
     TIME_BYTES,
     create,
-    fixed,
 )
 from .performance_log import PerformanceLog
 from .validate import read_small

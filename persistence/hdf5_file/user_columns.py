@@ -1,34 +1,17 @@
 """Columns of the user's own in a recording's file: a group with a dataset for each, only where there are any."""
 
-from typing import Any
-
 import h5py
 import numpy as np
 
 from ..columns import EXPECTED, MAX_COLUMNS, TEXT_BYTES, StoredColumn, check_name
+from .datasets import create_column
 
 DETECTOR = "/entry/instrument/detector"
 USER_COLUMNS = f"{DETECTOR}/columns"
 
-COLUMN_CHUNK = 8192
-"""Values in a chunk of a column."""
-
 _ORDER = "order"
 _ENCODING = "encoding"
 _FILL = "fill"
-
-
-def create_column(file: h5py.File, where: str, fill: np.ndarray[Any, Any], values: int = 0) -> None:
-    """Create a 1-D dataset whose chunks are allocated as it grows; the writer fills them."""
-    parent, _, name = where.rpartition("/")
-    create = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    create.set_chunk((values or COLUMN_CHUNK,))
-    create.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    create.set_fill_time(h5py.h5d.FILL_TIME_ALLOC if values else h5py.h5d.FILL_TIME_NEVER)
-    if fill.dtype.kind != "S":  # of a text h5py would store what is in memory where its pointer lies
-        create.set_fill_value(fill)
-    space = h5py.h5s.create_simple((values,), (h5py.h5s.UNLIMITED,))
-    h5py.h5d.create(file[parent].id, name.encode(), h5py.h5t.py_create(fill.dtype), space, create)
 
 
 def create_user_columns(file: h5py.File, columns: tuple[StoredColumn, ...]) -> None:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ...errors import RecordingError, StorageError
 from ..columns import EXPECTED
+from ..hdf5_file.datasets import fixed
 from ..hdf5_file.nexus_schema import (
     CAMERA_CLOCK,
     COLUMN_PATHS,
@@ -29,7 +30,6 @@ from ..hdf5_file.nexus_schema import (
     REASON_BYTES,
     STATE_BYTES,
     TIME_BYTES,
-    fixed,
 )
 from ..hdf5_file.output_path import check_output_path
 from ..hdf5_file.plan_schema import PLAN, create_plan

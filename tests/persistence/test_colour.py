@@ -7,8 +7,7 @@ from support.frames import stack
 
 import mmspool
 from mmspool import DetectorInfo, FrameError, Spool
-from mmspool.persistence import verify
-from mmspool.persistence.compress import compress
+from mmspool.persistence import compress, verify
 
 pytestmark = pytest.mark.usefixtures("processes")
 

@@ -9,7 +9,7 @@ import pytest
 
 import mmspool
 from mmspool import RecordingError, Spool, StorageError
-from mmspool.persistence import compress
+from mmspool.persistence import compress, compress_file
 
 COMPRESSIONS = ("fast", "small", "universal")
 
@@ -100,11 +100,9 @@ def test_a_copy_that_differs_is_refused(
                 self.first = bytes(encoded)
             real(self._id, offset, self.first, mask)
 
-    copy_chunks = mmspool.persistence.compress.__globals__["_copy_chunks"]
-    monkeypatch.setitem(
-        mmspool.persistence.compress.__globals__,
-        "_copy_chunks",
-        lambda recording, data, *rest: copy_chunks(recording, Wrong(data), *rest),
+    copy_chunks = compress_file._copy_chunks
+    monkeypatch.setattr(
+        compress_file, "_copy_chunks", lambda recording, data, *rest: copy_chunks(recording, Wrong(data), *rest)
     )
     before = path.read_bytes()
     with pytest.raises(RecordingError, match="differs from it; the original stays"):
