@@ -30,6 +30,16 @@ def _port(context: click.Context, _parameter: click.Parameter, text: str | None)
         raise click.BadParameter(message) from None
 
 
+def _folder_and_config(
+    _context: click.Context, _parameter: click.Parameter, paths: tuple[Path, Path] | None
+) -> tuple[Path, Path] | None:
+    if paths is not None and str(paths[1]).startswith("-"):
+        raise click.BadParameter(
+            f"give two paths, Micro-Manager's folder and a .cfg file; after the first is {paths[1]}"
+        )
+    return paths
+
+
 def parse_roi(text: str) -> Roi:
     """Read a region."""
     try:
@@ -64,6 +74,7 @@ _CHOICE = (
     click.option(
         "--headless",
         nargs=2,
+        callback=_folder_and_config,
         type=click.Path(path_type=Path),
         metavar="DIR CONFIG",
         help="Micro-Manager's core in this process: its folder and a hardware configuration.",
@@ -85,8 +96,8 @@ _SETTINGS = (
     ),
     click.option("--exposure", type=float, metavar="MS", help="Exposure, ms."),
     click.option("--roi", type=parse_roi, metavar="X,Y,WIDTH,HEIGHT", help="Region to read out, pixels."),
-    click.option("--binning", type=int, help="Binning, such as 2."),
-    click.option("--pixel-type", help="Micro-Manager's PixelType, such as 16bit."),
+    click.option("--binning", type=int, metavar="N", help="Binning, such as 2."),
+    click.option("--pixel-type", metavar="TYPE", help="Micro-Manager's PixelType, such as 16bit."),
     click.option(
         "-p",
         "--property",
@@ -97,7 +108,10 @@ _SETTINGS = (
         help="Any camera property; may be repeated.",
     ),
     click.option(
-        "--core-buffer-mb", type=click.IntRange(min=1), help="Size of the core's own buffer, MB of 2^20 bytes."
+        "--core-buffer-mb",
+        type=click.IntRange(min=1),
+        metavar="MB",
+        help="Size of the core's own buffer, MB of 2^20 bytes.",
     ),
 )
 

@@ -20,13 +20,19 @@ from .output import bar, errors_as_messages, out
 @click.option("--replace", is_flag=True, help="Put the copy in FILE's place, once every frame of it was verified.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def compress(file: Path, target: Path | None, *, compression: Compression, replace: bool, as_json: bool) -> None:
-    """Compress FILE, recorded raw, without loss, to TARGET or in place.
+    """Compress FILE without loss, to TARGET or in place.
 
-    The copy is written completely, synced, read back and verified against FILE, frame by frame. With --replace it then
-    takes FILE's place; until that moment FILE is not touched, and an interruption leaves it as it was.
+    FILE was recorded raw. The copy is written completely, synced, read back and verified against FILE, frame by frame.
+    With --replace it then takes FILE's place; until that moment FILE is not touched, and an interruption leaves it as
+    it was.
+
+    \b
+    Examples:
+      mmspool compress run.h5 small.h5 --compression small
+      mmspool compress run.h5 --replace
 
     Exit codes: 0 compressed, 1 error (FILE is unchanged), 2 wrong usage, 130 stopped by Ctrl-C (FILE is unchanged).
-    """
+    """  # noqa: D301 - click reads the control character
     if (target is None) is not replace:
         raise click.UsageError("name TARGET, or give --replace to compress FILE in place")
     with errors_as_messages(), bar("compressing and comparing") as progress:

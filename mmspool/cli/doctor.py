@@ -23,13 +23,19 @@ _STYLES = {"ok": "green", "note": "yellow", "problem": "red"}
 @click.argument("directory", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(directory: Path, *, as_json: bool) -> None:
-    """Check this computer and the folder DIR for anything that affects a recording, and say what to do about it.
+    """Check what on this computer affects a recording to DIR.
 
-    It looks at versions, shared memory, limits, file system, direct writes, locks, sleep and virus scanner, takes a
-    second, and leaves nothing behind. How fast the disk is, `mmspool preflight` measures.
+    It looks at versions, shared memory, limits, file system, direct writes, locks, sleep and virus scanner, and says
+    what to do about each finding. It takes a second and leaves nothing behind. `mmspool preflight` measures how fast
+    the disk is.
+
+    \b
+    Examples:
+      mmspool doctor
+      mmspool doctor D:/data
 
     Exit codes: 0 nothing is in the way, 1 error, 2 wrong usage, 3 something would make a recording fail.
-    """
+    """  # noqa: D301 - click reads the control character
     with errors_as_messages():
         findings = [*_versions(), *examine_memory(), *examine_folder(directory), *examine_system()]
     problems = [finding for finding in findings if finding.rating == "problem"]

@@ -34,7 +34,7 @@ def export(
     as_json: bool,
     **selection: Any,
 ) -> None:
-    """Write the recording FILE, or a part of it, to TARGET in another format.
+    """Write FILE, or a part of it, in another format.
 
     \b
     TARGET's ending chooses the format:

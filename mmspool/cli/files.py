@@ -26,12 +26,17 @@ _SHORT = 16  # entries of a table that is shown without being asked for
 @click.option("--all", "show_all", is_flag=True, help="Show every property of the camera too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(file: Path, *, show_all: bool, as_json: bool) -> None:
-    """Show what FILE holds: frames, how the recording ended, what is missing, what the camera was set to.
+    """Show what FILE holds and how its recording ended.
 
-    The master file of several cameras shows each of them.
+    Shows frames, what is missing, and what the camera was set to; for the master file of several cameras, of each.
+
+    \b
+    Examples:
+      mmspool info run.h5
+      mmspool info run.h5 --all
 
     Exit codes: 0 shown, 1 FILE cannot be read, 2 wrong usage.
-    """
+    """  # noqa: D301 - click reads the control character
     with errors_as_messages(), open_recording(file) as opened:
         if isinstance(opened, CameraSet):
             facts: dict[str, Any] = {"file": str(opened.path.absolute()), "leader": opened.leader}
@@ -53,10 +58,16 @@ def info(file: Path, *, show_all: bool, as_json: bool) -> None:
 @click.option("--scheduler", metavar="ADDRESS", help="Compute the checksums on a dask cluster: tcp://HOST:8786.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def verify(file: Path, *, scheduler: str | None, as_json: bool) -> None:
-    """Check FILE: structure, counts, counters, losses, time stamps, and every frame's checksum.
+    """Check FILE's structure and every frame's checksum.
+
+    Checks counts, counters, losses and time stamps too. It reads the whole file and changes nothing.
+
+    \b
+    Example:
+      mmspool verify run.h5
 
     Exit codes: 0 intact and complete, 1 damaged or unreadable, 2 wrong usage, 3 intact, but frames are missing.
-    """
+    """  # noqa: D301 - click reads the control character
     with errors_as_messages(), bar("verifying") as progress:
         report = verify_file(file, progress=progress, map_in_order=partial(map_in_order, scheduler=scheduler))
     if as_json:
@@ -76,10 +87,17 @@ def verify(file: Path, *, scheduler: str | None, as_json: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def repair(file: Path, *, dry_run: bool, as_json: bool) -> None:
-    """Repair FILE after a crash: trim it to its intact frames, set counts and state. Pixels are never changed.
+    """Trim FILE to its intact frames, after a crash.
+
+    Sets counts and state as well. Pixels are never changed.
+
+    \b
+    Examples:
+      mmspool repair run.h5 --dry-run
+      mmspool repair run.h5
 
     Exit codes: 0 repaired, or nothing to do; 1 it cannot be repaired, or is still recorded; 2 wrong usage.
-    """
+    """  # noqa: D301 - click reads the control character
     with errors_as_messages():
         report = repair_file(file, dry_run=dry_run)
     if as_json:

@@ -17,13 +17,18 @@ from .output import errors_as_messages, out
 @click.option("--overwrite", is_flag=True, help="Replace TARGET if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def join(target: Path, files: tuple[Path, ...], *, interleave: bool, overwrite: bool, as_json: bool) -> None:
-    """Make TARGET, a small file in which several recordings read as one.
+    """Make TARGET, in which several recordings read as one.
 
     No pixel is copied: TARGET names the files, which must stay where they are. Those in its folder or below may move
     with it. It is a recording for every other command, and for every program that reads HDF5.
 
+    \b
+    Examples:
+      mmspool join all.h5 run_1.h5 run_2.h5
+      mmspool join all.h5 disk_1/run.h5 disk_2/run.h5 --interleave
+
     Exit codes: 0 done, 1 error, 2 wrong usage.
-    """
+    """  # noqa: D301 - click reads the control character
     with errors_as_messages():
         join_files(target, files, interleave=interleave, overwrite=overwrite)
         with Recording(target) as recording:

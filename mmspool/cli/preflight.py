@@ -48,15 +48,17 @@ def _dtype(text: str) -> np.dtype[Any]:
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 @camera_options
 @click.option("--size", type=_size, metavar="WIDTHxHEIGHT", help="Without a camera: size of the frames. [2048x2048]")
-@click.option("--dtype", type=_dtype, help="Without a camera: dtype of the frames. [uint16]")
+@click.option("--dtype", type=_dtype, metavar="DTYPE", help="Without a camera: dtype of the frames. [uint16]")
 @click.option(
     "--fps",
     type=click.FloatRange(min=0, min_open=True),
+    metavar="RATE",
     help="Frames a second. [what the camera makes; without one, the most that is possible]",
 )
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
+    metavar="S",
     default=10.0,
     show_default=True,
     help="How long to write to the disk; longer sees larger caches.",
@@ -72,13 +74,18 @@ def preflight(
     as_json: bool,
     **camera_asked: Any,
 ) -> None:
-    """Say whether a camera can be recorded to the folder DIR, for how long, and with which buffers.
+    """Say whether a camera can be recorded to the folder DIR.
 
-    Runs the camera for some seconds without recording it, and writes to DIR for --seconds, at most a quarter of its
-    free space. Nothing is left there.
+    Says also for how long, and with which buffers. Runs the camera for some seconds without recording it, and writes to
+    DIR for --seconds, at most a quarter of its free space. Nothing is left there.
+
+    \b
+    Examples:
+      mmspool preflight . --size 2304x2304 --fps 89
+      mmspool preflight D:/data --headless "C:/Program Files/Micro-Manager-2.0" my.cfg --exposure 10
 
     Exit codes: 0 it can be recorded, 1 error, 2 wrong usage, 3 it cannot be recorded, 130 stopped by Ctrl-C.
-    """
+    """  # noqa: D301 - click reads the control character
     request = CameraRequest(**camera_asked)
     _check_usage(request, size, dtype)
     with errors_as_messages():

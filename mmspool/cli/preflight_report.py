@@ -109,7 +109,7 @@ def _verdict_text(load: FrameLoad, verdict: Verdict) -> Text:
     if verdict.bottleneck is Stage.SPACE:
         return Text("cannot be recorded here: the disk is full", "red")
     if not verdict.duration_s:  # no camera, so nothing to wait in before the ring
-        return Text("cannot be recorded here: a script cannot put frames so fast", "red")
+        return Text("cannot be recorded here at this rate: frames are lost from the start", "red")
     return Text(f"cannot be recorded here: after {lasts} the buffers are full and frames are lost", "red")
 
 
@@ -125,19 +125,19 @@ def _bottleneck_text(figures: Measurements, verdict: Verdict) -> str:
 
 def _buffers_text(figures: Measurements, verdict: Verdict) -> str:
     size = f"{figures.ring_default_bytes / 1e6:,.0f} MB"
-    return f"the ring that `record` makes ({size}) carries a stall of the disk of {_short(verdict.ring_s)}"
+    return f"the ring that `record` makes ({size}) survives a stall of the disk of {_short(verdict.ring_s)}"
 
 
 def _core_text(load: FrameLoad, verdict: Verdict) -> str:
     each = math.ceil(verdict.fps * load.frame_bytes / 2**20)
     return (
-        f"the core's buffer adds {_short(verdict.core_s)}, and alone carries a script that is held up; "
+        f"the core's buffer adds {_short(verdict.core_s)}, and alone serves a script that is held up; "
         f"each {each:,} of --core-buffer-mb is a second"
     )
 
 
 def _core_proposal(buffer: StallBuffer) -> str:
-    text = f"--core-buffer-mb {buffer.buffer_bytes >> 20} is proposed: it carries {_short(buffer.stall_s)} alone"
+    text = f"--core-buffer-mb {buffer.buffer_bytes >> 20} is proposed: alone it survives {_short(buffer.stall_s)}"
     return text if buffer.fits else f"{text}, but there is not enough memory for it beside the ring"
 
 

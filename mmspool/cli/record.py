@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -29,6 +30,7 @@ from .output import (
 )
 from .sections import SectionedCommand
 
+_HDF5_NAMES = (".h5", ".hdf5", ".hdf", ".he5", ".nxs", ".nx5")
 _SECTIONS = {
     **CAMERA_SECTIONS,
     "What to record (without an end, until Ctrl-C)": (
@@ -48,18 +50,30 @@ _SECTIONS = {
 @click.command(cls=SectionedCommand, sections=_SECTIONS)
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @camera_options
-@click.option("-n", "--frames", type=click.IntRange(min=1), help="End after this many frames.")
-@click.option("-t", "--seconds", type=click.FloatRange(min=0, min_open=True), help="End after this many seconds.")
+@click.option("-n", "--frames", type=click.IntRange(min=1), metavar="N", help="End after this many frames.")
+@click.option(
+    "-t",
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="S",
+    help="End after this many seconds.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @click.option(
     "--compression",
     type=click.Choice(get_args(Compression)),
     help="Compress without loss (needs the packages hdf5plugin, imagecodecs and isal).",
 )
-@click.option("--buffer-mb", type=click.IntRange(min=1), help="Size of the ring in shared memory, MB of 10^6 bytes.")
+@click.option(
+    "--buffer-mb",
+    type=click.IntRange(min=1),
+    metavar="MB",
+    help="Size of the ring in shared memory, MB of 10^6 bytes.",
+)
 @click.option(
     "--grow-frames",
     type=click.IntRange(min=1),
+    metavar="N",
     default=SpoolOptions.grow_frames,
     show_default=True,
     help="Allocate room on the disk for this many frames at a time, and never for more than --frames.",
@@ -70,9 +84,13 @@ _SECTIONS = {
     metavar="S",
     help="End when no frame came for this long; inf waits without limit for a trigger. [10 s and ten exposures]",
 )
-@click.option("--triggers", type=click.IntRange(min=1), help="End after this many triggers of the camera.")
+@click.option("--triggers", type=click.IntRange(min=1), metavar="N", help="End after this many triggers of the camera.")
 @click.option(
-    "--frames-per-trigger", type=click.IntRange(min=1), default=1, help="Frames that each trigger gives, a burst. [1]"
+    "--frames-per-trigger",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=1,
+    help="Frames that each trigger gives, a burst. [1]",
 )
 @click.option(
     "--trigger-timeout",
@@ -127,14 +145,17 @@ def record(
     as_json: bool,
     **camera_asked: Any,
 ) -> None:
-    """Record the camera to FILE (HDF5); without --frames or --seconds until Ctrl-C.
+    """Record the camera to FILE, an HDF5 file.
 
-    Choose one camera: --demo, --mock, --connect or --headless. Ctrl-C, a closed terminal or any other signal that can
-    be caught ends the recording cleanly, with everything received in FILE.
+    Choose one camera: --demo, --mock, --connect or --headless. Without --frames or --seconds it records until Ctrl-C.
+    Ctrl-C, a closed terminal or any other signal that can be caught ends the recording cleanly, with everything
+    received in FILE.
 
     \b
-    mmspool record run.h5 --mock --frames 100
-    mmspool record run.h5 --headless "C:/Program Files/Micro-Manager-2.0" my.cfg --exposure 5 --seconds 60
+    Examples:
+      mmspool record run.h5 --mock --frames 100
+      mmspool record run.h5 --connect --seconds 60
+      mmspool record run.h5 --headless "C:/Program Files/Micro-Manager-2.0" my.cfg --exposure 5 --roi 0,0,2048,512
 
     Exit codes: 0 complete, 1 error, 2 wrong usage, 3 frames are missing or it ended early, 130 stopped by Ctrl-C or
     another signal before the end that was asked for.
@@ -156,7 +177,7 @@ def record(
                 start_viewer(file)
             if not quiet:
                 asked = frames if triggers is None else triggers * frames_per_trigger
-                _announce(camera, asked, seconds, plan)
+                _announce(camera, file, asked, seconds, plan)
             result = camera.record(
                 file,
                 progress=not quiet and (err.is_terminal if progress is None else progress),
@@ -197,7 +218,9 @@ def _facts(result: RecordResult) -> dict[str, Any]:
     return facts | {"end_reason": str(result.end_reason)}
 
 
-def _announce(camera: Camera, frames: int | None, seconds: float | None, planned: PlanLike | None) -> None:
+def _announce(camera: Camera, file: Path, frames: int | None, seconds: float | None, planned: PlanLike | None) -> None:
+    if file.suffix.lower() not in _HDF5_NAMES:
+        err.print(f"{file} becomes an HDF5 file, whatever its name: other programs expect one to end in .h5")
     image = camera.image_format
     if planned is not None and not (frames or seconds or (plan := Plan.of(planned)).repeats):
         frames = len(plan)
@@ -205,7 +228,8 @@ def _announce(camera: Camera, frames: int | None, seconds: float | None, planned
     err.print(
         f"{camera.label} ({camera.core.version()}): {image.width}x{image.height} {image.dtype.name}"
         f"{' RGB' if image.channels > 1 else ''}, "
-        f"{camera.exposure_ms:g} ms, {until}"
+        f"{camera.exposure_ms:g} ms, {until}",
+        soft_wrap=not err.is_terminal,  # a terminal breaks words
     )
 
 
@@ -230,7 +254,7 @@ def _summarise(result: RecordResult, file: Path, compression: Compression | None
         *((("compression", text),) if (text := _compression_text(spool)) else ()),
         ("file", f"{result.path}  {result.file_bytes / 1e6:,.1f} MB"),
         *(("look at it" if first else "", line) for first, line in _look_lines(file)),
-        ("", python_line(f"import mmspool; print(mmspool.open({str(result.path)!r})[0])")),
+        ("", python_line(f"import mmspool; print(mmspool.open({_quoted(result.path)})[0])")),
         ("", _viewers_text(compression)),
     ]
     print_rows(rows)
@@ -242,6 +266,11 @@ def _look_lines(file: Path) -> Iterator[tuple[bool, str]]:
     commands = [("view", file)] * bool(viewer) + [("report", file, "--open")] * bool(reporter) + [("info", file)]
     for index, command in enumerate(commands):
         yield index == 0, command_line(*command)
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as a string of Python, in the quotes that this system's shell leaves alone within its own."""
+    return repr(str(path)) if os.name == "nt" else json.dumps(str(path), ensure_ascii=False)
 
 
 def _viewers_text(compression: Compression | None) -> str:

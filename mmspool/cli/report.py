@@ -36,13 +36,18 @@ def report(
     open_it: bool,
     as_json: bool,
 ) -> None:
-    """Make a page about the recording FILE: images over time, brightness, noise, timing, losses, settings.
+    """Make a page about the recording FILE.
 
-    TARGET is a page (.html, self-contained, no scripts) or one image of the drawings (.png); by default FILE's name
-    with .html. Needs matplotlib and jinja2.
+    It shows images over time, brightness, noise, timing, losses and settings. TARGET is a page (.html, self-contained,
+    no scripts) or one image of the drawings (.png); by default FILE's name with .html. Needs matplotlib and jinja2.
+
+    \b
+    Examples:
+      mmspool report run.h5 --open
+      mmspool report run.h5 run.png --no-checksums
 
     Exit codes: 0 written, 1 error, 2 wrong usage, 130 stopped by Ctrl-C.
-    """
+    """  # noqa: D301 - click reads the control character
     with errors_as_messages(), bar("reading") as progress:
         page = write_report(
             file,

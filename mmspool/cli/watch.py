@@ -27,14 +27,19 @@ _HOUR_S = 3600.0
 @click.option("--once", is_flag=True, help="Print once and exit.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line per update.")
 def watch(file: Path, *, interval: float, once: bool, as_json: bool) -> None:
-    """Show the status of the recording FILE, from any process: rate, frames, losses, what is safe on the disk.
+    """Show how the recording FILE stands, from any process.
 
-    It only reads: a recording is neither slowed nor stopped by it, and Ctrl-C ends the watching alone. Off a terminal
-    it prints a line a look.
+    Shows rate, frames, losses, and what is safe on the disk. It only reads: a recording is neither slowed nor stopped
+    by it, and Ctrl-C ends the watching alone. Off a terminal it prints a line a look.
+
+    \b
+    Examples:
+      mmspool watch run.h5
+      mmspool watch run.h5 --once --json
 
     Exit codes: 0 the recording is complete (with --once: or still recorded), 1 error, 2 wrong usage, 3 it ended with
     frames missing or early, 130 stopped by Ctrl-C.
-    """
+    """  # noqa: D301 - click reads the control character
     snapshot = None
     with errors_as_messages():
         live = err.is_terminal and not (once or as_json)

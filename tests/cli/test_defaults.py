@@ -1,6 +1,7 @@
 """A lab's defaults, the log, and the command's own help."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,3 +83,13 @@ def test_help_lists_every_command(run: Run, lab: Path) -> None:
     text = run("--help").stdout
     assert [name for name in main.commands if f"\n  {name} " not in text] == []
     assert "\n    mmspool record run.h5 --demo --frames 1000\n" in text
+    assert "..." not in text.partition("\nRecord:")[2], "a description that does not fit in 80 columns"
+
+
+@pytest.mark.parametrize("name", sorted(main.commands))
+def test_help_of_each_command(run: Run, lab: Path, name: str) -> None:
+    """The help of a command has examples and exit codes, and no type in it is a name of ours."""
+    text = run(name, "--help").stdout
+    assert f"\n    mmspool {name} " in text
+    assert "\n  Exit codes: 0 " in text
+    assert not re.search(r"--\S+ _", text)

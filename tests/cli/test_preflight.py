@@ -103,10 +103,10 @@ class TestAnswers:
         assert lines["verdict"] == "can be recorded here, for 99 minutes: then the disk is full"
         assert lines["bottleneck"] == "the disk's rate, which allows 215 frames/s with 10% in reserve"
         assert lines["buffers"].splitlines() == [
-            "the ring that `record` makes (1,074 MB) carries a stall of the disk of 1.3 s",
-            "the core's buffer adds 1.3 s, and alone carries a script that is held up; "
+            "the ring that `record` makes (1,074 MB) survives a stall of the disk of 1.3 s",
+            "the core's buffer adds 1.3 s, and alone serves a script that is held up; "
             "each 800 of --core-buffer-mb is a second",
-            "--core-buffer-mb 808 is proposed: it carries 1.0 s alone",
+            "--core-buffer-mb 808 is proposed: alone it survives 1.0 s",
         ]
         assert lines["stalls"].splitlines() == [
             "1 s of a stalled disk: --buffer-mb 856",
@@ -137,7 +137,7 @@ class TestAnswers:
         load = replace(SCMOS, fps=1e5)
         result = judged(load=load, camera=None, pop_s=None, core_frames=0, disk_bytes_per_s=disk_mb * 1e6)
         assert result.exit_code == 3
-        assert said(result)["verdict"] == "cannot be recorded here: a script cannot put frames so fast"
+        assert said(result)["verdict"] == "cannot be recorded here at this rate: frames are lost from the start"
 
     def test_disk_full(self, judged):
         """For a full disk, the report says that no recording can begin."""

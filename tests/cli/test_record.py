@@ -1,5 +1,6 @@
 """``mmspool record`` in this process."""
 
+import io
 import json
 import re
 import sys
@@ -8,6 +9,7 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 import mmspool
 from mmspool import Camera, Faults, frame_index
@@ -41,6 +43,7 @@ class TestComplete:
         assert said["file"].startswith(f"{tmp_path / 'run.h5'}  ")
         assert f" info {tmp_path / 'run.h5'}" in result.stdout
         assert f"{sys.executable} -c" in result.stdout
+        assert "'\"'" not in result.stdout, "a path in quotes that only a shell can read"
         assert "missing" not in result.stdout
 
     def test_says_what_it_is_about_to_do(self, record):
@@ -48,6 +51,24 @@ class TestComplete:
         result = record("-n", 5, "--exposure", 20)
         announced = "Camera (MMCore version 12.5.1 (simulated)): 96x64 uint16, 20.0044 ms, 5 frames"
         assert result.stderr.splitlines() == [announced]
+
+    def test_wraps_words_on_a_terminal(self, record, monkeypatch):
+        """On a narrow terminal the announcement is wrapped between words."""
+        terminal = Console(file=io.StringIO(), force_terminal=True, width=60, highlight=False, soft_wrap=True)
+        monkeypatch.setattr("mmspool.cli.record.err", terminal)
+        record("-n", 5, "--no-progress")
+        lines = terminal.file.getvalue().splitlines()
+        assert len(lines) == 2
+        assert max(map(len, lines)) <= 60
+        assert lines[1].split()[-2:] == ["5", "frames"]
+
+    @pytest.mark.parametrize("name", ["run.tif", "run"])
+    def test_remarks_on_a_name_of_another_format(self, processes, run, mocked, tmp_path, name):
+        """A file that is not called as HDF5 files are is recorded, with a remark."""
+        mocked()
+        result = run("record", tmp_path / name, "--mock", "-n", 3)
+        assert result.exit_code == 0
+        assert f"{tmp_path / name} becomes an HDF5 file" in result.stderr
 
     def test_progress_off_a_terminal(self, record):
         """Where no line can be rewritten, progress is shown only when it is asked for."""
@@ -298,6 +319,7 @@ class TestUsage:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
+            (("--headless", "mm", "--frames", "3"), "give two paths, Micro-Manager's folder and a .cfg file"),
             ((), "say which camera: one of --demo, --mock, --connect [PORT], --headless DIR CONFIG"),
             (("--mock", "--demo"), "say which camera"),
             (("--mock", "--connect"), "say which camera"),
