@@ -69,9 +69,9 @@ def headless(
     candidates = (folder / Path(config).expanduser(), Path(config).expanduser().absolute())
     file = next((path for path in candidates if path.is_file()), None)
     if file is None:
-        places = " and ".join(dict.fromkeys(map(str, candidates)))
+        looked_at = " and ".join(dict.fromkeys(map(str, candidates)))
         raise ConnectError(
-            f"no configuration file {places}; save one with Micro-Manager's Hardware Configuration Wizard"
+            f"no configuration file {looked_at}; save one with Micro-Manager's Hardware Configuration Wizard"
         )
     if backend == "python":
         advice = "the adapters' device interface has to be that of the installed pymmcore, and the hardware switched on"

@@ -232,7 +232,7 @@ class Acquisition:
     def _has_enough(self) -> bool:
         """Whether a camera that goes on by itself has made what was asked for.
 
-        It does so after frames that were held, and where triggers are missing, in place of which it waits for others.
+        It does so after frames that were held, and where triggers are missing, instead of which it waits for others.
         """
         frames = self.conditions.frames
         if frames is None or not (self._runs_on or self._intake.marks):
@@ -283,7 +283,7 @@ class Acquisition:
         """Find out why the camera is silent, and what is missing at the end."""
         if self._core.is_overflowed():
             end = EndReason.OVERFLOW
-        elif self.conditions.frames is not None and self._intake.places >= self.conditions.frames:
+        elif self.conditions.frames is not None and self._intake.accounted >= self.conditions.frames:
             end = EndReason.COMPLETED
         elif end is None:
             end = EndReason.CAMERA_STOPPED
@@ -299,6 +299,6 @@ class Acquisition:
         if self._held is not None:  # none was to be stored yet
             return
         asked = self.conditions.frames
-        short = known if asked is None else asked - self._intake.places
+        short = known if asked is None else asked - self._intake.accounted
         if short > 0:
             self._intake.enter_loss(short, stage)

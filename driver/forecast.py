@@ -58,12 +58,12 @@ class Forecast:
         return f"ring full, {warning}" if warning else "ring full"
 
     def _core_left_s(self, stats: RecordStats) -> float:
-        room = stats.core_capacity - stats.core_waiting
+        free = stats.core_capacity - stats.core_waiting
         if _ring_is_full(stats):  # it fills by what comes from the camera and is not taken
-            return _time(room, self._made.per_s - self._taken.per_s)
+            return _time(free, self._made.per_s - self._taken.per_s)
         if stats.core_waiting < _RELEVANT_FILL * stats.core_capacity:
             return math.inf
-        return _time(room, self._core.per_s)
+        return _time(free, self._core.per_s)
 
 
 class _Rate:
@@ -88,6 +88,6 @@ def _ring_is_full(stats: RecordStats) -> bool:
     return stats.spool.ring_frames > 0 and stats.spool.ring_used >= _ALMOST_FULL * stats.spool.ring_frames
 
 
-def _time(room: int, per_s: float) -> float:
-    """Return when so much room is used up, seconds; never if it does not shrink."""
-    return room / per_s if per_s > 0 else math.inf
+def _time(free: int, per_s: float) -> float:
+    """Return when so many free frames or bytes are used up, seconds; never if they do not shrink."""
+    return free / per_s if per_s > 0 else math.inf

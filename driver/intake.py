@@ -1,4 +1,4 @@
-"""What becomes of a frame that was taken from the core: its losses, its columns, its place in the spool."""
+"""What becomes of a frame that was taken from the core: the losses before it, its columns, the spool."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -60,7 +60,7 @@ class FrameIntake:
         return self._newest.frame
 
     @property
-    def places(self) -> int:
+    def accounted(self) -> int:
         """Frames that were stored or are known to be lost."""
         return self.received + self.lost
 
@@ -96,7 +96,7 @@ class FrameIntake:
 
     def mark_missing_triggers(self) -> None:
         """Enter the frames whose triggers did not come by now."""
-        while (missing := self._triggers.missing(time.monotonic(), self.places)) is not None:
+        while (missing := self._triggers.missing(time.monotonic(), self.accounted)) is not None:
             self.enter_loss(*missing)
             self.marks = True
 

@@ -20,7 +20,7 @@ class LiveFrame(NamedTuple):
     """The newest frame of a recording."""
 
     number: int
-    """Its place among the frames that were received, from 0."""
+    """Its number among the frames that were received, from 0."""
     pixels: Image
     """Shape ``(Y, X)``, read-only; it stays as it is when newer frames come."""
 

@@ -18,7 +18,7 @@ class ProcessFn:
 
     An error in it, such as a full disk, makes pycromanager abort the acquisition and raise at its end.
 
-    What the image's axes and metadata say (place on each axis, position, exposure) become columns of the recording, and
+    What the image's axes and metadata say (index on each axis, position, exposure) become columns of the recording, and
     the events given to `expect` before the first image its plan: ``run.plan``, ``run.aligned()``. A spool that was made
     with ``shape`` has its file already, and takes what it has columns for.
 
@@ -50,7 +50,7 @@ class ProcessFn:
         with self._lock:
             self._check_camera(str(metadata.get("Camera", "")))
             numbers = frame_metadata(metadata)
-            if timestamp_source(metadata) == "host":  # pycromanager puts the start of the event in its place
+            if timestamp_source(metadata) == "host":  # pycromanager puts the start of the event there
                 numbers["camera_timestamp"] = -1
             if (arrival_ns := _arrival_ns(metadata)) is not None:
                 numbers["host_timestamp"] = arrival_ns

@@ -190,7 +190,7 @@ def _fit(fields: dict[str, str], width: int) -> tuple[dict[str, str], int]:
     for name in ("", *_DISPENSABLE):
         shown.pop(name, None)
         # The last column is not used: some terminals begin a new line after it.
-        room = width - 1 - sum(max(len(name), len(value)) + _GAP for name, value in shown.items())
-        if room >= 0:
+        left = width - 1 - sum(max(len(name), len(value)) + _GAP for name, value in shown.items())
+        if left >= 0:
             break
-    return shown, min(_BAR, room) if room >= _LEAST_BAR else 0
+    return shown, min(_BAR, left) if left >= _LEAST_BAR else 0

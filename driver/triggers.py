@@ -78,18 +78,18 @@ class TriggerWatch:
         """Take note of a frame at the monotonic time ``now``, seconds."""
         self._since = now
 
-    def missing(self, now: float, places: int) -> tuple[int, LossStage] | None:
+    def missing(self, now: float, accounted: int) -> tuple[int, LossStage] | None:
         """Return how many frames are missing by now and the stage of their loss; None while none is.
 
         Parameters
         ----------
         now
             Monotonic time, seconds.
-        places
+        accounted
             Frames that came and that are known to be lost until now.
         """
         if now - self._since < self._plan.timeout_s:
             return None
         self._since += self._plan.timeout_s
-        into_burst = places % self._plan.frames_per_trigger
+        into_burst = accounted % self._plan.frames_per_trigger
         return self._plan.frames_per_trigger - into_burst, "camera" if into_burst else "trigger"

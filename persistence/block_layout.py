@@ -38,7 +38,7 @@ _MIN_BLOCKS = 2  # one is filled while the other is written
 _MAX_FRAMES_PER_BLOCK = 1000  # bounds what a column write and the last, partly filled chunk cost with tiny frames
 _MIN_GROWTH_BYTES = 32 << 20  # a growth costs about a millisecond: rarer than 100 times a second at any disk's rate
 MAX_COMMIT_CHUNKS = 1000
-"""Chunks that the structure grows by at once: their index entries, about 75 kB, fit in the journal's slot."""
+"""Chunks that the structure grows by at once: their index entries, about 75 kB, fit in half of the journal."""
 
 _MAX_CHUNK_BYTES = (1 << 32) - 1  # HDF5's own limit
 
@@ -134,16 +134,16 @@ def _record_bytes(columns: tuple[StoredColumn, ...]) -> int:
 def plan_blocks(
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
-    room: int,
+    usable_bytes: int,
     grow_frames: int,
     *,
     compressed: bool = False,
     expected_frames: int | None = None,
     columns: tuple[StoredColumn, ...] = (),
 ) -> BlockLayout:
-    """Choose the layout for frames of ``shape`` and ``dtype`` in a ring with ``room`` bytes.
+    """Choose the layout for frames of ``shape`` and ``dtype`` in a ring with ``usable_bytes`` for records and blocks.
 
-    ``compressed`` frames have a block each, which is written once. No block has room for more than ``expected_frames``.
+    ``compressed`` frames have a block each, which is written once. No block has more than ``expected_frames``.
 
     Raises
     ------
@@ -159,14 +159,14 @@ def plan_blocks(
             f"{_MAX_CHUNK_BYTES:,} bytes in a chunk: record a smaller region"
         )
     record_bytes = _record_bytes(columns)
-    fitting = 1 if compressed else min(_BLOCK_BYTES // frame_bytes, room // 8 // (frame_bytes + record_bytes))
+    fitting = 1 if compressed else min(_BLOCK_BYTES // frame_bytes, usable_bytes // 8 // (frame_bytes + record_bytes))
     frames_per_block = _common_step(min(max(1, fitting), most), grow_frames)
     per_block = round_up(frames_per_block * frame_bytes, PAGE) + frames_per_block * record_bytes
-    blocks = (room - PAGE) // per_block  # a page for rounding up the records
+    blocks = (usable_bytes - PAGE) // per_block  # a page for rounding up the records
     if blocks < _MIN_BLOCKS:
         needed = _MIN_BLOCKS * per_block + PAGE
         raise StorageError(
-            f"a ring with room for {max(0, room):,} bytes cannot hold {_MIN_BLOCKS} frames of "
+            f"a ring with room for {max(0, usable_bytes):,} bytes cannot hold {_MIN_BLOCKS} frames of "
             f"{'x'.join(map(str, shape))} {dtype.name}, which take {needed:,} bytes: give a larger buffer_bytes"
         )
     step = max(frames_per_block, grow_frames)

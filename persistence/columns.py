@@ -21,7 +21,7 @@ _RESERVED = frozenset(
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.]*[A-Za-z0-9_])?")  # NeXus' rule
 _MAX_NAME = 63
 MAX_COLUMNS = 16
-"""What trims them at the end, with all else, is one change of the file's structure and fits in the journal's slot."""
+"""What trims them at the end, with all else, is one change of the file's structure and fits in half of the journal."""
 
 TEXT_BYTES = (8, 16, 32, 64, 128, 256)
 """Sizes of texts: powers of two, so that none crosses a page, of which a power cut may leave one half."""
@@ -253,7 +253,7 @@ def _plain(given: Any) -> npt.DTypeLike:
         size = dtype.itemsize // (_UCS4_BYTES if dtype.kind == "U" else 1) or _USUAL_TEXT_BYTES
         if size > TEXT_BYTES[-1]:
             raise ValueError(f"a text of {size} bytes is too long for a column, which holds up to {TEXT_BYTES[-1]}")
-        return np.dtype(f"U{next(room for room in TEXT_BYTES if room >= size)}")
+        return np.dtype(f"U{next(bytes_ for bytes_ in TEXT_BYTES if bytes_ >= size)}")
     for kinds, plain in (("f", "<f8"), ("iu", "<i8"), ("b", "?")):
         if dtype.kind in kinds and dtype.itemsize <= 8:
             return np.dtype(plain)

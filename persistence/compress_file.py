@@ -1,4 +1,4 @@
-"""A compressed copy of a raw recording, which takes its place only when every frame was verified."""
+"""A compressed copy of a raw recording, which replaces it only when every frame was verified."""
 
 import contextlib
 import os
@@ -39,7 +39,7 @@ class CompressReport:
     bytes_before, bytes_after
         Sizes of the two files.
     replaced
-        Whether it took the original's place.
+        Whether it replaced the original.
     """
 
     path: Path
@@ -67,7 +67,7 @@ def compress(
     path
         A recording that was closed or repaired, stored raw.
     target
-        The copy. None: it takes the original's place.
+        The copy. None: it replaces the original.
     compression
         ``"fast"``, ``"small"`` or ``"universal"``, as for `Spool`.
     progress
@@ -105,7 +105,7 @@ def compress(
         try:
             replace_file(partial, final)
         except OSError as exc:
-            raise StorageError(exc.errno, f"the copy cannot take its place ({exc.strerror})", str(final)) from exc
+            raise StorageError(exc.errno, f"the copy cannot replace it ({exc.strerror})", str(final)) from exc
     sync_folder(final.absolute().parent)
     return CompressReport(
         path=final, frames=frames, bytes_before=sizes[0], bytes_after=sizes[1], replaced=target is None
@@ -162,9 +162,9 @@ def _copy_chunks(
 
     def encode(first: int) -> tuple[int, int, bytes | memoryview]:
         _, raw = read_stored_chunk(data, (first, *corner))
-        room = bytearray(codecs.room_for(chunk_bytes))
-        size = codec.encode(memoryview(raw), memoryview(room))
-        return (first, 0, memoryview(room)[:size]) if size < chunk_bytes else (first, codec.all_skipped, raw)
+        out = bytearray(codecs.max_encoded_bytes(chunk_bytes))
+        size = codec.encode(memoryview(raw), memoryview(out))
+        return (first, 0, memoryview(out)[:size]) if size < chunk_bytes else (first, codec.all_skipped, raw)
 
     frames_raw = 0
     for first, mask, encoded in map_ahead(encode, range(0, frames, step)):

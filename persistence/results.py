@@ -122,7 +122,7 @@ def describe_end(
         *(f"  {loss.count:,} missing before frame {loss.before_frame:,} ({loss.stage})" for loss in losses[:_SHOWN]),
     ]
     if len(losses) > _SHOWN:
-        lines.append(f"  and {len(losses) - _SHOWN:,} more places")
+        lines.append(f"  and {len(losses) - _SHOWN:,} more losses")
     return "\n".join(lines)
 
 

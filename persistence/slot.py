@@ -1,4 +1,4 @@
-"""A place of the ring that the caller fills: a frame that is not copied."""
+"""A slot of the ring that the caller fills: a frame that is not copied."""
 
 from collections.abc import Mapping
 from types import TracebackType
@@ -51,13 +51,13 @@ class Slot:
         spool = self._spool
         if spool.shape is None:
             raise FrameError("a slot has the frames' shape and dtype: give Spool(shape=, dtype=), or put one first")
-        frame = spool._client.next_place(steady_ns() + spool._wall_offset_ns)
+        frame = spool._client.next_slot(steady_ns() + spool._wall_offset_ns)
         spool._life.state = SpoolState.SLOT
         return frame
 
     def _put(self, _image: None, metadata: Mapping[str, Any] | None) -> None:
         spool = self._spool
-        spool._life.state = SpoolState.OPEN  # the place is given back, unless all of this succeeds
+        spool._life.state = SpoolState.OPEN  # the slot is given back, unless all of this succeeds
         now_ns = steady_ns() + spool._wall_offset_ns
         values = spool._records.values(metadata, now_ns)
         spool._client.put(None, values, now_ns)

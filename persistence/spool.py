@@ -158,10 +158,10 @@ class Spool:
         return self._life.call(_OPEN, self._put, image, metadata)
 
     def slot(self, metadata: Mapping[str, Any] | None = None) -> Slot:
-        """Return a context manager that gives the next frame's place in the ring to be filled, and puts it at its end.
+        """Return a context manager that gives the next frame's slot of the ring to be filled, and puts it at its end.
 
         ``with spool.slot() as frame: sdk.read_into(frame)``: the frame is not copied. Its guarantees are those of
-        `put`. An exception in the block puts nothing and gives the place back. Until the block ends no other frame can
+        `put`. An exception in the block puts nothing and gives the slot back. Until the block ends no other frame can
         be put; `close` can, and then the frame is not part of the recording. The array must not be written to after
         the block, for which it is made read-only (a pointer into it has to be given up).
 

@@ -160,23 +160,23 @@ def _check_counters(recording: Recording, frames: FrameTable, found: _Findings) 
     if len(sequence) and sequence[0] < 0:
         found.damage.append("frame 0 has no sequence number")
     steps = np.diff(sequence, prepend=-1)
-    _note_places(found.damage, steps < 1, "sequence_number does not grow")
+    _note_frames(found.damage, steps < 1, "sequence_number does not grow")
     jumped = int((steps[steps > 1] - 1).sum())
     located = sum(loss.count for loss in recording.losses if loss.before_frame < len(frames))
     if jumped != located:
         found.damage.append(f"sequence_number skips {jumped:,} frames, but the ledger has {located:,} before the last")
     for name in ("image_number", "camera_frame_number"):
         known = frames[name] >= 0
-        _note_places(found.notes, known[1:] & known[:-1] & (np.diff(frames[name]) == 0), f"{name} repeats", first=1)
+        _note_frames(found.notes, known[1:] & known[:-1] & (np.diff(frames[name]) == 0), f"{name} repeats", first=1)
 
 
 def _check_times(times: npt.NDArray[np.float64], found: _Findings) -> None:
     if len(times) < 3:
         return
     steps = np.diff(times)
-    _note_places(found.notes, steps < 0, "time goes back", first=1)
+    _note_frames(found.notes, steps < 0, "time goes back", first=1)
     median = float(np.median(steps))
-    _note_places(found.notes, steps > _OUTLIER * median, f"a pause of over {_OUTLIER * median:.3g} s", first=1)
+    _note_frames(found.notes, steps > _OUTLIER * median, f"a pause of over {_OUTLIER * median:.3g} s", first=1)
 
 
 def _check_clock(recording: Recording, found: _Findings) -> None:
@@ -209,12 +209,12 @@ def _check_pixels(
         checked += int(known.sum())
         wrong[first:stop] = known & (computed != checksums[first:stop])
         progress(stop, total)
-    _note_places(found.damage, wrong, "pixels are not what was recorded (checksum)")
+    _note_frames(found.damage, wrong, "pixels are not what was recorded (checksum)")
     if checked < total:
         unchecked = found.notes if algorithm == checksum.NO_CHECKSUMS else found.damage
         unchecked.append(f"{total - checked:,} frames have no checksum")
     same = (checksums[1:] == checksums[:-1]) & (checksums[1:] != 0)
-    _note_places(found.notes, same, "identical to the frame before", first=1)
+    _note_frames(found.notes, same, "identical to the frame before", first=1)
     return checked
 
 
@@ -233,9 +233,9 @@ def _checksums_of(part: tuple[Path, int, int]) -> npt.NDArray[np.uint64]:
         )
 
 
-def _note_places(notes: list[str], where: npt.NDArray[np.bool_], what: str, first: int = 0) -> None:
+def _note_frames(notes: list[str], where: npt.NDArray[np.bool_], what: str, first: int = 0) -> None:
     """Add one line that says at how many frames something is so, and names the first ones."""
-    places = np.flatnonzero(where) + first
-    if len(places):
-        named = [f"{place:,}" for place in places[:_SHOWN]] + ["..."] * (len(places) > _SHOWN)
-        notes.append(f"{what} at {len(places):,} frame{'s' * (len(places) > 1)} ({', '.join(named)})")
+    frames = np.flatnonzero(where) + first
+    if len(frames):
+        named = [f"{frame:,}" for frame in frames[:_SHOWN]] + ["..."] * (len(frames) > _SHOWN)
+        notes.append(f"{what} at {len(frames):,} frame{'s' * (len(frames) > 1)} ({', '.join(named)})")

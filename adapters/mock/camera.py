@@ -206,8 +206,8 @@ class MockSensor:
         """Return rows and columns of the sensor's hot pixels and their dark current, electrons per ms."""
         rng = np.random.default_rng(self._seed)
         count = max(1, round(self._width * self._height * HOT_PIXEL_FRACTION))
-        places = rng.choice(self._width * self._height, count, replace=False)
-        return *np.divmod(places, self._width), rng.uniform(100.0, 1000.0, count)
+        pixels = rng.choice(self._width * self._height, count, replace=False)
+        return *np.divmod(pixels, self._width), rng.uniform(100.0, 1000.0, count)
 
     @property
     def _line_s(self) -> float:

@@ -169,9 +169,9 @@ class SpoolingEngine:
         while isinstance(getattr(event, "events", None), tuple) and self._core.getRemainingImageCount():
             image, tags = self._core.popNextImageAndMD()
             tags = dict(tags)
-            place = labels.index(tags["Camera"]) if len(labels) > 1 else 0
-            taken = event.events[self._recording.accounted(place)]
-            index = taken.index | ({"cam": place} if len(labels) > 1 else {})
+            camera = labels.index(tags["Camera"]) if len(labels) > 1 else 0
+            taken = event.events[self._recording.accounted(camera)]
+            index = taken.index | ({"cam": camera} if len(labels) > 1 else {})
             self._recording.put(image, taken.model_copy(update={"index": index}), {"camera_metadata": tags})
 
     def _stage(self) -> LossStage:

@@ -87,8 +87,8 @@ def stored_metadata(meta: Mapping[str, Any] | None) -> dict[str, int]:
 
 
 def event_index(event: Any) -> dict[str, int]:
-    """Return the event's place on each axis, by the name of the axis."""
-    return {str(axis): place for axis, place in getattr(event, "index", {}).items()}
+    """Return the event's index on each axis, by the name of the axis."""
+    return {str(axis): index for axis, index in getattr(event, "index", {}).items()}
 
 
 def _camera_labels(summary: Mapping[str, Any], image: Mapping[str, Any]) -> tuple[str, ...]:
@@ -96,7 +96,7 @@ def _camera_labels(summary: Mapping[str, Any], image: Mapping[str, Any]) -> tupl
     if count == 1:
         return (label,)
     properties = _properties(summary, label)
-    return tuple(properties.get(f"Physical Camera {place}") or f"{label}-{place}" for place in range(1, count + 1))
+    return tuple(properties.get(f"Physical Camera {number}") or f"{label}-{number}" for number in range(1, count + 1))
 
 
 def _properties(summary: Mapping[str, Any], label: str) -> dict[str, str]:

@@ -117,7 +117,7 @@ class PlannedFrames:
 
 
 def event_values(event: Any) -> Values:
-    """Return what an event says about its frame: its place on each axis, position, channel, and its own metadata."""
+    """Return what an event says about its frame: its index on each axis, position, channel, and its own metadata."""
     values: Values = {axis_name(axis): at for axis, at in event_index(event).items() if axis != "cam"}
     numbers = {"x_um": "x_pos", "y_um": "y_pos", "z_um": "z_pos"}
     numbers |= {"exposure_ms": "exposure", "min_start_time_s": "min_start_time"}

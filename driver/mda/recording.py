@@ -127,35 +127,35 @@ class MDARecording:
         SpoolError
             The spool of its camera failed, or is closed.
         """
-        place = camera_index(event)
+        camera = camera_index(event)
         if self._closed or not self._tracks:
             raise SpoolClosedError(
                 f"the recording to {self.path} takes frames only from the start to the end of its run"
             )
-        if place >= len(self._tracks):
+        if camera >= len(self._tracks):
             raise FrameError(
-                f"a frame arrived from camera {place}, but the run began with {len(self._tracks)} "
+                f"a frame arrived from camera {camera}, but the run began with {len(self._tracks)} "
                 f"({', '.join(self.spools)}): the cameras must stay the same during a run"
             )
-        track = self._tracks[place]
+        track = self._tracks[camera]
         if track.spool.dtype == np.float32 and image.dtype == np.uint32:
             image = image.view(np.float32)
         if track.put(image, stored_metadata(meta), event) and self._view is not None:
-            self._view.note(place, track.stored - 1, event, image)
+            self._view.note(camera, track.stored - 1, event, image)
 
     def lose(self, event: Any, stage: LossStage) -> None:
         """Enter the frame of an event into the ledger of its camera."""
-        if (place := camera_index(event)) < len(self._tracks):
-            self._tracks[place].lose(1, stage)
+        if (camera := camera_index(event)) < len(self._tracks):
+            self._tracks[camera].lose(1, stage)
 
     def lose_each(self, count: int, stage: LossStage) -> None:
         """Enter so many frames into the ledger of each camera."""
         for track in self._tracks:
             track.lose(count, stage)
 
-    def accounted(self, place: int) -> int:
+    def accounted(self, camera: int) -> int:
         """Return how many frames of the present event that camera has in its file or its ledger."""
-        return self._tracks[place].accounted
+        return self._tracks[camera].accounted
 
     def end_event(self, planned: int, stage: LossStage) -> None:
         """Enter into the ledgers what an event asked of each camera and did not deliver."""

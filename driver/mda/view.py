@@ -65,7 +65,7 @@ class RunView:
 
     @property
     def coords(self) -> dict[str, Sequence[Any]]:
-        """The name of each place on each axis: numbers, but for channels and cameras."""
+        """The name of each index on each axis: numbers, but for channels and cameras."""
         names = {"c": self._channels, "cam": self._labels}
         lengths = zip(self.dims, self.shape, strict=True)
         return {axis: names.get(axis) or range(length) for axis, length in lengths}
@@ -82,26 +82,26 @@ class RunView:
         if self._axes:
             index = event_index(event)
             index["p"] = index.get("p", 0) * self._tiles + index.get("g", 0)
-            place = tuple(index.get(axis, 0) for axis in self._axes)
-            if all(at < length for at, length in zip(place, self._axes.values(), strict=True)):
-                self._numbers[(*place, camera)] = number
+            cell = tuple(index.get(axis, 0) for axis in self._axes)
+            if all(at < length for at, length in zip(cell, self._axes.values(), strict=True)):
+                self._numbers[(*cell, camera)] = number
 
     def __getitem__(self, key: Any) -> npt.NDArray[Any]:
         """Return what the key selects, with whole numbers and slices for each axis, as NumPy does."""
         shape = self.shape
         parts, frame_axes = _expanded(key, len(shape)), len(self._frame_shape)
         outer, inner = parts[:-frame_axes], parts[-frame_axes:]
-        places = [
+        chosen = [
             range(length)[at] if isinstance(at, slice) else [range(length)[operator.index(at)]]
             for at, length in zip(outer, shape, strict=False)
         ]
-        stack = np.zeros((*map(len, places), *self._frame_shape), self.dtype)
-        frames = itertools.product(*map(enumerate, places))
+        stack = np.zeros((*map(len, chosen), *self._frame_shape), self.dtype)
+        frames = itertools.product(*map(enumerate, chosen))
         wanted: dict[int, list[tuple[tuple[int, ...], int]]] = {}
         for pairs in frames:
-            target, place = tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs)
-            camera = place[-1] if len(self._labels) > 1 else 0
-            number = self._number(place, camera)
+            target, cell = tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs)
+            camera = cell[-1] if len(self._labels) > 1 else 0
+            number = self._number(cell, camera)
             if number != _ABSENT:
                 wanted.setdefault(camera, []).append((target, number))
         for camera, entries in wanted.items():
@@ -112,10 +112,10 @@ class RunView:
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return np.asarray(self[...], dtype)
 
-    def _number(self, place: tuple[int, ...], camera: int) -> int:
+    def _number(self, cell: tuple[int, ...], camera: int) -> int:
         if not self._axes:
-            return place[0]
-        return int(self._numbers[(*place[: len(self._axes)], camera)])
+            return cell[0]
+        return int(self._numbers[(*cell[: len(self._axes)], camera)])
 
     def _read(self, camera: int, entries: list[tuple[tuple[int, ...], int]], stack: npt.NDArray[Any]) -> None:
         newest = self._newest[camera]
@@ -154,8 +154,8 @@ def regular_axes(sequence: Any) -> dict[str, int]:
 def _expanded(key: Any, ndim: int) -> list[Any]:
     keys = list(key) if isinstance(key, tuple) else [key]
     if any(item is Ellipsis for item in keys):
-        place = next(place for place, item in enumerate(keys) if item is Ellipsis)
-        keys[place : place + 1] = [slice(None)] * (ndim - len(keys) + 1)
+        at = next(at for at, item in enumerate(keys) if item is Ellipsis)
+        keys[at : at + 1] = [slice(None)] * (ndim - len(keys) + 1)
     if len(keys) > ndim:
         raise IndexError(f"{len(keys)} indices for an array of {ndim} axes")
     return keys + [slice(None)] * (ndim - len(keys))

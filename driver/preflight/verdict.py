@@ -33,8 +33,8 @@ copy was 1.3 us."""
 _BYTES_PER_MB = 2**20
 
 
-class Stage(StrEnum):
-    """What a frame passes, and what may be too slow or too small for it."""
+class Bottleneck(StrEnum):
+    """What limits a recording: it may be too slow or too small for the frames."""
 
     CORE = "taking frames from the core"
     COPY = "copying frames into shared memory"
@@ -130,7 +130,7 @@ class Verdict:
     max_fps
         The most that can be recorded, with the margins of this module.
     bottleneck
-        What sets that limit; `Stage.SPACE` where the file could not even be begun.
+        What sets that limit; `Bottleneck.SPACE` where the file could not even be begun.
     duration_s
         Seconds until the disk is full, or, where it cannot keep up, until the ring and the core's buffer are.
     ring_s, core_s
@@ -145,7 +145,7 @@ class Verdict:
     feasible: bool
     fps: float
     max_fps: float
-    bottleneck: Stage
+    bottleneck: Bottleneck
     duration_s: float
     ring_s: float
     core_s: float
@@ -168,7 +168,7 @@ def judge(load: FrameLoad, figures: Measurements) -> Verdict:
     producer_fps = PRODUCER_MARGIN / _producer_s(figures)
     max_fps = min(disk_fps, producer_fps)
     fps = max_fps if load.fps is None else load.fps
-    has_room = figures.disk_free_bytes >= initial_allocation_bytes(shape, dtype)
+    has_space = figures.disk_free_bytes >= initial_allocation_bytes(shape, dtype)
     duration_s = min(
         figures.disk_free_bytes / (fps * stored),
         _time_to_fill(ring + figures.core_frames, fps, disk_fps),
@@ -176,11 +176,11 @@ def judge(load: FrameLoad, figures: Measurements) -> Verdict:
     )
     sizes = [(stall_s, ring_bytes(shape, dtype, math.ceil(stall_s * fps))) for stall_s in STALLS_S]
     return Verdict(
-        feasible=has_room and fps <= max_fps,
+        feasible=has_space and fps <= max_fps,
         fps=fps,
         max_fps=max_fps,
-        bottleneck=_bottleneck(figures, has_room=has_room, disk_first=disk_fps <= producer_fps),
-        duration_s=duration_s if has_room else 0.0,
+        bottleneck=_bottleneck(figures, has_space=has_space, disk_first=disk_fps <= producer_fps),
+        duration_s=duration_s if has_space else 0.0,
         ring_s=ring / fps,
         core_s=figures.core_frames / fps,
         rings=tuple(
@@ -214,9 +214,9 @@ def _time_to_fill(frames: int, comes_fps: float, goes_fps: float) -> float:
     return frames / (comes_fps - goes_fps) if comes_fps > goes_fps else math.inf
 
 
-def _bottleneck(figures: Measurements, *, has_room: bool, disk_first: bool) -> Stage:
-    if not has_room:
-        return Stage.SPACE
+def _bottleneck(figures: Measurements, *, has_space: bool, disk_first: bool) -> Bottleneck:
+    if not has_space:
+        return Bottleneck.SPACE
     if disk_first:
-        return Stage.DISK
-    return Stage.CORE if (figures.pop_s or 0.0) > figures.copy_s else Stage.COPY
+        return Bottleneck.DISK
+    return Bottleneck.CORE if (figures.pop_s or 0.0) > figures.copy_s else Bottleneck.COPY

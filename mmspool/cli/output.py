@@ -23,7 +23,8 @@ EXIT_CTRL_C = 130
 """Ended by Ctrl-C or another signal before the number of frames or seconds that was asked for."""
 
 _SHOWN_LOSSES = 10
-# A message names Python's options; a command has its own.
+# The library's messages name what Python calls an option. Only a command knows what its own are called, so it
+# translates the messages that it prints, instead of each layer naming both.
 _OPTIONS = {
     "with overwrite=True (--overwrite)": "with --overwrite",
     "buffer_bytes": "--buffer-mb",
@@ -106,4 +107,4 @@ def losses_text(losses: list[Loss] | tuple[Loss, ...]) -> str:
     """Say where frames are missing; the file has all of it."""
     shown = [f"{loss.count:,} before frame {loss.before_frame:,} ({loss.stage})" for loss in losses[:_SHOWN_LOSSES]]
     more = len(losses) - len(shown)
-    return ", ".join(shown) + (f", and at {more:,} more places" if more else "")
+    return ", ".join(shown) + (f", and {more:,} more losses" if more else "")

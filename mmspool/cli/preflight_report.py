@@ -11,9 +11,9 @@ from ..driver.preflight.measure import Measured
 from ..driver.preflight.verdict import (
     DISK_MARGIN,
     PRODUCER_MARGIN,
+    Bottleneck,
     FrameLoad,
     Measurements,
-    Stage,
     StallBuffer,
     Verdict,
 )
@@ -106,7 +106,7 @@ def _verdict_text(load: FrameLoad, verdict: Verdict) -> Text:
         return Text(f"at most {_fps(verdict.fps)} ({rate:,.0f} MB/s) here, for {lasts}: then the disk is full")
     if verdict.feasible:
         return Text(f"can be recorded here, for {lasts}: then the disk is full", "green")
-    if verdict.bottleneck is Stage.SPACE:
+    if verdict.bottleneck is Bottleneck.SPACE:
         return Text("cannot be recorded here: the disk is full", "red")
     if not verdict.duration_s:  # no camera, so nothing to wait in before the ring
         return Text("cannot be recorded here at this rate: frames are lost from the start", "red")
@@ -114,11 +114,11 @@ def _verdict_text(load: FrameLoad, verdict: Verdict) -> Text:
 
 
 def _bottleneck_text(figures: Measurements, verdict: Verdict) -> str:
-    if verdict.bottleneck is Stage.SPACE:
+    if verdict.bottleneck is Bottleneck.SPACE:
         return f"{verdict.bottleneck}: there is not even room for the first frames"
-    reserve = 1 - (DISK_MARGIN if verdict.bottleneck is Stage.DISK else PRODUCER_MARGIN)
+    reserve = 1 - (DISK_MARGIN if verdict.bottleneck is Bottleneck.DISK else PRODUCER_MARGIN)
     text = f"{verdict.bottleneck}, which allows {_fps(verdict.max_fps)} with {reserve:.0%} in reserve"
-    if verdict.bottleneck is Stage.CORE and figures.pop_s is not None:
+    if verdict.bottleneck is Bottleneck.CORE and figures.pop_s is not None:
         text += f" ({_short(figures.pop_s)} a frame)"
     return text
 

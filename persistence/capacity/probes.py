@@ -106,7 +106,7 @@ def measure_copy(shape: tuple[int, ...], dtype: np.dtype[Any]) -> float:
         frames = frames[..., ::-1]  # the core has blue first
     ring = Ring.create(min(_COPY_RING_BYTES, default_buffer_bytes()))
     try:
-        layout = plan_blocks(shape, dtype, ring.room, GROW_FRAMES)
+        layout = plan_blocks(shape, dtype, ring.usable_bytes, GROW_FRAMES)
         ring.lay_out(layout)
         ring.reserve()
         count = min(layout.frames, _COPY_FRAMES)
@@ -166,8 +166,8 @@ def _write_stretch(file: DirectFile, data: memoryview, start: int, stop: int, li
     for offset in range(start, stop, _BLOCK_BYTES):
         if offset % _AHEAD_BYTES == 0:
             file.reserve(offset, min(_AHEAD_BYTES, limit - offset))
-        place = offset % len(data)
-        file.write_block(data[place : place + _BLOCK_BYTES], offset)
+        start = offset % len(data)
+        file.write_block(data[start : start + _BLOCK_BYTES], offset)
         slowest, before = max(slowest, time.perf_counter() - before), time.perf_counter()
     file.sync()
     end = time.perf_counter()

@@ -9,8 +9,8 @@ from ..block_layout import GROW_FRAMES, PAGE, RECORD_BYTES, RING_HEADER_BYTES, B
 from ..hdf5_file.nexus_schema import COLUMN_PATHS
 
 _COLUMN_BYTES = 8  # a value of any column
-_ROOMY_BYTES = 128 << 20  # from here on blocks of small frames grow no more
-_ROOMY_FRAMES = 16
+_AMPLE_BYTES = 128 << 20  # from here on blocks of small frames grow no more
+_AMPLE_FRAMES = 16
 
 
 def ring_frames(shape: tuple[int, ...], dtype: np.dtype[Any], buffer_bytes: int) -> int:
@@ -35,7 +35,7 @@ def ring_bytes(shape: tuple[int, ...], dtype: np.dtype[Any], frames: int) -> int
         A frame is larger than an HDF5 chunk can be.
     """
     wanted = frames * (math.prod(shape) * dtype.itemsize + RECORD_BYTES) + PAGE
-    size = RING_HEADER_BYTES + max(_least_room(shape, dtype), wanted)
+    size = RING_HEADER_BYTES + max(_least_bytes(shape, dtype), wanted)
     while True:
         g = plan_blocks(shape, dtype, size - RING_HEADER_BYTES, GROW_FRAMES)
         missing = frames + 2 * g.frames_per_block - g.frames
@@ -51,15 +51,15 @@ def file_bytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> float:
 
 
 def initial_allocation_bytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> float:
-    """Return how much room a file sets aside before its first frame."""
+    """Return how much disk space a file allocates before its first frame."""
     return _usual_plan(shape, dtype).growth_frames * file_bytes(shape, dtype)
 
 
 def _usual_plan(shape: tuple[int, ...], dtype: np.dtype[Any]) -> BlockLayout:
     """Return the layout of any ring that is not so small that blocks shrink."""
-    return plan_blocks(shape, dtype, max(_ROOMY_BYTES, _least_room(shape, dtype)), GROW_FRAMES)
+    return plan_blocks(shape, dtype, max(_AMPLE_BYTES, _least_bytes(shape, dtype)), GROW_FRAMES)
 
 
-def _least_room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
-    """Return a room that holds two blocks, however large or small a frame is."""
-    return _ROOMY_FRAMES * (math.prod(shape) * dtype.itemsize + RECORD_BYTES + PAGE)
+def _least_bytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """Return ring bytes that hold two blocks, however large or small a frame is."""
+    return _AMPLE_FRAMES * (math.prod(shape) * dtype.itemsize + RECORD_BYTES + PAGE)

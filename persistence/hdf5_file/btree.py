@@ -62,7 +62,7 @@ def write_rank(content: bytes, before: bytes, *, shrinks: bool) -> tuple[int, in
     content
         What is written.
     before
-        What is in its place.
+        What the file has there.
     shrinks
         Whether the file becomes shorter by the change.
     """

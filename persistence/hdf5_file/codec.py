@@ -16,7 +16,7 @@ from ...errors import MissingPackageError, StorageError
 Compression = Literal["fast", "small", "universal"]
 
 Encode = Callable[[memoryview, memoryview], int]
-"""Compresses bytes into a buffer of `room_for` their size; returns how many it took."""
+"""Compresses bytes into a buffer of `max_encoded_bytes`; returns how many it took."""
 
 Decode = Callable[[bytes, npt.NDArray[np.uint8]], None]
 """Undoes `Encode` into an array of a chunk's size; releases the GIL; OSError or RuntimeError where it is damaged."""
@@ -57,7 +57,7 @@ class Codec:
         return (1 << len(self.filters)) - 1
 
 
-def room_for(size: int) -> int:
+def max_encoded_bytes(size: int) -> int:
     """Return the bytes that a codec may need for ``size`` bytes of noise."""
     return size + size // 256 + 4096
 

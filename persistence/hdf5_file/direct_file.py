@@ -88,7 +88,7 @@ class DirectFile:
         """
         try:
             if not allocate(self._fd, start, length):
-                self._check_room(start + length)
+                self._check_free_space(start + length)
         except OSError as exc:
             truncate(self._fd, start)
             if exc.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -116,7 +116,7 @@ class DirectFile:
                 setattr(self, name, None)
                 close_file(descriptor)
 
-    def _check_room(self, size: int) -> None:
+    def _check_free_space(self, size: int) -> None:
         """Refuse a file that will not fit on a disk where no room can be allocated ahead."""
         stored = getattr(os.fstat(self._fd), "st_blocks", 0) * 512
         if shutil.disk_usage(self._path.parent).free < size - stored:

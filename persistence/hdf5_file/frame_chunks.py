@@ -48,7 +48,7 @@ class FrameChunks:
     def size_bytes(self, capacity: int, grown: int) -> int:
         """Return the room to set aside for growing from ``capacity`` frames to ``grown``.
 
-        Compressed chunks are placed as they are written: there is room for all that may have no place yet.
+        Compressed chunks are allocated as they are written: this counts all that may not be yet.
         """
         g = self._layout
         frames = grown - (self._written * g.frames_per_block if self._compressed else capacity)

@@ -120,9 +120,9 @@ class Columns:
         """Write the ``values`` of a column, from frame ``first`` on."""
         done, size = 0, values.itemsize
         while done < len(values):
-            chunk, place = divmod(first + done, COLUMN_CHUNK)
-            part = values[done : done + COLUMN_CHUNK - place]
-            self._blocks.write(part.tobytes(), self._offsets[name][chunk] + place * size)
+            chunk, at = divmod(first + done, COLUMN_CHUNK)
+            part = values[done : done + COLUMN_CHUNK - at]
+            self._blocks.write(part.tobytes(), self._offsets[name][chunk] + at * size)
             done += len(part)
 
 

@@ -1,10 +1,10 @@
-"""The journal of a recording: two slots in the file, for the last two changes of its structure.
+"""The journal of a recording: two halves in the file, for the last two changes of its structure.
 
-An entry is written to a slot, whole, and synced before the first of its writes is applied; it can be applied again
-after a crash, whatever of it had been applied. The slots alternate, so an entry is overwritten only after the sync that
-made its effects durable. An entry without writes says that those before it are done with.
+An entry is written to a half, whole, and synced before the first of its writes is applied; it can be applied again
+after a crash, whatever of it had been applied. The halves alternate, so an entry is overwritten only after the sync
+that made its effects durable. An entry without writes says that those before it are done with.
 
-An entry is made for one file as it was: it holds its own place, and checksums of what was in each sector before. Where
+An entry is made for one file as it was: it holds its own offset, and checksums of what was in each sector before. Where
 another program has changed the file since, or copied its datasets into a new file, the entries do not fit any more
 and are left alone.
 """
@@ -20,8 +20,8 @@ from ...errors import RecordingError
 from ..block_layout import PAGE
 from ..system.os_file import pread, pwrite_all
 
-SLOT_BYTES = 256 << 10
-"""Size of one of the two slots; a growth takes about 20 kB of it."""
+HALF_BYTES = 256 << 10
+"""Size of one of the two halves; a growth takes about 20 kB of it."""
 
 _NAME = b"mmspool"
 _MAGIC = _NAME + b"\x02"  # the format's version
@@ -100,17 +100,17 @@ class Journal:
         return not self._entries
 
     def clear(self) -> None:
-        """Write empty entries into both slots."""
-        for slot in (0, 1):
-            self._write(slot, Entry(0, 0, ()))
+        """Write empty entries into both halves."""
+        for half in (0, 1):
+            self._write(half, Entry(0, 0, ()))
 
     def append(self, file_size: int, writes: Sequence[Write]) -> None:
-        """Write an entry in place of the older one; it is not synced.
+        """Write an entry over the older one; it is not synced.
 
         Raises
         ------
         RuntimeError
-            It is larger than a slot.
+            It is larger than a half.
         """
         self._sequence += 1
         self._write(self._sequence % 2, Entry(self._sequence, file_size, writes))
@@ -121,7 +121,7 @@ class Journal:
         return self._entries[done + 1 :]
 
     def fit(self) -> Fit:
-        """Compare what is in the places of the pending entries with what can be there after a crash.
+        """Compare what is where the pending entries write with what can be there after a crash.
 
         That is, in each sector by itself, what was there before or after any of their writes to it.
         """
@@ -145,25 +145,27 @@ class Journal:
                 return Fit.CHANGED_SINCE  # else another write of other length has it in part, and nothing can be said
         return Fit.FITS
 
-    def _write(self, slot: int, entry: Entry) -> None:
+    def _write(self, half: int, entry: Entry) -> None:
         body = b"".join(
             _WRITE.pack(write.offset, len(write.content), len(write.before)) + write.content + write.before
             for write in entry.writes
         )
         head = (_MAGIC, entry.sequence, entry.file_size, self._offset, len(body))
         packed = _HEADER.pack(*head, xxhash.xxh3_64_intdigest(_HEADER.pack(*head, 0) + body)) + body
-        if len(packed) > SLOT_BYTES:
-            raise RuntimeError(f"a change of the file's structure takes {len(packed):,} bytes, more than a slot has")
-        pwrite_all(self._descriptor, packed, self._offset + slot * SLOT_BYTES)
+        if len(packed) > HALF_BYTES:
+            raise RuntimeError(
+                f"a change of the file's structure takes {len(packed):,} bytes, more than half of the journal"
+            )
+        pwrite_all(self._descriptor, packed, self._offset + half * HALF_BYTES)
 
     def _read_entries(self) -> list[Entry]:
-        """Return the whole entries of both slots, oldest first."""
-        entries = (self._read_slot(slot) for slot in (0, 1))
+        """Return the whole entries of both halves, oldest first."""
+        entries = (self._read_half(half) for half in (0, 1))
         return sorted((entry for entry in entries if entry is not None), key=lambda entry: entry.sequence)
 
-    def _read_slot(self, slot: int) -> Entry | None:
-        """Return a slot's entry; None if it is torn, was never written, or was made for another place."""
-        raw = pread(self._descriptor, SLOT_BYTES, self._offset + slot * SLOT_BYTES)
+    def _read_half(self, half: int) -> Entry | None:
+        """Return a half's entry; None if it is torn, was never written, or was made for another offset."""
+        raw = pread(self._descriptor, HALF_BYTES, self._offset + half * HALF_BYTES)
         if len(raw) < _HEADER.size:
             return None
         *head, checksum = _HEADER.unpack_from(raw)
@@ -171,7 +173,7 @@ class Journal:
         body = raw[_HEADER.size : _HEADER.size + length]
         if magic != _MAGIC or checksum != xxhash.xxh3_64_intdigest(_HEADER.pack(*head, 0) + body):
             return None
-        if offset != self._offset:  # the file was repacked: its journal's dataset was copied to another place
+        if offset != self._offset:  # the file was repacked: its journal's dataset was copied to another offset
             return None
         return Entry(sequence, file_size, tuple(_unpack(body)))
 
@@ -186,7 +188,7 @@ def _digest(content: bytes) -> bytes:
 
 
 def _sectors(offset: int, length: int) -> Iterator[tuple[int, int]]:
-    """Return the parts of a place that lie in one sector each."""
+    """Return the parts of a region that lie in one sector each."""
     start = offset
     while start < offset + length:
         stop = min(offset + length, (start // _SECTOR + 1) * _SECTOR)
@@ -195,9 +197,9 @@ def _sectors(offset: int, length: int) -> Iterator[tuple[int, int]]:
 
 
 def _unpack(body: bytes) -> Iterator[Write]:
-    place = 0
-    while place < len(body):
-        offset, length, digests = _WRITE.unpack_from(body, place)
-        content, before = place + _WRITE.size, place + _WRITE.size + length
-        place = before + digests
-        yield Write(offset, body[content:before], body[before:place])
+    at = 0
+    while at < len(body):
+        offset, length, digests = _WRITE.unpack_from(body, at)
+        content, before = at + _WRITE.size, at + _WRITE.size + length
+        at = before + digests
+        yield Write(offset, body[content:before], body[before:at])

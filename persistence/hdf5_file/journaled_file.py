@@ -1,7 +1,7 @@
 """HDF5's own writes to the file, made atomic.
 
 A growth of the dataset is half a dozen small writes by HDF5, and a process that is killed between two of them would
-leave a file that cannot be opened. So HDF5 is given this object in place of the file: it keeps what HDF5 writes, and
+leave a file that cannot be opened. So HDF5 is given this object instead of the file: it keeps what HDF5 writes, and
 `JournaledFile.commit` first puts it, as one entry, into the journal, syncs that, and only then applies it.
 """
 
@@ -55,7 +55,7 @@ class JournaledFile(io.RawIOBase):
         return self._size
 
     def use_journal(self, offset: int) -> None:
-        """Journal each commit from now on, in the two slots at ``offset``."""
+        """Journal each commit from now on, in the two halves at ``offset``."""
         self._journal = Journal(self._descriptor, offset)
         if self._journal.is_new():
             self._journal.clear()
@@ -63,8 +63,8 @@ class JournaledFile(io.RawIOBase):
     def recover(self) -> int:
         """Take the writes that the journal holds; return how many entries that were.
 
-        Doing it again does no harm, nor does doing it to a file in which they had been applied. Each place is taken as
-        the last entry has it: the file must not go back to an older one, where whole frames have no place. A journal
+        Doing it again does no harm, nor does doing it to a file in which they had been applied. Each region is taken
+        as the last entry has it: the file must not go back to an older one, where whole frames have no chunk. A journal
         that does not fit the file any more is not used.
         """
         self._journal = Journal.find(self._descriptor)
@@ -94,7 +94,7 @@ class JournaledFile(io.RawIOBase):
         """Return what will be written with the next `commit`, oldest first."""
         return (content for _, content in self._writes)
 
-    def stage(self, data: bytes, offset: int) -> None:
+    def add(self, data: bytes, offset: int) -> None:
         """Write ``data`` with the next `commit`: with all of it or not at all."""
         self._writes.append((offset, data))
         self._in_place.add(offset)
@@ -202,11 +202,11 @@ class JournaledFile(io.RawIOBase):
         """Nothing: what HDF5 calls a flush is complete only with `commit`."""
 
     def _order_for_readers(self) -> None:
-        """Keep one write for each place, as it is in the end, in an order in which a reader misses nothing."""
+        """Keep one write for each region, as it is in the end, in an order in which a reader misses nothing."""
         shrinks = max(self._size, self.least_size) < os.fstat(self._descriptor).st_size
-        places = dict.fromkeys((offset, len(content)) for offset, content in self._writes)
+        regions = dict.fromkeys((offset, len(content)) for offset, content in self._writes)
         self._writes = sorted(
-            ((offset, self._read_through(offset, length)) for offset, length in places),
+            ((offset, self._read_through(offset, length)) for offset, length in regions),
             key=lambda write: write_rank(write[1], self._on_disk(*write), shrinks=shrinks),
         )
 
@@ -216,11 +216,11 @@ class JournaledFile(io.RawIOBase):
         return Write(offset, content, base_digests(offset, self._on_disk(offset, content)))
 
     def _on_disk(self, offset: int, content: bytes) -> bytes:
-        """Return what is in a write's place now."""
+        """Return what the file has where a write goes."""
         return pread(self._descriptor, len(content), offset).ljust(len(content), b"\0")
 
     def _read_through(self, offset: int, length: int) -> bytes:
-        """Return what HDF5 believes to be in a place."""
+        """Return what HDF5 believes to be in a region."""
         content = bytearray(length)
         self.seek(offset)
         self.readinto(memoryview(content))

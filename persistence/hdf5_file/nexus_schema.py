@@ -19,7 +19,7 @@ from ..system.os_file import boot
 from .checksum import ALGORITHM, NO_CHECKSUMS
 from .codec import Codec
 from .datasets import create_allocated, create_column, create_group, create_images, create_text
-from .journal import SLOT_BYTES
+from .journal import HALF_BYTES
 from .performance_log import FIELDS, empty_log
 from .plan_schema import create_plan
 from .user_columns import DETECTOR as DETECTOR
@@ -123,7 +123,7 @@ def create(
     height, width, *colours = g.shape
     file.attrs.update(NX_class="NXroot", default="entry", creator="mmspool")
     file.attrs.update(file_name=_as_utf8(path.name), file_time=start.isoformat())
-    _leave_room_for_index(file, 1 + len(g.shape))
+    _reserve_index_nodes(file, 1 + len(g.shape))
     entry = create_group(file, "entry", "NXentry", default="data")
     create_text(entry, "title", _as_utf8(path.stem))
     create_text(entry, "start_time", start.isoformat())
@@ -176,7 +176,7 @@ def create(
     del file[_SPARE]
 
 
-def _leave_room_for_index(file: h5py.File, axes: int) -> None:
+def _reserve_index_nodes(file: h5py.File, axes: int) -> None:
     """Reserve room for the first B-tree nodes in front of the frames.
 
     HDF5 makes a node when the one before is full, behind the frames so far; there it would keep a short recording from
@@ -232,7 +232,7 @@ def _ledger(detector: h5py.Group, g: BlockLayout) -> None:
     ledger["loss_stage"].attrs["stages"] = list(STAGES)
     ledger.attrs["growth_frames"] = g.growth_frames
     ledger.attrs["boot"] = np.bytes_(boot())
-    create_allocated(ledger, "journal", np.zeros(2 * SLOT_BYTES, np.uint8))
+    create_allocated(ledger, "journal", np.zeros(2 * HALF_BYTES, np.uint8))
     create_allocated(ledger, "performance", empty_log())
     ledger["performance"].attrs.update(columns=[name.encode() for name in FIELDS], ring_frames=g.frames)
 

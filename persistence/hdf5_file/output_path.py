@@ -1,4 +1,4 @@
-"""The place a recording is written to: checked, reserved and locked before anything is recorded."""
+"""The path a recording is written to: checked, reserved and locked before anything is recorded."""
 
 import errno
 import logging

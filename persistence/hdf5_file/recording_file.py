@@ -185,7 +185,7 @@ class RecordingFile:
             self.columns.look_up(capacity, new=True)
             self.chunks.look_up(self.capacity, capacity)
             self._journaled.commit()
-            self.capacity = capacity  # not before: a frame must not be counted that the structure has no place for
+            self.capacity = capacity  # not before: a frame must not be counted that the structure has no chunk for
 
     def commit(self) -> None:
         """Make all chunks written so far, and their index, durable in one atomic commit."""
@@ -207,8 +207,8 @@ class RecordingFile:
         whole = np.full((MAX_LOSSES, losses.shape[1]), -1, "<i8")
         whole[: len(losses)] = losses
         for offset, column in zip(self._losses, whole.T, strict=True):
-            self._journaled.stage(column.tobytes(), offset)
-        self._journaled.stage(int(losses[:, 1].sum()).to_bytes(_VALUE_BYTES, "little"), self._values["frames_lost"])
+            self._journaled.add(column.tobytes(), offset)
+        self._journaled.add(int(losses[:, 1].sum()).to_bytes(_VALUE_BYTES, "little"), self._values["frames_lost"])
 
     def finish(
         self,
@@ -236,12 +236,12 @@ class RecordingFile:
         self._file.close()
         self._journaled.least_size = 0
         if clock is not None:
-            self._journaled.stage(clock.to_array().astype("<f8").tobytes(), self._values["camera_clock"])
-        self._journaled.stage(fixed(reason, REASON_BYTES), self._values["end_reason"])
-        self._journaled.stage(fixed(end.isoformat(), TIME_BYTES), self._values["end_time"])
-        self._journaled.stage(fixed(state, STATE_BYTES), self._values["state"])
+            self._journaled.add(clock.to_array().astype("<f8").tobytes(), self._values["camera_clock"])
+        self._journaled.add(fixed(reason, REASON_BYTES), self._values["end_reason"])
+        self._journaled.add(fixed(end.isoformat(), TIME_BYTES), self._values["end_time"])
+        self._journaled.add(fixed(state, STATE_BYTES), self._values["state"])
         for name, value in (("frames_written", frames), ("frames_durable", durable), ("writer_failed", failed)):
-            self._journaled.stage(int(value).to_bytes(_VALUE_BYTES, "little"), self._values[name])
+            self._journaled.add(int(value).to_bytes(_VALUE_BYTES, "little"), self._values[name])
         self._journaled.commit()
         self._journaled.retire_journal()
         return self._blocks.size()

@@ -23,7 +23,7 @@ _LEAST_FRAMES = 4  # what a ring holds by default however large a frame is, as l
 _SMALL_BYTES = 256 << 20  # a default ring below that is worth a warning
 _PROCESS_BYTES = 64 << 20  # what the writer process itself needs of a control group's memory
 _CGROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
-SHM = Path("/dev/shm")  # noqa: S108 - the place of POSIX shared memory on Linux
+SHM = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is on Linux
 
 
 def default_buffer_bytes(frame_bytes: int = 0) -> int:
@@ -64,7 +64,7 @@ def warn_if_small(size: int) -> None:
         )
 
 
-def check_room(size: int) -> None:
+def check_free_memory(size: int) -> None:
     """Refuse a ring that does not fit: overcommitted pages would kill the process later."""
     free, limit = available()
     if size > free:
@@ -111,11 +111,11 @@ def _cgroups_free() -> Iterator[int]:
         else:
             continue
         group = root / name.lstrip("/")
-        for place in (group, *group.parents):  # a limit holds for all groups below it
+        for folder in (group, *group.parents):  # a limit holds for all groups below it
             with contextlib.suppress(OSError, ValueError):  # no such group seen from here, or "max": no limit
-                allowed, used = (int((place / file).read_text(encoding="ascii")) for file in (limit, usage))
-                yield max(0, allowed - used + _statistic(place, cache))
-            if place == root:
+                allowed, used = (int((folder / file).read_text(encoding="ascii")) for file in (limit, usage))
+                yield max(0, allowed - used + _statistic(folder, cache))
+            if folder == root:
                 break
 
 

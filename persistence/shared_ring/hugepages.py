@@ -103,7 +103,7 @@ class AlignedMap:
 
 
 def _map(address: int | None, size: int, protection: int, flags: int, descriptor: int) -> int:
-    place: int | None = _libc.mmap(address, size, protection, flags, descriptor, 0)
-    if place is None or place == ctypes.c_void_p(-1).value:
+    mapped: int | None = _libc.mmap(address, size, protection, flags, descriptor, 0)
+    if mapped is None or mapped == ctypes.c_void_p(-1).value:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return place
+    return mapped

@@ -26,7 +26,7 @@ from ...errors import StorageError
 from ..block_layout import COLUMNS, LOSS_FIELDS, PAGE, RECORD_BYTES, RING_HEADER_BYTES, BlockLayout
 from ..columns import Value
 from ..losses import MAX_LOSSES, STAGES, LossStage
-from .buffer_size import check_room
+from .buffer_size import check_free_memory
 from .shared_memory import Handle, SharedBlock, allocate, attach, touch
 
 # platform.machine() starts a process on Windows.
@@ -46,7 +46,7 @@ def _copy_channels(frame: npt.NDArray[Any], target: npt.NDArray[Any]) -> None:
 
 
 class RingField:
-    """Places of the int64 counters in the ring's header; plain numbers, since an Enum's cost tiny frames a tenth."""
+    """Indices of the int64 counters in the ring's header; plain numbers, since an Enum's cost tiny frames a tenth."""
 
     PUT: Final = 0
     WRITTEN: Final = 1
@@ -110,7 +110,7 @@ class Ring:
         Raises
         ------
         StorageError
-            There is less memory than that, or no room for the header.
+            There is less memory than that, or it does not hold the header.
         """
         size = size_bytes // PAGE * PAGE
         if size <= RING_HEADER_BYTES + PAGE:
@@ -118,7 +118,7 @@ class Ring:
                 f"buffer_bytes is {size_bytes:,}; the ring needs {RING_HEADER_BYTES + PAGE:,} bytes for its header "
                 "alone, then at least two frames"
             )
-        check_room(size)
+        check_free_memory(size)
         try:
             return cls(allocate(size))
         except OSError as exc:
@@ -135,12 +135,12 @@ class Ring:
         return self._memory.handle
 
     @property
-    def room(self) -> int:
+    def usable_bytes(self) -> int:
         """Bytes for records and blocks."""
         return self.size - RING_HEADER_BYTES
 
     def lay_out(self, layout: BlockLayout) -> None:
-        """Place the records and blocks of a layout that was planned for this ring's room."""
+        """Map the records and blocks of a layout that was planned for this ring."""
         g = layout
         start = RING_HEADER_BYTES + g.columns_bytes
         self._record_bytes = g.record_bytes
@@ -169,7 +169,7 @@ class Ring:
         Raises
         ------
         StorageError
-            The system has no room for it.
+            The system has too little memory.
         """
         self._memory.reserve()
 
@@ -177,21 +177,20 @@ class Ring:
         """Map every page, which has memory already, into this process, so that no frame pays for it."""
         touch(self._buffer)
 
-    def place(self, index: int) -> npt.NDArray[Any]:
-        """Return the place of frame ``index``, for which there is room, not copied."""
-        block, place = divmod(index % self._frames, self._per_block)
-        taken: npt.NDArray[Any] = self.blocks[block, place]
-        return taken
+    def slot(self, index: int) -> npt.NDArray[Any]:
+        """Return the slot of frame ``index``, which is free, not copied."""
+        slot: npt.NDArray[Any] = self.blocks[divmod(index % self._frames, self._per_block)]
+        return slot
 
     def put_frame(self, index: int, frame: npt.NDArray[Any] | None, values: tuple[Value, ...]) -> bool:
-        """Store frame ``index`` and its columns, for which there is room, and publish it.
+        """Store frame ``index`` and its columns in its slot, which is free, and publish it.
 
         Parameters
         ----------
         index
             The number of frames put before.
         frame
-            ``(Y, X)``, or ``(Y, X, 3)`` in colour; None if it is in its place.
+            ``(Y, X)``, or ``(Y, X, 3)`` in colour; None if it is there already.
         values
             Its columns but the first, the sequence number, which counts lost frames too; then the user's own.
 
@@ -201,20 +200,20 @@ class Ring:
             Whether the frame is the last of its block.
         """
         slot, counters = index % self._frames, self.counters
-        block, place = divmod(slot, self._per_block)
+        block, at = divmod(slot, self._per_block)
         if frame is None:
             pass
         elif frame.ndim > 2 and not frame.flags.c_contiguous:  # a core's colours
-            _copy_channels(frame, self.blocks[block, place])
+            _copy_channels(frame, self.blocks[block, at])
         else:
-            self.blocks[block, place] = frame
+            self.blocks[block, at] = frame
         self._pack_record(
             self._buffer, RING_HEADER_BYTES + slot * self._record_bytes, index + counters[RingField.LOST], *values
         )
         if not _STORES_IN_ORDER:
             self.fence()
         counters[RingField.PUT] = index + 1
-        return place + 1 == self._per_block
+        return at + 1 == self._per_block
 
     def fence(self) -> None:
         """Order what this process did in the ring before against what it does after."""
@@ -224,10 +223,10 @@ class Ring:
             with self._fence:
                 pass
 
-    def block_bytes(self, slot: int, start: int, stop: int) -> memoryview:
-        """Return bytes ``start`` to ``stop`` of the block in slot ``slot``, not copied."""
-        block = self._blocks_start + slot * self._stride
-        return self._buffer[block + start : block + stop]
+    def block_bytes(self, block: int, start: int, stop: int) -> memoryview:
+        """Return bytes ``start`` to ``stop`` of a block, not copied."""
+        offset = self._blocks_start + block * self._stride
+        return self._buffer[offset + start : offset + stop]
 
     def request_stop(self, *, interrupted: bool, end_reason: str) -> None:
         """Order the writer, this one or its successor, to write all that was put and to close the file; once."""

@@ -73,15 +73,15 @@ def _registered(path: str, manager: Any) -> list[tuple[int, str]]:
 
 
 def _affected(session: Any, manager: Any) -> list[tuple[int, str]]:
-    room = 2 * _MOST
+    capacity = 2 * _MOST
     for _ in range(_ATTEMPTS):
-        needed, count, reasons = ctypes.c_uint32(), ctypes.c_uint32(room), ctypes.c_uint32()
-        programs = (_Process * room)()
+        needed, count, reasons = ctypes.c_uint32(), ctypes.c_uint32(capacity), ctypes.c_uint32()
+        programs = (_Process * capacity)()
         found = (ctypes.byref(needed), ctypes.byref(count), programs, ctypes.byref(reasons))
         error = manager.RmGetList(session, *found)
         if not error:
             return [(program.pid, program.name) for program in programs[: count.value]]
         if error != _MORE_DATA:
             break
-        room = needed.value
+        capacity = needed.value
     return []

@@ -95,7 +95,7 @@ class WriterClient:
             return plan_blocks(
                 shape,
                 dtype,
-                self._ring.room,
+                self._ring.usable_bytes,
                 self._options.grow_frames,
                 compressed=compressed,
                 expected_frames=self._options.expected_frames,
@@ -124,13 +124,13 @@ class WriterClient:
         if self._options.keep_awake:
             self._awake = KeepAwake(start.path)
 
-    def next_place(self, now_ns: int) -> npt.NDArray[Any]:
-        """Return the next frame's place in the ring, to be filled and then put.
+    def next_slot(self, now_ns: int) -> npt.NDArray[Any]:
+        """Return the next frame's slot of the ring, to be filled and then put.
 
         Raises
         ------
         RingFullError
-            There is no room; the frame is in the ledger.
+            The ring is full; the frame is in the ledger.
         WriterError
             The writer process failed.
         """
@@ -138,17 +138,17 @@ class WriterClient:
         if now_ns - self._checked_ns > _CHECK_NS:
             self.writer.ensure()
             self._checked_ns = now_ns
-        if index >= self._limit and not self._wait_for_room(index):
-            raise RingFullError("the ring is full, and has no place to be filled; the frame is counted as lost")
-        return self._ring.place(index)
+        if index >= self._limit and not self._wait_for_slot(index):
+            raise RingFullError("the ring is full, and has no slot to be filled; the frame is counted as lost")
+        return self._ring.slot(index)
 
     def put(self, frame: npt.NDArray[Any] | None, values: tuple[Value, ...], now_ns: int) -> bool:
-        """Copy a frame, unless it is in its place, and its columns into the ring; False if it was dropped.
+        """Copy a frame, unless it is in its slot, and its columns into the ring; False if it was dropped.
 
         Raises
         ------
         RingFullError
-            There was no room; the frame is in the ledger.
+            The ring was full; the frame is in the ledger.
         WriterError
             The writer process failed.
         """
@@ -157,7 +157,7 @@ class WriterClient:
         if now_ns - self._checked_ns > _CHECK_NS:
             self.writer.ensure()
             self._checked_ns = now_ns
-        if index >= self._limit and not self._wait_for_room(index):
+        if index >= self._limit and not self._wait_for_slot(index):
             return False
         counters[RingField.CLAIMED] = index + 1  # before the look at FAILED: a writer that sets it waits for this frame
         ring.fence()
@@ -272,8 +272,8 @@ class WriterClient:
             self._peak = max(self._peak, stop - self.counters[RingField.WRITTEN])
         self.writer.send(BlockReady(stop))
 
-    def _wait_for_room(self, index: int) -> bool:
-        """Wait until the ring has room for frame ``index``; otherwise enter it into the ledger."""
+    def _wait_for_slot(self, index: int) -> bool:
+        """Wait until the ring has a free slot for frame ``index``; otherwise enter it into the ledger."""
         on_full, timeout_s = self._options.on_full, self._options.timeout_s
         per_block = self._start.layout.frames_per_block if self._start else 1
         deadline, checked = time.monotonic() + (timeout_s if on_full == "wait" else 0.0), 0.0

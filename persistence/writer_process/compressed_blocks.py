@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ..block_layout import BlockLayout
 from ..hdf5_file import checksum
-from ..hdf5_file.codec import Codec, room_for
+from ..hdf5_file.codec import Codec, max_encoded_bytes
 from ..hdf5_file.recording_file import RecordingFile
 from ..options import SpoolOptions
 from ..shared_ring.hugepages import private_memory
@@ -26,7 +26,7 @@ from .blocks import Committed, Run
 _MAX_THREADS = 8  # more would compress faster than any disk writes
 _NICENESS = 10  # of these threads: taking frames from the camera comes first, and the ring waits for them
 _COMMIT_S = 0.2  # how long frames wait for being counted
-_COMMIT_CHUNKS = 500  # the index entries of so many fit in the journal's slot
+_COMMIT_CHUNKS = 500  # the index entries of so many fit in half of the journal
 _RING_SHARE = 8  # such a part of the ring may wait for being counted
 _NEARLY_FULL = 0.75  # of the ring; from there on frames are stored as they are, if the codec is behind
 _BACKLOG = 25  # percent of the core's buffer; from there on it is the processors that do not keep up
@@ -56,8 +56,8 @@ class CompressedBlocks:
     done in time. They are given none while the core's buffer fills, which shows that the processors do not keep up
     (docs/decisions/0053).
 
-    Chunks have no places before they are written: HDF5 allocates each, and a commit, several times a second, makes them
-    a part of the file. Frames are counted only then, and are durable then as well.
+    Chunks have no offsets before they are written: HDF5 allocates each, and a commit, several times a second, makes
+    them a part of the file. Frames are counted only then, and are durable then as well.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class CompressedBlocks:
         self._ahead: deque[_Ahead] = deque()
         # One processor is left to the acquisition; what they fill is bounded by the ring.
         threads = max(1, min(_MAX_THREADS, _processors() - 1, layout.blocks // _RING_SHARE))
-        self._free = [private_memory(room_for(layout.block_bytes)) for _ in range(2 * threads)]
+        self._free = [private_memory(max_encoded_bytes(layout.block_bytes)) for _ in range(2 * threads)]
         self._encoding = ThreadPoolExecutor(threads, "mmspool-codec", initializer=_give_way)
         self._committed = time.monotonic()
         self._raw = self._bytes = 0  # since then
@@ -125,7 +125,7 @@ class CompressedBlocks:
         self._encoding.shutdown(cancel_futures=True)
 
     def _encode_ahead(self, frame: int, stop: int) -> None:
-        """Give the codec's threads frames before ``stop``, as many as they have room for; ``frame`` is written next."""
+        """Give the codec's threads frames before ``stop``, as many as there are buffers; ``frame`` is written next."""
         self._next = max(self._next, frame + (self._lead() if self._is_pressed() else 0))
         while self._next < stop and self._free:
             out = self._free.pop()
@@ -136,8 +136,8 @@ class CompressedBlocks:
     def _encode_now(self, frame: int, out: mmap.mmap, submitted: float) -> _Encoded:
         """Encode a frame; in a thread of the codec."""
         g = self._layout
-        with self._ring.block_bytes(frame % g.blocks, 0, g.frame_bytes) as data, memoryview(out) as room:
-            encoded = _Encoded(self._codec.encode(data, room), self._checksums_of(data))
+        with self._ring.block_bytes(frame % g.blocks, 0, g.frame_bytes) as data, memoryview(out) as buffer:
+            encoded = _Encoded(self._codec.encode(data, buffer), self._checksums_of(data))
         self._encode_s = max(time.monotonic() - submitted, 0.8 * self._encode_s)
         return encoded
 

@@ -124,7 +124,7 @@ def _record(ring: Ring, messages: _Messages, answers: Connection, producer: Prod
 
 
 def _open(ring: Ring, start: StartWriting) -> FrameWriter:
-    """Return what writes the file; a new one that cannot be created is an error of its place."""
+    """Return what writes the file; a new one that cannot be created is an error of its path."""
     try:
         return FrameWriter(ring, start)
     except StorageError:

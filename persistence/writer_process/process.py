@@ -116,7 +116,7 @@ class Launch:
             command = [executable, *flags, "-c", _BOOTSTRAP]
         path = list(sys.path)
         with contextlib.suppress(FileNotFoundError):  # the current folder was removed: nothing can be imported from it
-            path = [str(Path(place).absolute()) for place in path]
+            path = [str(Path(folder).absolute()) for folder in path]
         return cls(command=tuple(command), path=tuple(path), environment=environment)
 
 
@@ -133,7 +133,7 @@ class WriterProcess:
     Raises
     ------
     OSError, RuntimeError
-        The system has no room for another process, descriptor or thread.
+        The system has no more memory for another process, descriptor or thread.
     """
 
     def __init__(self, launch: Launch, ring: Ring) -> None:

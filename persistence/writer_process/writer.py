@@ -140,7 +140,7 @@ class FrameWriter:
     def _make_room(self, stop: int) -> None:
         """Keep the file one increment ahead, or as many as the frames in the ring need.
 
-        A disk too full for that matters only when a frame has no place.
+        A disk too full for that matters only when a frame has no chunk.
         """
         while True:
             if self._growth is not None and (self._growth.done() or stop > self._recording_file.capacity):

@@ -200,7 +200,7 @@ class TestMissing:
         result = record("-n", 60)
         assert result.exit_code == 3
         assert result.stdout.count("(core)") == 10
-        assert "and at 2 more places" in result.stdout
+        assert "and 2 more losses" in result.stdout
 
     @pytest.mark.parametrize(
         ("faults", "options", "said"),

@@ -15,9 +15,9 @@ from mmspool.driver.preflight.verdict import (
     PRODUCER_MARGIN,
     PUT_S,
     STALLS_S,
+    Bottleneck,
     FrameLoad,
     Measurements,
-    Stage,
     judge,
 )
 from mmspool.persistence.capacity.sizing import ring_frames
@@ -57,10 +57,12 @@ class TestCan:
     def test_the_disk_is_the_bottleneck(self):
         """Its rate, a margin taken off, is the limit."""
         said = verdict(disk_bytes_per_s=1000.0 * MB)
-        assert (said.feasible, said.bottleneck) == (True, Stage.DISK)
+        assert (said.feasible, said.bottleneck) == (True, Bottleneck.DISK)
         assert said.max_fps == pytest.approx(DISK_MARGIN * 1000 * MB / STORED)
 
-    @pytest.mark.parametrize(("pop_s", "copy_s", "stage"), [(0.006, 0.001, Stage.CORE), (0.001, 0.006, Stage.COPY)])
+    @pytest.mark.parametrize(
+        ("pop_s", "copy_s", "stage"), [(0.006, 0.001, Bottleneck.CORE), (0.001, 0.006, Bottleneck.COPY)]
+    )
     def test_one_thread_takes_and_copies(self, pop_s, copy_s, stage):
         """Taking and copying happen in one thread: the times add up, and the longer one is named."""
         said = verdict(pop_s=pop_s, copy_s=copy_s)
@@ -70,7 +72,7 @@ class TestCan:
     def test_without_a_camera_frames_are_only_copied(self):
         """Without a camera, only the copy counts."""
         said = verdict(pop_s=None, copy_s=0.006, core_frames=0)
-        assert said.bottleneck is Stage.COPY
+        assert said.bottleneck is Bottleneck.COPY
         assert said.max_fps == pytest.approx(PRODUCER_MARGIN / (0.006 + PUT_S))
 
     def test_rate_that_nobody_gave(self):
@@ -87,14 +89,14 @@ class TestCannot:
         """Ring and core buffer fill by the difference of the rates; then frames are lost."""
         said = verdict(disk_bytes_per_s=STORED * 50 / DISK_MARGIN)
         ring = ring_frames(SCMOS.shape, SCMOS.dtype, 1 << 30)
-        assert (said.feasible, said.bottleneck) == (False, Stage.DISK)
+        assert (said.feasible, said.bottleneck) == (False, Bottleneck.DISK)
         assert said.duration_s == pytest.approx((ring + 200) / 50)
 
     def test_core_too_slow(self):
         """When the core is too slow, only its own buffer fills and the ring stays empty."""
         said = verdict(pop_s=0.02, copy_s=0.0, core_frames=200)
         fps = PRODUCER_MARGIN / (0.02 + LOOP_S)
-        assert (said.feasible, said.bottleneck) == (False, Stage.CORE)
+        assert (said.feasible, said.bottleneck) == (False, Bottleneck.CORE)
         assert said.duration_s == pytest.approx(200 / (100 - fps))
 
     def test_disk_is_full_before_the_buffers_are(self):
@@ -106,7 +108,7 @@ class TestCannot:
     def test_no_room_for_the_first_frames(self):
         """The file could not even be made."""
         said = verdict(disk_free_bytes=STORED * 99)
-        assert (said.feasible, said.bottleneck, said.duration_s) == (False, Stage.SPACE, 0.0)
+        assert (said.feasible, said.bottleneck, said.duration_s) == (False, Bottleneck.SPACE, 0.0)
 
     def test_no_room_for_two_frames_in_the_ring(self):
         """The error is that of a recording."""
@@ -200,6 +202,6 @@ def test_fewer_frames_are_never_harder(load, figures, factor):
 def test_the_limit_is_consistent(load, figures):
     """The most that may be can be recorded, unless the disk is full; a little more cannot."""
     said = judge(replace(load, fps=None), figures)
-    assert said.feasible == (said.bottleneck is not Stage.SPACE)
+    assert said.feasible == (said.bottleneck is not Bottleneck.SPACE)
     assert not judge(replace(load, fps=said.max_fps * 1.001), figures).feasible
     assert not any(math.isnan(value) for value in asdict(said).values() if isinstance(value, float))

@@ -70,7 +70,7 @@ def test_losses_are_shown_with_their_places(kernel):
     lines = text(kernel.run(code)).splitlines()
     assert lines[0].endswith("spool.h5: incomplete (closed)")
     assert lines[2] == "  2 missing before frame 1 (camera)"
-    assert lines[-1] == "  and 3 more places"
+    assert lines[-1] == "  and 3 more losses"
 
 
 def test_interrupting_the_kernel_ends_the_recording_and_keeps_the_file(kernel, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 import mmspool
 from mmspool import MissingPackageError, RecordingError, StorageError
 from mmspool.persistence import verify
-from mmspool.persistence.hdf5_file.codec import Compression, find, room_for
+from mmspool.persistence.hdf5_file.codec import Compression, find, max_encoded_bytes
 
 LEDGER = "entry/instrument/detector/ledger"
 NAMES = get_args(Compression)
@@ -96,7 +96,7 @@ def test_universal_needs_no_plugin(make_spool, noisy):
 def test_noise_fits(name, item_bytes):
     """What cannot be compressed takes no more room than there is for it."""
     data = np.random.default_rng(1).bytes(2 << 20)
-    out = bytearray(room_for(len(data)))
+    out = bytearray(max_encoded_bytes(len(data)))
     size = find(name, item_bytes, len(data)).encode(memoryview(data), memoryview(out))
     assert 0 < size <= len(out)
 

@@ -81,7 +81,7 @@ def test_the_order_of_an_index(descriptor, writes):
     for place, text in there.items():
         os_file.pwrite_all(descriptor, text, place)
     for place, text in [(10, b"other"), *there.items(), *new.items(), (5000, b"\x89HDF")]:
-        file.stage(text, place)
+        file.add(text, place)
     file.commit()
     assert [place for place, _ in writes()] == [5000, 4000, 3000, 2000, 1000, 10]
 
@@ -92,7 +92,7 @@ def test_the_file_ends_behind_its_index_when_it_shrinks(descriptor, writes):
     file.use_journal(JOURNAL)
     file.truncate(2 << 20)
     for place, text in [(5000, b"\x89HDF"), (10, b"other"), (1000, node(0, b"leaf"))]:
-        file.stage(text, place)
+        file.add(text, place)
     file.commit()
     assert [place for place, _ in writes()] == [1000, 10, 5000]
     assert os.fstat(descriptor).st_size == 2 << 20

@@ -82,7 +82,7 @@ class TestPlan:
 def ring():
     """Make a small ring, laid out for 8x8 frames."""
     made = Ring.create(1 << 18)
-    made.lay_out(plan_blocks((8, 8), np.dtype("u2"), made.room, 10))
+    made.lay_out(plan_blocks((8, 8), np.dtype("u2"), made.usable_bytes, 10))
     yield made
     made.close()
 
@@ -101,7 +101,7 @@ class TestMemory:
         ring = Ring.create(size)
         ring.reserve()
         try:
-            assert ring.room == size // PAGE * PAGE - HEADER_BYTES
+            assert ring.usable_bytes == size // PAGE * PAGE - HEADER_BYTES
             if isinstance(ring.handle, int):
                 status = os.fstat(ring.handle)
                 assert status.st_size == size // PAGE * PAGE
@@ -119,7 +119,7 @@ class TestMemory:
         """Header, losses, records and every frame's pixels have bytes of their own, all within the block."""
         ring = Ring.create(size)
         try:
-            geometry = plan_blocks(shape, np.dtype(dtype), ring.room, grow_frames)
+            geometry = plan_blocks(shape, np.dtype(dtype), ring.usable_bytes, grow_frames)
             ring.lay_out(geometry)
             start = np.frombuffer(ring.counters, np.uint8).__array_interface__["data"][0]
             places = [(0, HEADER_BYTES)]
@@ -129,7 +129,7 @@ class TestMemory:
             ends = [(first, first + length) for first, length in sorted(places)]
             assert all(before[1] <= after[0] for before, after in pairwise(ends))
             assert ends[0][0] == 0
-            assert ends[-1][1] <= HEADER_BYTES + ring.room <= size
+            assert ends[-1][1] <= HEADER_BYTES + ring.usable_bytes <= size
             assert all((block.__array_interface__["data"][0] - start) % PAGE == 0 for block in ring.blocks)
         finally:
             block = None
@@ -145,7 +145,7 @@ class TestMemory:
         """Frames, records, counters and losses are seen through another mapping of the same ring."""
         other = another_mapping(ring)
         try:
-            other.lay_out(plan_blocks((8, 8), np.dtype("u2"), other.room, 10))
+            other.lay_out(plan_blocks((8, 8), np.dtype("u2"), other.usable_bytes, 10))
             ring.add_loss(3, 2, "core")
             assert ring.put_frame(13, np.full((8, 8), 7, "u2"), (2, 3, 4, 5)) == (ring.blocks.shape[1] == 14)
             assert (other.blocks[divmod(13, ring.blocks.shape[1])] == 7).all()
@@ -206,7 +206,7 @@ class RingMachine(RuleBasedStateMachine):
         """Make the ring and attach to it."""
         self.ring = Ring.create(size)
         self.other = another_mapping(self.ring)
-        self.geometry = plan_blocks((side, side), np.dtype(dtype), self.ring.room, grow_frames)
+        self.geometry = plan_blocks((side, side), np.dtype(dtype), self.ring.usable_bytes, grow_frames)
         self.ring.lay_out(self.geometry)
         self.other.lay_out(self.geometry)
         self.put = self.written = 0

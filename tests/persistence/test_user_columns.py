@@ -207,7 +207,7 @@ def test_column_that_changes_type(make_spool, frames):
 
 @pytest.mark.parametrize("shape", [(1, 1), (100, 1000)], ids=["tiny frames", "a chunk a frame"])
 def test_most_columns_fit_in_the_journal(tmp_path, monkeypatch, shape):
-    """With as many columns as there may be, the largest changes of the structure fit in the journal's slot."""
+    """With as many columns as there may be, the largest changes of the structure fit in half of the journal."""
     monkeypatch.setattr(DirectFile, "reserve", lambda *_: None)  # a file of many holes, quickly made
     monkeypatch.setattr(DirectFile, "write", lambda *_: None)
     columns = tuple(stored(f"column_{number}", "U8") for number in range(MAX_COLUMNS + 1))  # and that of the plan

@@ -23,7 +23,7 @@ class InProcessWriter:
     def __init__(self, path: Path, compression: str | None) -> None:
         self.path = path
         self.ring = Ring.create(8 << 20)
-        geometry = plan_blocks(SHAPE, np.dtype("<u2"), self.ring.room, 100, compressed=compression is not None)
+        geometry = plan_blocks(SHAPE, np.dtype("<u2"), self.ring.usable_bytes, 100, compressed=compression is not None)
         self.ring.lay_out(geometry)
         self.per_block, self.blocks, self.frames = geometry.frames_per_block, geometry.blocks, geometry.frames
         self.begin = StartWriting(

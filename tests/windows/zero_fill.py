@@ -46,7 +46,7 @@ def record(path: Path, shape: tuple[int, int], frames: int) -> None:
     """Record frames of zeros in this process."""
     path.touch()
     ring = Ring.create(256 << 20)
-    layout = plan_blocks(shape, np.dtype("<u2"), ring.room, 100)
+    layout = plan_blocks(shape, np.dtype("<u2"), ring.usable_bytes, 100)
     ring.lay_out(layout)
     start = StartWriting(
         path=path, layout=layout, start=datetime.now(UTC), start_ns=0, wall_offset_ns=0, options=SpoolOptions()
