@@ -10,7 +10,6 @@ from ..errors import CoreError, RingFullError, SpoolClosedError, WriterError
 from ..persistence import LossStage, Spool
 from .frame_counters import GapDetector
 from .intake import FrameIntake
-from .live import LiveFrame
 from .result import EndReason, RecordStats
 from .stop_conditions import StopConditions
 from .stopping import CameraStopper
@@ -50,6 +49,10 @@ class Acquisition:
     ----------
     conditions
         When it ends.
+    intake
+        Stores its frames.
+    stopper
+        Stops the camera.
     stopped_by
         Name of the signal that ended it; empty for none.
     """
@@ -69,13 +72,13 @@ class Acquisition:
         self._core = core
         self._spool = spool
         self.conditions = conditions
-        self._intake = FrameIntake(
+        self.intake = FrameIntake(
             spool, GapDetector(clock_step_ns), read_stamp=read_stamp, columns=columns, triggers=triggers
         )
         self._held: deque[Frame] | None = None if pre_trigger_frames is None else deque(maxlen=pre_trigger_frames)
         self._runs_on = self._held is not None  # though it has the frames it was asked for
         self._save = False
-        self._stopper = CameraStopper(core)
+        self.stopper = CameraStopper(core)
         self._stop = False
         self.stopped_by = ""
         self._failure: BaseException | None = None
@@ -91,18 +94,13 @@ class Acquisition:
         """Current status."""
         return RecordStats(
             frames_requested=self.conditions.frames,
-            frames_received=self._intake.received,
+            frames_received=self.intake.received,
             core_waiting=self._waiting,
             core_peak=self._core_peak,
             core_capacity=self._capacity,
             spool=self._spool.stats,
             frame_path=self._core.frame_path,
         )
-
-    @property
-    def stuck(self) -> bool:
-        """Whether the camera's driver has not returned from a stop: then the core cannot be used any more."""
-        return self._stopper.stuck
 
     @property
     def duration_s(self) -> float:
@@ -130,11 +128,6 @@ class Acquisition:
     def save(self) -> None:
         """Store the frames that are held and all that follow; from any thread or signal handler."""
         self._save = True
-
-    @property
-    def newest(self) -> LiveFrame | None:
-        """The frame that was stored last; None before the first one."""
-        return self._intake.newest
 
     def run(self) -> EndReason:
         """Take frames until the end, and enter what is missing into the spool's ledger.
@@ -171,12 +164,12 @@ class Acquisition:
                 self._put_held(self._held)
             got = self._take(min(self._waiting, _BATCH))
             if running and not self._waiting and end is None:
-                self._intake.mark_missing_triggers()
+                self.intake.mark_missing_triggers()
             if not running and not self._waiting:
                 return end
             # One that has ended by itself is not stopped by anybody, though its frames are still to be taken.
             if running and end is None and (end := self._reason_to_stop()):
-                self._stopper.stop()
+                self.stopper.stop()
                 last_progress = time.monotonic()
             if got or (running and end is None):
                 last_progress = time.monotonic()
@@ -220,14 +213,14 @@ class Acquisition:
         self._held = None
         self._started = time.monotonic()
         if held:
-            self._intake.begin_with(held[0])
+            self.intake.begin_with(held[0])
         for frame in held:
             self._put(frame)
 
     def _put(self, frame: Frame) -> None:
         if self._has_enough():
             return
-        self._last_frame = self._intake.put(frame)
+        self._last_frame = self.intake.put(frame)
 
     def _has_enough(self) -> bool:
         """Whether a camera that goes on by itself has made what was asked for.
@@ -235,9 +228,9 @@ class Acquisition:
         It does so after frames that were held, and where triggers are missing, instead of which it waits for others.
         """
         frames = self.conditions.frames
-        if frames is None or not (self._runs_on or self._intake.marks):
+        if frames is None or not (self._runs_on or self.intake.marks):
             return False
-        return self._intake.received + (self._intake.lost if self._intake.marks else 0) >= frames
+        return self.intake.received + (self.intake.lost if self.intake.marks else 0) >= frames
 
     def _reason_to_stop(self) -> EndReason | None:
         conditions, now = self.conditions, time.monotonic()
@@ -247,7 +240,7 @@ class Acquisition:
         elapsed = conditions.seconds is not None and now - self._started >= conditions.seconds and self._held is None
         if elapsed or self._has_enough():
             return EndReason.COMPLETED
-        if conditions.frames is not None and self._intake.received >= conditions.frames and quiet_s > _GRACE_S:
+        if conditions.frames is not None and self.intake.received >= conditions.frames and quiet_s > _GRACE_S:
             return EndReason.COMPLETED  # some cameras run on until they are stopped
         if quiet_s > conditions.frame_timeout_s:
             return EndReason.TIMEOUT
@@ -263,16 +256,16 @@ class Acquisition:
 
     def _stop_after(self, exc: Exception) -> None:
         """Stop the camera after a failure; that this fails too must not hide the failure."""
-        if self._stopper.stuck:
+        if self.stopper.stuck:
             return
         waiting = 0
         try:
-            self._stopper.stop()
+            self.stopper.stop()
             waiting = self._core.remaining()
         except CoreError as stopping:
             exc.add_note(f"the camera could not be stopped either: {stopping}")
         if isinstance(exc, RingFullError):  # the spool has entered this frame
-            self._intake.lost += 1
+            self.intake.lost += 1
             self._in_transit = 0
         if not isinstance(exc, WriterError | SpoolClosedError):
             self._enter_shortage("core", waiting + self._in_transit)
@@ -283,15 +276,15 @@ class Acquisition:
         """Find out why the camera is silent, and what is missing at the end."""
         if self._core.is_overflowed():
             end = EndReason.OVERFLOW
-        elif self.conditions.frames is not None and self._intake.accounted >= self.conditions.frames:
+        elif self.conditions.frames is not None and self.intake.accounted >= self.conditions.frames:
             end = EndReason.COMPLETED
         elif end is None:
             end = EndReason.CAMERA_STOPPED
         if end is EndReason.OVERFLOW:
-            self._stopper.stop()  # some cameras cannot be started again without
+            self.stopper.stop()  # some cameras cannot be started again without
             self._enter_shortage("core", 1)
         elif end in (EndReason.CAMERA_STOPPED, EndReason.TIMEOUT):
-            self._enter_shortage("trigger" if self._intake.marks and end is EndReason.TIMEOUT else "camera", 0)
+            self._enter_shortage("trigger" if self.intake.marks and end is EndReason.TIMEOUT else "camera", 0)
         return end
 
     def _enter_shortage(self, stage: LossStage, known: int) -> None:
@@ -299,6 +292,6 @@ class Acquisition:
         if self._held is not None:  # none was to be stored yet
             return
         asked = self.conditions.frames
-        short = known if asked is None else asked - self._intake.accounted
+        short = known if asked is None else asked - self.intake.accounted
         if short > 0:
-            self._intake.enter_loss(short, stage)
+            self.intake.enter_loss(short, stage)

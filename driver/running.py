@@ -99,7 +99,7 @@ class RunningRecording:
     @property
     def stuck(self) -> bool:
         """Whether the camera's driver has not returned from a stop: then the core cannot be used any more."""
-        return self._acquisition.stuck
+        return self._acquisition.stopper.stuck
 
     @property
     def stats(self) -> RecordStats:
@@ -126,7 +126,7 @@ class RunningRecording:
 
         It is taken in this process, and neither the camera nor saving waits for it.
         """
-        newest = self._acquisition.newest
+        newest = self._acquisition.intake.newest
         if newest is None:
             return None
         pixels = newest.pixels.view()
