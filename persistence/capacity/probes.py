@@ -166,8 +166,8 @@ def _write_stretch(file: DirectFile, data: memoryview, start: int, stop: int, li
     for offset in range(start, stop, _BLOCK_BYTES):
         if offset % _AHEAD_BYTES == 0:
             file.reserve(offset, min(_AHEAD_BYTES, limit - offset))
-        start = offset % len(data)
-        file.write_block(data[start : start + _BLOCK_BYTES], offset)
+        at = offset % len(data)
+        file.write_block(data[at : at + _BLOCK_BYTES], offset)
         slowest, before = max(slowest, time.perf_counter() - before), time.perf_counter()
     file.sync()
     end = time.perf_counter()
