@@ -59,7 +59,10 @@ class CameraSettings:
 
     @exposure_ms.setter
     def exposure_ms(self, value: float) -> None:
-        asked = float(value)
+        try:
+            asked = float(value)
+        except (TypeError, ValueError) as exc:
+            raise SettingError(f"exposure_ms is a number of ms, not {value!r}") from exc
         limits = self.properties.describe("Exposure").limits if "Exposure" in self.properties else None
         lower, upper = limits or (0.0, math.inf)
         if not max(0.0, lower) <= asked <= upper:

@@ -24,6 +24,10 @@
 A message says what happened, the value, what was expected and what to do.
 """
 
+import itertools
+import traceback
+from types import FrameType
+
 __all__ = [
     "CameraBusyError",
     "CameraError",
@@ -48,6 +52,16 @@ __all__ = [
 
 class MmspoolError(Exception):
     """Base of every error mmspool raises on purpose."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython prints: the caller's own lines and the message, in place of pages of ours."""
+        frames = (pair for pair in traceback.walk_tb(self.__traceback__) if not _is_of("IPython", pair[0]))
+        callers = itertools.takewhile(lambda pair: not _is_of("mmspool", pair[0]), frames)
+        return [*traceback.StackSummary.extract(callers).format(), *traceback.format_exception_only(self)]
+
+
+def _is_of(package: str, frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == package
 
 
 class SpoolError(MmspoolError):

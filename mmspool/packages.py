@@ -20,7 +20,7 @@ def require(module: str, purpose: str, *, install: str | None = None) -> ModuleT
     purpose
         What it is needed for, as the beginning of the message: ``"a report"``.
     install
-        What to give pip, where that is not the module's first name.
+        What to give pip, where that is not the module's first name; several packages with spaces between them.
 
     Raises
     ------
@@ -30,10 +30,10 @@ def require(module: str, purpose: str, *, install: str | None = None) -> ModuleT
     try:
         return importlib.import_module(module)
     except ImportError as exc:
-        package = install or module.partition(".")[0]
+        package = module.partition(".")[0]
         raise MissingPackageError(
-            f"{purpose} needs the package {package.partition('[')[0]}, which cannot be imported ({exc}): "
-            f"{command_line(sys.executable, '-m', 'pip', 'install', package)}"
+            f"{purpose} needs the package {package}, which cannot be imported ({exc}): "
+            f"{command_line(sys.executable, '-m', 'pip', 'install', *(install or package).split())}"
         ) from exc
 
 

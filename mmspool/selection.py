@@ -82,14 +82,17 @@ class Selection:
         total, height, width, *channels = recording.shape
         frames = range(*self.frames.indices(total))
         if not frames:
-            raise SelectionError(f"no frame is selected: the recording has {total:,} frames")
+            raise SelectionError(f"no frame is selected: the recording has {total:,}, which are counted from 0")
         crop = self.crop or Roi(0, 0, width, height)
         if crop.x < 0 or crop.y < 0 or crop.x + crop.width > width or crop.y + crop.height > height:
             raise SelectionError(
-                f"the region {crop.x},{crop.y},{crop.width},{crop.height} is not within the frames of {width}x{height}"
+                f"the region {crop.x},{crop.y},{crop.width},{crop.height} is not within frames of {width}x{height}: "
+                "choose a smaller one"
             )
         if min(crop.width, crop.height) < self.bin:
-            raise SelectionError(f"bin is {self.bin}, but the region is only {crop.width}x{crop.height}")
+            raise SelectionError(
+                f"bin is {self.bin}, but the region is only {crop.width}x{crop.height}: choose a smaller bin"
+            )
         return Window(self, frames, crop, recording.dtype, tuple(channels))
 
 

@@ -90,7 +90,7 @@ def compress(
         if recording.state == "recording":
             raise RecordingError(f"{source} was not closed: wait until it is, or run 'mmspool repair' first")
         if recording.compression != "none":
-            raise RecordingError(f"{source} is compressed already ({recording.compression})")
+            raise RecordingError(f"{source} is compressed already ({recording.compression}): there is nothing to do")
         if recording.is_joined:
             raise RecordingError(f"{source} shows other files' frames: compress those")
         frames = len(recording)
@@ -200,4 +200,6 @@ def _compare(recording: Recording, partial: Path, progress: Callable[[int], None
             and (checksums_right or all(np.array_equal(copy[index], recording[index]) for index in range(frames)))
         )
     if not same:
-        raise RecordingError(f"the compressed copy of {recording.path} differs from it; the original stays as it is")
+        raise RecordingError(
+            f"the compressed copy of {recording.path} differs from it, which stays: try again, to another disk"
+        )

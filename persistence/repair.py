@@ -96,7 +96,7 @@ def repair(path: str | os.PathLike[str], *, dry_run: bool = False) -> RepairRepo
         if report.needed and not dry_run:
             _apply(path, report, layout, losses)
     except (*DAMAGE, RecordingError) as exc:
-        raise RecordingError(f"{path} cannot be repaired: {exc}") from exc
+        raise RecordingError(f"{path} cannot be repaired ({exc}): h5py may still read a part of it") from exc
     return report
 
 

@@ -30,7 +30,7 @@ def not_open(state: SpoolState, path: Path) -> SpoolError:
             f"a slot of the spool to {path} is being filled: frames follow each other, so this one has to "
             "wait for the end of that block"
         )
-    return SpoolClosedError(f"the spool to {path} is closed: nothing more can be put into it")
+    return SpoolClosedError(f"the spool to {path} is closed: nothing more can be put into it; open another one")
 
 
 def interrupted_call(path: Path) -> SpoolError:

@@ -30,6 +30,7 @@ _OPTIONS = {
     "buffer_bytes": "--buffer-mb",
     "give port=": "give --connect PORT",
     "(pixel_type, --pixel-type)": "(--pixel-type)",
+    "choose the format=": "choose it by --format",
     "exposure_ms =": "--exposure",
     "binning =": "--binning",
 }

@@ -177,7 +177,7 @@ def format_of(path: Path) -> Format:
     for ending, found in _ENDINGS.items():
         if path.name.lower().endswith(ending):
             return found
-    raise ExportError(f"{path} has an unknown extension: {', '.join(_ENDINGS)}; or choose one by its name")
+    raise ExportError(f"{path} ends in none of {', '.join(_ENDINGS)}: use one of these, or choose the format=")
 
 
 @contextlib.contextmanager
@@ -198,7 +198,7 @@ def _replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
         except MmspoolError:
             raise
         except OSError as exc:
-            raise ExportError(f"{path} cannot be written: {exc}") from exc
+            raise ExportError(f"{path} cannot be written ({exc}): choose another place") from exc
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

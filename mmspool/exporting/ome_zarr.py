@@ -22,7 +22,7 @@ def write_ome_zarr(job: Job, path: Path) -> None:
     frames, height, width, *channels = job.window.shape
     dtype = job.window.dtype
     if dtype.name not in _DTYPES:
-        raise ExportError(f"OME-Zarr is written with pixels of {', '.join(_DTYPES)}, not {dtype}")
+        raise ExportError(f"OME-Zarr is written with pixels of {', '.join(_DTYPES)}, not {dtype}: export to .npy")
     if not path.name.endswith(".ome.zarr"):
         raise ExportError(f"{path.name} must end in .ome.zarr, so that other programs know what it is")
     frame_bytes = height * width * dtype.itemsize

@@ -21,7 +21,9 @@ def write_ome_tiff(job: Job, path: Path) -> None:
     """Write OME-TIFF: pixel size, time of each plane, exposure, settings; one file, BigTIFF where it must be."""
     tifffile = require("tifffile", "exporting OME-TIFF")
     if job.window.dtype.name not in _OME_DTYPES:
-        raise ExportError(f"OME-TIFF has no pixels of {job.window.dtype}, only {', '.join(_OME_DTYPES)}")
+        raise ExportError(
+            f"OME-TIFF has no pixels of {job.window.dtype}, only {', '.join(_OME_DTYPES)}: export to .npy"
+        )
     metadata: dict[str, Any] = {
         "axes": _axes(job),
         "Name": job.calibration.name,

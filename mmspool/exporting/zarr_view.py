@@ -91,7 +91,7 @@ def _codecs(data: h5py.Dataset) -> dict[str, Any]:
     if set(filters) == {_SHUFFLE, _DEFLATE}:
         shuffle_bytes = {"id": "shuffle", "elementsize": data.dtype.itemsize}
         return {"compressor": {"id": "zlib", "level": filters[_DEFLATE][0]}, "filters": [shuffle_bytes]}
-    raise ExportError(f"HDF5's filters {sorted(filters)} have no name in Zarr")
+    raise ExportError(f"HDF5's filters {sorted(filters)} have no name in Zarr: export to .ome.zarr instead")
 
 
 def _coordinate(name: str, values: npt.NDArray[Any], attributes: dict[str, str]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from . import figures
 __all__ = ["report"]
 
 _PNG_DPI = 160
+_INSTALL = "matplotlib jinja2"
 _FORMATS = (".html", ".png")
 
 
@@ -91,15 +92,15 @@ def report(
     path = Path(source)
     page = path.with_suffix(".html") if target is None else Path(target)
     if page.suffix.lower() not in _FORMATS:
-        raise ExportError(f"{page} ends in neither of {', '.join(_FORMATS)}")
+        raise ExportError(f"{page} is no name for a report: end it in {' or '.join(_FORMATS)}")
     if page.exists() and not overwrite:
         raise ExportError(f"{page} exists: choose another name, or replace it with overwrite=True (--overwrite)")
-    require("matplotlib.figure", "a report")
-    jinja2 = require("jinja2", "a report")
+    require("matplotlib.figure", "a report", install=_INSTALL)
+    jinja2 = require("jinja2", "a report", install=_INSTALL)
     verified = verify(path, progress=progress) if checksums else None
     with Recording(path) as recording, figures.style():
         if not len(recording):
-            raise ExportError(f"{path} has no frames to report on")
+            raise ExportError(f"{path} has no frames to report on: 'mmspool info' says how it ended")
         statistics = frame_statistics(recording, samples=samples, scheduler=scheduler, progress=progress)
         calibration = Calibration.of(recording)
         drawings = _drawings(recording, calibration, statistics)
@@ -110,7 +111,7 @@ def report(
     try:
         page.write_bytes(content)
     except OSError as exc:
-        raise ExportError(f"{page} cannot be written: {exc}") from exc
+        raise ExportError(f"{page} cannot be written ({exc}): choose another place") from exc
     return page
 
 

@@ -74,7 +74,9 @@ def measure_disk(
     free = shutil.disk_usage(folder).free
     limit = min(free // _FREE_SHARE, free if max_bytes is None else max_bytes) // _BLOCK_BYTES * _BLOCK_BYTES
     if not limit:
-        raise StorageError(errno.ENOSPC, f"{free:,} bytes are free, too little to test the disk with", str(folder))
+        raise StorageError(
+            errno.ENOSPC, f"{free:,} bytes are free, too little to test the disk with: make room", str(folder)
+        )
     try:
         with _scratch_file(folder) as file:
             samples = _write(file, seconds, limit, progress or (lambda _: None))

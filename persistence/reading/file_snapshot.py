@@ -139,10 +139,12 @@ def _read_snapshot(path: Path, private: PrivateFile, previous: FileSnapshot | No
             lock_for_reading(private.descriptor, being_written=state == "recording")
     except BlockingIOError as exc:
         file.close()
-        raise RecordingError(f"{path} is locked by another program, which may be changing it") from exc
+        raise RecordingError(f"{path} is locked by another program, which may be changing it: try again later") from exc
     except DAMAGE as exc:
         file.close()
-        raise RecordingError(f"{path} is an HDF5 file, but not a recording of mmspool ({exc})") from exc
+        raise RecordingError(
+            f"{path} is an HDF5 file, but not a recording of mmspool, or damaged ({exc}): h5py may open it"
+        ) from exc
     except BaseException:
         file.close()
         raise
@@ -153,19 +155,21 @@ def _open_hdf5(path: Path, private: PrivateFile) -> h5py.File:
     try:
         return private.open_hdf5()
     except (OSError, ValueError, RuntimeError) as exc:
-        raise RecordingError(f"{path} {_what_it_is(private)} ({exc})") from exc
+        what, advice = _what_it_is(private)
+        raise RecordingError(f"{path} {what} ({exc}): {advice}") from exc
 
 
-def _what_it_is(file: PrivateFile) -> str:
-    """Say what a file is that HDF5 cannot open."""
+def _what_it_is(file: PrivateFile) -> tuple[str, str]:
+    """Say what a file is that HDF5 cannot open, and what to do."""
     size, head = file.size(), file.read_at(8, 0)
     if not size:
-        return "is empty: a recording took this name and has no frame yet, or ended before its first one"
+        return "is empty: a recording took this name and has no frame yet, or ended before its first one", "wait for it"
     if head == bytes(len(head)):
-        return "holds no recording yet: the program that was making it is at it, or was killed before the first frame"
+        what = "holds no recording yet: the program that was making it is at it, or was killed before the first frame"
+        return what, "wait for it"
     if head != b"\x89HDF\r\n\x1a\n":
-        return "is no HDF5 file"
-    return "cannot be opened as an HDF5 file"
+        return "is no HDF5 file", "name a recording"
+    return "cannot be opened as an HDF5 file", "'mmspool repair' says whether it can be restored"
 
 
 def _read_metadata(file: h5py.File) -> dict[str, Any]:

@@ -63,7 +63,9 @@ def _package(name: str, purpose: str) -> Any:
         return importlib.import_module(name)
     except ImportError as exc:
         package = name.partition(".")[0]
-        raise MissingPackageError(f"{purpose} needs the package {package} ({exc}): install mmspool[arrays]") from exc
+        raise MissingPackageError(
+            f"{purpose} needs the package {package} ({exc}): pip install 'mmspool[arrays]'"
+        ) from exc
 
 
 def _text(value: Any) -> str:

@@ -107,7 +107,8 @@ class RefreshingFile:
 
     def changed_ns(self) -> int:
         """Return when the file was last changed, ns."""
-        return self._private.changed_ns()
+        with self.open_hdf5():
+            return self._private.changed_ns()
 
     def read_column(self, name: str) -> npt.NDArray[Any]:
         """Return a column, read once."""
@@ -141,7 +142,7 @@ class RefreshingFile:
         try:
             yield self.snapshot.file
         except (OSError, RuntimeError) as exc:
-            raise RecordingError(f"{self._path} is damaged: {exc}") from exc
+            raise RecordingError(f"{self._path} is damaged: {exc}; 'mmspool verify' says what is left") from exc
 
     def close(self) -> None:
         """Close the file; idempotent."""

@@ -116,7 +116,7 @@ class Ring:
         if size <= RING_HEADER_BYTES + PAGE:
             raise StorageError(
                 f"buffer_bytes is {size_bytes:,}; the ring needs {RING_HEADER_BYTES + PAGE:,} bytes for its header "
-                "alone, then at least two frames"
+                "alone: give room for at least two frames more"
             )
         check_free_memory(size)
         try:

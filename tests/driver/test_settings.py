@@ -44,6 +44,12 @@ class TestExposure:
             camera.exposure_ms = value
         assert camera.exposure_ms == before
 
+    @pytest.mark.parametrize("value", ["5 ms", None])
+    def test_what_is_no_number_is_refused(self, camera, value):
+        """The error is one of ours, and has the value."""
+        with pytest.raises(SettingError, match=f"exposure_ms is a number of ms, not {value!r}"):
+            camera.exposure_ms = value
+
     def test_numpy_numbers_are_taken(self, camera):
         """The bridges refuse NumPy's types; the driver converts them."""
         camera.exposure_ms = np.float32(20)

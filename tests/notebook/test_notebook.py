@@ -95,6 +95,10 @@ def test_a_cell_can_be_run_again(kernel):
     kernel.run("camera.record('run.h5', frames=5)")
     (error,) = kernel.run("camera.record('run.h5', frames=5)")
     assert error["ename"] == "StorageError"
+    shown = "\n".join(error["traceback"])
+    assert "camera.record('run.h5', frames=5)" in shown
+    assert "replace it with overwrite=True" in shown
+    assert len(shown.splitlines()) <= 4, "lines of mmspool's own"
     assert "exists" in error["evalue"]
     for _ in range(2):
         assert "5 frames, 0 lost" in text(kernel.run("camera.record('run.h5', frames=5, overwrite=True)"))

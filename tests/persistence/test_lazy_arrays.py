@@ -58,5 +58,5 @@ def test_xarray(recording, stack):
 def test_a_missing_package(recording, monkeypatch, package, call):
     """What is not installed is named, with what installs it."""
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(MissingPackageError, match=r"install mmspool\[arrays\]"):
+    with pytest.raises(MissingPackageError, match=r"pip install 'mmspool\[arrays\]'"):
         getattr(recording, call)()

@@ -281,6 +281,7 @@ class TestFacts:
             lambda: np.asarray(opened),
             lambda: opened.frame_table()["start_time"],
             opened.refresh,
+            opened.__dask_tokenize__,
         ):
             with pytest.raises(RecordingError, match="was closed"):
                 read()
