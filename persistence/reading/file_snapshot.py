@@ -44,8 +44,10 @@ class FileSnapshot:
         What should have come.
     metadata
         What was known before the first frame.
-    count_offset, state_offset
-        Where the number of frames and the state lie in the file, bytes.
+    count_offset, put_offset, state_offset
+        Where the number of frames, of those that were put, and the state lie in the file, bytes.
+    ring_frames
+        Frames that the ring holds; 0 for recordings that were joined.
     """
 
     file: h5py.File
@@ -61,7 +63,9 @@ class FileSnapshot:
     plan: Plan | None
     metadata: dict[str, Any]
     count_offset: int
+    put_offset: int
     state_offset: int
+    ring_frames: int
 
     def finds(self, frames: range) -> bool:
         """Return whether HDF5 finds frames, in rising order; those that it does not find would read as zeros.
@@ -117,7 +121,10 @@ def _read_snapshot(path: Path, private: PrivateFile, previous: FileSnapshot | No
         names = ("frames_written", "frames_lost", "state", "end_reason")
         ledger = {name: read_small(file, f"{LEDGER}/{name}") for name in names}
         data, counted, state = file[DATA], int(ledger["frames_written"]), ledger["state"].decode()
-        count_offset, state_offset = (file[f"{LEDGER}/{name}"].id.get_offset() for name in ("frames_written", "state"))
+        log = file.get(f"{LEDGER}/performance")
+        count_offset, put_offset, state_offset = (
+            file[f"{LEDGER}/{name}"].id.get_offset() for name in ("frames_written", "frames_put", "state")
+        )
         snapshot = FileSnapshot(
             file=file,
             data=data,
@@ -132,7 +139,9 @@ def _read_snapshot(path: Path, private: PrivateFile, previous: FileSnapshot | No
             plan=read_plan(file, private.size),
             metadata=_read_metadata(file),
             count_offset=count_offset,
+            put_offset=put_offset,
             state_offset=state_offset,
+            ring_frames=0 if log is None else int(log.attrs["ring_frames"]),
         )
         may_lock = state != "recording" or int(file[LEDGER].attrs["locked"])  # else its writer could write no more
         if may_lock and (previous is None or state != previous.state):

@@ -1,7 +1,7 @@
 """Following a recording that another process, or this one, is still writing."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +13,26 @@ if TYPE_CHECKING:
     from .reader import Recording
 
 _ABANDONED_S = 10.0  # so long no frame comes, and nobody holds the file, when whoever recorded it is gone
+_PAUSE_S = 1.0  # a frame at most, while the writer needs the disk
 
 
 def follow(
-    recording: "Recording", path: Path, *, start: int, poll_s: float, timeout_s: float | None
+    recording: "Recording",
+    path: Path,
+    is_writer_behind: Callable[[], bool],
+    *,
+    start: int,
+    poll_s: float,
+    timeout_s: float | None,
 ) -> Iterator[npt.NDArray[Any]]:
     """Yield a recording's frames as they come; see `Recording.follow`."""
     index = start
     waiting = time.monotonic()
     while True:
         if index < len(recording):
+            limit = time.monotonic() + _PAUSE_S
+            while is_writer_behind() and time.monotonic() < limit and _is_in_use(path):
+                time.sleep(poll_s)
             yield recording[index]
             index, waiting = index + 1, time.monotonic()
         elif recording.refresh_if_grown():

@@ -215,9 +215,9 @@ class Recording(FrameArray):
         """Yield the frames from ``start`` on, those that are there and then each as it is recorded, until the end.
 
         Another process may record meanwhile; it never waits for whoever follows, and no frame is yielded before it is
-        whole. What is read comes from the same disk: one that the camera needs almost to the full is better looked at
-        now and then (``refresh``). Ends when the recording was closed and its last frame was yielded, or when whoever
-        recorded it is gone.
+        whole. Both use the same disk: while more than a sixteenth of the ring waits to be written, this reads one frame
+        a second at most, and catches up afterwards. Ends when the recording was closed and its last frame was yielded,
+        or when whoever recorded it is gone.
 
         Parameters
         ----------
@@ -228,7 +228,8 @@ class Recording(FrameArray):
         timeout_s
             Ends as well when no frame has come for so long, seconds.
         """
-        return follow(self, self._absolute, start=start, poll_s=poll_s, timeout_s=timeout_s)
+        behind = self._file.is_writer_behind
+        return follow(self, self._absolute, behind, start=start, poll_s=poll_s, timeout_s=timeout_s)
 
     def to_xarray(self, chunks: Any = None) -> Any:
         """Return an `xarray.DataArray` over `to_dask`, with time in seconds and y and x in um, or pixels.

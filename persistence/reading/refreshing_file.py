@@ -20,6 +20,9 @@ from .frame_array import FrameArray
 from .frame_slabs import FrameSource, frame_source
 from .parts import Parts
 
+_RING_SHARE = 16  # a part of the ring that may wait to be written without its writer being behind
+_UNDER_WAY = 2  # blocks that always may: one is filled, one is written
+
 
 class RefreshingFile:
     """Reads frames and columns through the newest snapshot of a file, and takes a newer one.
@@ -86,6 +89,17 @@ class RefreshingFile:
         if isinstance(source, Parts):
             source.close()
         previous.file.close()
+
+    def is_writer_behind(self) -> bool:
+        """Return whether too much of the ring waited to be written when frames were last counted."""
+        seen = self.snapshot
+        if seen.state != "recording" or self._private.closed:
+            return False
+        put, written = (
+            int.from_bytes(self._private.read_at(8, offset), "little")
+            for offset in (seen.put_offset, seen.count_offset)
+        )
+        return put - written > max(_UNDER_WAY * self.chunks[0], seen.ring_frames // _RING_SHARE)
 
     def refresh_if_grown(self) -> bool:
         """Take a newer snapshot if there is more to see; see `Recording.refresh_if_grown`."""

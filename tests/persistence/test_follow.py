@@ -12,7 +12,7 @@ from support.processes import kill_tree
 
 import mmspool
 from mmspool import Spool
-from mmspool.persistence.reading import file_snapshot
+from mmspool.persistence.reading import file_snapshot, following
 
 pytestmark = pytest.mark.usefixtures("processes")
 
@@ -164,3 +164,75 @@ def test_trimmed_while_it_is_read(tmp_path, read):
             frames = read(recording)
     assert (frames.reshape(len(frames), -1) == np.arange(len(frames))[:, None]).all()
     assert len(frames) >= 230
+
+
+class Clock:
+    """Counts 20 ms for each pause, and does something during one of them."""
+
+    def __init__(self, during=None, do=None):
+        self.pauses, self.during, self.do = 0, during, do
+
+    def monotonic(self):
+        """Return the time, seconds."""
+        return self.pauses * 0.02
+
+    def sleep(self, seconds):
+        """Let time pass."""
+        self.pauses += 1
+        if self.pauses == self.during:
+            self.do()
+
+
+def set_put(recording, frames):
+    """Write into the file that so many frames were put."""
+    with recording.path.open("r+b") as file:
+        file.seek(recording._file.snapshot.put_offset)
+        file.write(frames.to_bytes(8, "little"))
+
+
+@pytest.fixture
+def behind(tmp_path):
+    """Return an open recording of 5 frames, and how many in the ring are too many."""
+    with Spool(tmp_path / "run.h5", buffer_bytes=8 << 20) as spool:
+        for index in range(5):
+            spool.put(np.full(SHAPE, index, "u2"))
+        while spool.stats.frames_durable < 5:
+            time.sleep(0.01)
+        with mmspool.open(spool.path) as recording:
+            yield recording, max(2 * recording.chunks[0], recording._file.snapshot.ring_frames // 16) + 1
+
+
+def test_waits_while_the_writer_is_behind(behind, monkeypatch):
+    """While more than a sixteenth of the ring waits to be written nothing is read, and then every frame comes."""
+    recording, many = behind
+    set_put(recording, 5 + many)
+    clock = Clock(during=7, do=lambda: set_put(recording, 5 + many - 1))
+    monkeypatch.setattr(following, "time", clock)
+    assert [int(frame[0, 0]) for frame in itertools.islice(recording.follow(), 5)] == list(range(5))
+    assert clock.pauses == 7
+
+
+def test_a_frame_a_second_while_the_writer_stays_behind(behind, monkeypatch):
+    """Whoever follows gets on, slowly, where the writer never catches up."""
+    recording, many = behind
+    set_put(recording, 5 + many)
+    clock = Clock()
+    monkeypatch.setattr(following, "time", clock)
+    assert [int(frame[0, 0]) for frame in itertools.islice(recording.follow(), 5)] == list(range(5))
+    assert clock.pauses == pytest.approx(5 / 0.02, abs=5)
+
+
+def test_reads_at_once_what_a_killed_recording_left(tmp_path, monkeypatch):
+    """A ring that nobody empties any more holds up nobody."""
+    clock = Clock()
+    path = tmp_path / "run.h5"
+    with start(path, then="abandon") as process, mmspool.open(path) as recording:
+        while recording.refresh_if_grown() or len(recording) < 400:
+            time.sleep(0.01)
+        kill_tree(process.pid)
+        while following._is_in_use(path):  # the system may not have closed it yet
+            time.sleep(0.01)
+        set_put(recording, 400 + recording._file.snapshot.ring_frames)
+        monkeypatch.setattr(following, "time", clock)
+        assert len(list(itertools.islice(recording.follow(), 400))) == 400
+    assert clock.pauses == 0
