@@ -66,7 +66,7 @@ class Journal:
 
     def __init__(self, descriptor: int, offset: int) -> None:
         self._descriptor = descriptor
-        self._offset = offset
+        self.offset = offset
         self._entries = self._read_entries()
         self._sequence = max((entry.sequence for entry in self._entries), default=0)
 
@@ -89,11 +89,6 @@ class Journal:
                     "use the version that recorded the file"
                 )
         return None
-
-    @property
-    def offset(self) -> int:
-        """Where it lies in the file."""
-        return self._offset
 
     def is_new(self) -> bool:
         """Return whether there is not a single entry."""
@@ -150,13 +145,13 @@ class Journal:
             _WRITE.pack(write.offset, len(write.content), len(write.before)) + write.content + write.before
             for write in entry.writes
         )
-        head = (_MAGIC, entry.sequence, entry.file_size, self._offset, len(body))
+        head = (_MAGIC, entry.sequence, entry.file_size, self.offset, len(body))
         packed = _HEADER.pack(*head, xxhash.xxh3_64_intdigest(_HEADER.pack(*head, 0) + body)) + body
         if len(packed) > HALF_BYTES:
             raise RuntimeError(
                 f"a change of the file's structure takes {len(packed):,} bytes, more than half of the journal"
             )
-        pwrite_all(self._descriptor, packed, self._offset + half * HALF_BYTES)
+        pwrite_all(self._descriptor, packed, self.offset + half * HALF_BYTES)
 
     def _read_entries(self) -> list[Entry]:
         """Return the whole entries of both halves, oldest first."""
@@ -165,7 +160,7 @@ class Journal:
 
     def _read_half(self, half: int) -> Entry | None:
         """Return a half's entry; None if it is torn, was never written, or was made for another offset."""
-        raw = pread(self._descriptor, HALF_BYTES, self._offset + half * HALF_BYTES)
+        raw = pread(self._descriptor, HALF_BYTES, self.offset + half * HALF_BYTES)
         if len(raw) < _HEADER.size:
             return None
         *head, checksum = _HEADER.unpack_from(raw)
@@ -173,7 +168,7 @@ class Journal:
         body = raw[_HEADER.size : _HEADER.size + length]
         if magic != _MAGIC or checksum != xxhash.xxh3_64_intdigest(_HEADER.pack(*head, 0) + body):
             return None
-        if offset != self._offset:  # the file was repacked: its journal's dataset was copied to another offset
+        if offset != self.offset:  # the file was repacked: its journal's dataset was copied to another offset
             return None
         return Entry(sequence, file_size, tuple(_unpack(body)))
 

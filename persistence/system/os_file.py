@@ -13,65 +13,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 if sys.platform == "win32":
-    from .windows_file import (
-        allocate,
-        drop_cached,
-        is_held,
-        lock,
-        lock_binds,
-        open_direct,
-        open_file,
-        pread,
-        remove_file,
-        replace_file,
-        sync,
-        sync_folder,
-        truncate,
-        unlock,
-        write_direct_once,
-        write_once,
-    )
+    from . import windows_file as _calls
 else:
-    from .posix_file import (
-        allocate,
-        drop_cached,
-        is_held,
-        lock,
-        lock_binds,
-        open_direct,
-        open_file,
-        pread,
-        remove_file,
-        replace_file,
-        sync,
-        sync_folder,
-        truncate,
-        unlock,
-        write_direct_once,
-        write_once,
-    )
+    from . import posix_file as _calls
 
-__all__ = [
-    "allocate",
-    "boot",
-    "close_file",
-    "drop_cached",
-    "is_locked",
-    "lock_for_reading",
-    "lock_for_writing",
-    "lock_shared",
-    "open_direct",
-    "open_file",
-    "pread",
-    "pwrite_all",
-    "pwrite_direct",
-    "remove_file",
-    "replace_file",
-    "sync",
-    "sync_folder",
-    "truncate",
-    "unlock",
-]
+allocate = _calls.allocate
+drop_cached = _calls.drop_cached
+open_direct = _calls.open_direct
+open_file = _calls.open_file
+pread = _calls.pread
+remove_file = _calls.remove_file
+replace_file = _calls.replace_file
+sync = _calls.sync
+sync_folder = _calls.sync_folder
+truncate = _calls.truncate
+unlock = _calls.unlock
 
 _PASSING = (errno.EIO, errno.EAGAIN, errno.ENOSPC, errno.ENOBUFS, errno.ETIMEDOUT)
 _PROBED_S = 1.0
@@ -86,14 +42,14 @@ def pwrite_direct(descriptor: int, data: memoryview, offset: int) -> int:
     OSError
         The device refused, for good; with EINVAL it may be that it does not take direct writes, or not such ones.
     """
-    return _retried(write_direct_once, descriptor, data, offset)
+    return _retried(_calls.write_direct_once, descriptor, data, offset)
 
 
 def pwrite_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
     """Write all of ``data`` at ``offset``, however many writes it takes."""
     view, done = memoryview(data), 0
     while done < len(view):
-        written = _retried(write_once, descriptor, view[done:], offset + done)
+        written = _retried(_calls.write_once, descriptor, view[done:], offset + done)
         if not written:
             raise OSError(errno.EIO, f"the device took nothing of {len(view) - done:,} bytes at {offset + done:,}")
         done += written
@@ -162,7 +118,7 @@ def lock_shared(descriptor: int, *, reading: bool = False) -> None:
         Another program has it for itself.
     """
     limit = time.monotonic() + _PROBED_S
-    while not lock(descriptor, reading=reading):
+    while not _calls.lock(descriptor, reading=reading):
         if time.monotonic() > limit:
             raise BlockingIOError(errno.EAGAIN, "another program has locked the file")
         time.sleep(_PROBED_S / 100)  # `is_locked` holds the file for a moment
@@ -174,7 +130,7 @@ def lock_for_writing(descriptor: int, path: Path) -> bool:
     Where it would keep other descriptors from writing, there is none, and readers must not lock the file either.
     """
     lock_shared(descriptor)
-    if lock_binds(path):
+    if _calls.lock_binds(path):
         unlock(descriptor)
         return False
     return True
@@ -182,7 +138,7 @@ def lock_for_writing(descriptor: int, path: Path) -> bool:
 
 def lock_for_reading(descriptor: int, *, being_written: bool) -> None:
     """Hold a shared lock, so that nobody repairs a file that is read, unless its writer holds one."""
-    if not (being_written and is_held(descriptor)):
+    if not (being_written and _calls.is_held(descriptor)):
         lock_shared(descriptor, reading=True)
 
 
@@ -193,6 +149,6 @@ def is_locked(path: Path) -> bool:
     except PermissionError:
         descriptor = open_file(path, os.O_RDONLY)
     try:
-        return is_held(descriptor)
+        return _calls.is_held(descriptor)
     finally:
         close_file(descriptor)
