@@ -82,12 +82,12 @@ class Selection:
         total, height, width, *channels = recording.shape
         frames = range(*self.frames.indices(total))
         if not frames:
-            raise SelectionError(f"no frame is selected: the recording has {total:,}, which are counted from 0")
+            raise SelectionError(f"no frame is selected: the recording has {total:,} frames, which are counted from 0")
         crop = self.crop or Roi(0, 0, width, height)
         if crop.x < 0 or crop.y < 0 or crop.x + crop.width > width or crop.y + crop.height > height:
             raise SelectionError(
-                f"the region {crop.x},{crop.y},{crop.width},{crop.height} is not within frames of {width}x{height}: "
-                "choose a smaller one"
+                f"the region {crop.x},{crop.y},{crop.width},{crop.height} is not within the frames of "
+                f"{width}x{height}: choose a smaller one"
             )
         if min(crop.width, crop.height) < self.bin:
             raise SelectionError(

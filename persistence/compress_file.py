@@ -201,5 +201,5 @@ def _compare(recording: Recording, partial: Path, progress: Callable[[int], None
         )
     if not same:
         raise RecordingError(
-            f"the compressed copy of {recording.path} differs from it, which stays: try again, to another disk"
+            f"the compressed copy of {recording.path} differs from it; the original stays: try again, to another disk"
         )

@@ -173,5 +173,5 @@ class TestCommand:
 
     def test_other_endings(self, source: Path, tmp_path: Path) -> None:
         """A kind of file that a report is not is refused."""
-        with pytest.raises(ExportError, match=r"\.html, \.png"):
+        with pytest.raises(ExportError, match=r"\.html or \.png"):
             report(source, tmp_path / "page.pdf")
