@@ -17,6 +17,7 @@ from . import (
     sequence_tester,
     startup,
     store,
+    two_cameras,
     two_spools,
 )
 from .base import Case, Figure, Record, Setting, Target
@@ -41,6 +42,7 @@ CASES: dict[str, Case] = {
         compression.CASE,
         busy.CASE,
         two_spools.CASE,
+        two_cameras.CASE,
     )
 }
 

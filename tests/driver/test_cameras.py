@@ -138,6 +138,19 @@ class TestRecord:
             assert pairs.shape == (50, 2)
             assert np.all(pairs[:, 0] == np.arange(50))
 
+    def test_real_cores_at_full_size(self, record):
+        """Of two cameras of 2048x2048 at 100 frames/s, each with a core of its own, all frames are in the files."""
+        with mmspool.Camera(demo(buffer_mb=200)) as left, mmspool.Camera(demo(buffer_mb=200)) as right:  # holds 20
+            for camera in (left, right):
+                camera.properties["FastImage"] = "1"
+                camera.exposure_ms = 10
+            result = record({"left": left, "right": right}, frames=20, buffer_bytes=48 * 10**6)
+        assert result.complete
+        with mmspool.open(result.path) as run:
+            for each in run.values():
+                assert (each.shape, each.frames_lost) == ((20, 2048, 2048), 0)
+                assert np.array_equal(each.frame_table()["image_number"], np.arange(20))
+
 
 class TestMaster:
     """The master file."""

@@ -72,6 +72,20 @@ def test_each_camera_has_a_file(camera, record, tmp_path):
     assert not camera.core.is_sequence_running()
 
 
+def test_full_sensors_lose_nothing(camera, record):
+    """Of two sensors of 2048x2048 at 100 frames/s all frames are in the files, in order."""
+    for label in LABELS:
+        for name, value in {"OnCameraCCDXSize": 2048, "OnCameraCCDYSize": 2048, "FastImage": 1}.items():
+            camera.core.set_property(label, name, str(value))
+    camera.exposure_ms = 10
+    result = record(camera, frames=20, buffer_bytes=3 * RING_BYTES, core_buffer_mb=400)  # holds 2 x 20
+    assert result.complete
+    with mmspool.open(result.path) as run:
+        for each in run.values():
+            assert (each.shape, each.frames_lost) == ((20, 2048, 2048), 0)
+            assert np.array_equal(each.frame_table()["image_number"], np.arange(20))
+
+
 @pytest.mark.parametrize("camera", [LossyCore], indirect=True)
 def test_losses_are_those_of_their_camera(camera, record):
     """A counter is watched for each camera: frames that one of them misses are in its ledger, and leave their place."""
