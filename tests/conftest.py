@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -63,6 +64,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("torture")
         if folders & PROCESS or "processes" in getattr(item, "fixturenames", ()):
             item.add_marker("process")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show how many seconds each folder took, those of all workers added."""
+    spent: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                spent[(*Path(report.nodeid.partition("::")[0]).parts[1:-1], "")[0]] += report.duration
+    if spent:
+        shown = ", ".join(f"{folder or 'tests'} {seconds:.0f}" for folder, seconds in spent.most_common())
+        terminalreporter.write_line(f"seconds by folder: {shown}")
 
 
 @pytest.fixture(scope="session")
