@@ -129,6 +129,8 @@ class WriterProcess:
         How to start it.
     ring
         Where it takes frames from.
+    first
+        The message that comes before all others, on its way before the process starts.
 
     Raises
     ------
@@ -136,11 +138,13 @@ class WriterProcess:
         The system has no more memory for another process, descriptor or thread.
     """
 
-    def __init__(self, launch: Launch, ring: Ring) -> None:
+    def __init__(self, launch: Launch, ring: Ring, first: Message | None = None) -> None:
         occupy_standard_descriptors()
         with contextlib.ExitStack() as undo:
             self._messages = _MessageQueue()
             undo.callback(self._messages.discard)
+            if first is not None:
+                self.send(first)
             self._answers, answers = multiprocessing.Pipe(duplex=False)
             undo.callback(self._answers.close)
             with contextlib.closing(answers), _signals_withheld():

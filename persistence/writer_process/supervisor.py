@@ -202,10 +202,8 @@ class WriterSupervisor:
         counters[RingField.RESTARTS] += 1
         resumed = self._start and replace(self._start, resume=bool(counters[RingField.STARTED]))
         try:
-            self._process = WriterProcess(self._launch, self._ring)
+            self._process = WriterProcess(self._launch, self._ring, resumed)
             self.notices.append(f"{death}; a new one takes over")
-            if resumed is not None:
-                self._process.send(resumed)
         except (OSError, RuntimeError, MemoryError) as exc:  # no descriptors, processes, threads or memory
             raise self._finish_here(exc, resumed) from exc
 

@@ -1,12 +1,14 @@
 """A producer of numbered frames in a process of its own, for tests that kill and disturb it."""
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -16,9 +18,12 @@ from typing import Any, Self
 
 import hdf5plugin  # noqa: F401 - for plain h5py to read what is compressed
 import numpy as np
+import psutil
 from support.paths import environment
 from support.processes import LIMIT_S, children, command_line, ended, kill, ring_holders
 from support.waiting import wait_until
+
+from mmspool.persistence.writer_process.messages import ENVIRONMENT
 
 _HERE = Path(__file__).parent
 
@@ -134,6 +139,19 @@ class Producer:
     def writers(self) -> list[int]:
         """Return the writer processes that run; during a take-over there may be one of which no one knows yet."""
         return [child for child in children(self.pid) if "writer_process" in command_line(child)]
+
+    def is_told(self, writer: int) -> bool:
+        """Return whether a writer process knows what to record: its message is in the pipe, or was read."""
+        with contextlib.suppress(OSError, psutil.Error, KeyError):  # it has just begun, or has ended
+            process = psutil.Process(writer)
+            pipe = json.loads(process.environ()[ENVIRONMENT])["messages"]
+            descriptor = os.open(f"/proc/{writer}/fd/{pipe}", os.O_RDONLY | os.O_NONBLOCK)
+            try:
+                waiting = int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
+            finally:
+                os.close(descriptor)
+            return waiting > 0 or self.plan.path in {file.path for file in process.open_files()}
+        return False
 
     def kill_all(self) -> None:
         """Kill it and its writer processes at once."""

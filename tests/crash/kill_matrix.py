@@ -45,9 +45,6 @@ TAKEOVERS = 10
 WITHIN_A_CHANGE = ("it counts", "sequence_number skips")
 """What verify may see when the kill was between two writes that belong together; the file opens, and repair ends it."""
 
-TOLD_S = 0.1
-"""How long after its start a new writer process may not have been told yet what to take over."""
-
 STEPS = Plan(
     path="",
     frames=47,
@@ -317,12 +314,12 @@ def kill_at_random(victim: str, seed: str, folder: Path) -> Tally:
         if victim == "takeover":  # the writer, and the producer while a new one takes over
             kill(writer)
             wait_until(lambda: any(pid != writer for pid in producer.writers()) or at_end(producer), "a new one starts")
-            pause = rng.random() * 0.5
-            time.sleep(pause)  # the instant is what is tested
+            time.sleep(rng.random() * 0.5)  # the instant is what is tested
             if at_end(producer):
                 return check_writer(path, producer, restarts(producer))
             victim = rng.choice(["producer", "both"])
-            if victim == "producer" and pause < TOLD_S:  # the new process may not know yet what to do: as good as dead
+            if victim == "producer" and not any(producer.is_told(pid) for pid in producer.writers() if pid != writer):
+                # The new process may not know what to take over: it is as good as dead.
                 kill(producer.pid)
                 producer.process.wait(LIMIT_S)
                 producer.wait_for_nothing_left()

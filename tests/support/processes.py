@@ -12,7 +12,7 @@ from typing import IO, Any, NamedTuple, Self
 
 import psutil
 
-from support.paths import environment
+from support.paths import SHM, environment
 from support.waiting import wait_until
 
 LIMIT_S = 120.0
@@ -146,12 +146,22 @@ def ended(pid: int) -> bool:
 
 def ring_holders(pid: int) -> list[int]:
     """Return the processes that still have the shared memory which process ``pid`` made."""
-    holders = []
-    for place in _PROC.glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it ended
-            if any(f"memfd:mmspool-{pid} " in str(link.readlink()) for link in (place / "fd").iterdir()):
-                holders.append(int(place.name))
-    return holders
+    processes = [int(place.name) for place in _PROC.glob("[0-9]*")]
+    return [each for each in processes if any(f"memfd:mmspool-{pid} " in str(link) for link in _links(each, "fd"))]
+
+
+def shared_memory_names(*pids: int) -> set[str]:
+    """Return the names of the shared memory and semaphores that processes have open or mapped, if they have any."""
+    places = {place for pid in pids for folder in ("fd", "map_files") for place in _links(pid, folder)}
+    return {str(place) for place in places if SHM in place.parents and place.exists()}
+
+
+def _links(pid: int, folder: str) -> Iterator[Path]:
+    """Yield what the links in a folder of a process in /proc lead to; files may be closed meanwhile."""
+    with contextlib.suppress(OSError):  # it ended
+        for link in list((_PROC / str(pid) / folder).iterdir()):
+            with contextlib.suppress(OSError):
+                yield link.readlink()
 
 
 def other_threads(pid: int) -> list[int]:
