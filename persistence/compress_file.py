@@ -10,6 +10,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from h5py._objects import phil
 
 from ..errors import RecordingError, StorageError
 from .hdf5_file import codec as codecs
@@ -168,7 +169,8 @@ def _copy_chunks(
 
     frames_raw = 0
     for first, mask, encoded in map_ahead(encode, range(0, frames, step)):
-        copy.id.write_direct_chunk((first, *corner), encoded, mask)
+        with phil:  # h5py locks this call itself from 3.16 on, and the others read meanwhile
+            copy.id.write_direct_chunk((first, *corner), encoded, mask)
         done = min(frames, first + step)
         frames_raw += done - first if mask else 0
         progress(done)

@@ -92,7 +92,10 @@ def python_line(source: str) -> str:
 @contextlib.contextmanager
 def bar(name: str) -> Iterator[Callable[[int, int], None]]:
     """Show a progress bar on a terminal, nothing elsewhere; yield what to call with done and total."""
-    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+    if not err.is_terminal:  # there rich 13 prints an empty line
+        yield lambda _done, _total: None
+        return
+    with Progress(console=err, transient=True) as progress:
         task = progress.add_task(name, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
