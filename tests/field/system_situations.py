@@ -97,9 +97,11 @@ spool = make()
 put(spool, 0, 100)
 victim = writer(spool).pid
 Path(f"/proc/{victim}/oom_score_adj").write_text("1000")
-hog = []
-while not ended(victim): hog.append(np.ones(1 << 15))  # little while it dies, or the script is next
-del hog
+# Another process takes all memory: after the writer, it is the largest.
+import subprocess
+hog = subprocess.run([sys.executable, "-c", "b'x' * (2 << 30)"])
+assert hog.returncode == -signal.SIGKILL
+wait_until(lambda: ended(victim))
 put(spool, 100, 100)
 assert spool.close().stats.writer_restarts >= 1
 """,
