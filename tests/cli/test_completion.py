@@ -14,10 +14,7 @@ from pathlib import Path
 import pytest
 from support.paths import environment
 
-pytestmark = [
-    pytest.mark.usefixtures("processes"),
-    pytest.mark.skipif(sys.platform == "win32", reason="a shell of Windows starts no script for Python"),
-]
+pytestmark = pytest.mark.usefixtures("processes")
 
 HABITS = (Path(__file__).parents[2] / "docs" / "how-to" / "lab-defaults.md").read_text(encoding="utf-8")
 LIMIT_S = 60
@@ -37,32 +34,6 @@ def shell_environment(tmp_path):
     return environment(PATH=path, TERM="xterm", **home)
 
 
-@pytest.fixture
-def complete(tmp_path, shell_environment):
-    """Return what bash offers at the end of a line."""
-    if shutil.which("bash") is None:
-        pytest.skip("bash is not installed")
-
-    def offered(line):
-        words = [*line.split(), *([""] if line.endswith(" ") else [])]
-        script = 'eval "$(_MMSPOOL_COMPLETE=bash_source mmspool)"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
-        script += 'compopt() { echo "files"; }; complete -p mmspool >/dev/null && _mmspool_completion mmspool; '
-        script += 'printf "%s\\n" "${COMPREPLY[@]}"'
-        done = subprocess.run(
-            ["bash", "--norc", "-c", script, "bash", *words],
-            cwd=tmp_path,
-            env=shell_environment,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-            check=True,
-        )
-        assert done.stderr == ""
-        return done.stdout.split()
-
-    return offered
-
-
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
@@ -73,14 +44,38 @@ def complete(tmp_path, shell_environment):
         ("mmspool export run.h5 x.npy --project m", {"max", "mean", "min"}),
     ],
 )
-def test_offers(complete, line, expected):
-    """Commands, options and the values of options are completed."""
-    assert set(complete(line)) == expected
+def test_offers(line, expected):
+    """Commands, options and the values of options are offered to the shell that asks."""
+    asked = {"COMP_WORDS": line, "COMP_CWORD": str(len(f"{line}|".split()) - 1)}
+    done = subprocess.run(
+        [sys.executable, "-m", "mmspool"],
+        env=environment(_MMSPOOL_COMPLETE="bash_complete", **asked),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=True,
+    )
+    assert done.stderr == ""
+    assert {offered.partition(",")[2] for offered in done.stdout.split()} == expected
 
 
-def test_files(complete):
+def test_files(tmp_path, shell_environment):
     """Where a file is wanted, bash completes the names of files itself."""
-    assert complete("mmspool verify r") == ["files"]
+    if shutil.which("bash") is None:
+        pytest.skip("bash is not installed")
+    script = 'eval "$(_MMSPOOL_COMPLETE=bash_source mmspool)"; COMP_WORDS=(mmspool verify r); COMP_CWORD=2; '
+    script += 'compopt() { echo "files"; }; complete -p mmspool >/dev/null && _mmspool_completion mmspool; '
+    script += 'printf "%s\\n" "${COMPREPLY[@]}"'
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script],
+        cwd=tmp_path,
+        env=shell_environment,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=True,
+    )
+    assert (done.stdout.split(), done.stderr) == (["files"], "")
 
 
 class Terminal:
