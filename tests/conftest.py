@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 from support.depth import DEEP
 from support.paths import PROJECT, SHM, TESTS
-from support.processes import children, command_line
+from support.processes import children, command_line, links
 from support.waiting import wait_until as _wait_until
 
 LEFT_LIMIT_S = 30.0
@@ -32,7 +32,6 @@ TORTURE = {"crash", "fuzz", "powercut", "stateful"}
 PROCESS = {"acquisitions", "benchmarks", "examples", "field", "java", "look", "mda", "notebook", "roads", "windows"}
 """Folders whose tests start processes, all of them."""
 
-_OPEN_FILES = Path("/proc/self/fd")
 
 settings.register_profile(
     "ci",
@@ -155,16 +154,9 @@ def _left(folder: Path | None, known: set[str], *, starts: bool) -> set[str]:
     found = set()
     if starts:  # the resource tracker lives as long as this process
         found = {f"process {pid}" for pid in children() if "resource_tracker" not in command_line(pid)}
-    if folder and _OPEN_FILES.is_dir():
-        found |= {f"open {place}" for place in _open_files() if place.startswith((str(folder), "/memfd:mmspool"))}
+    if folder:
+        places = map(str, links("self", "fd"))
+        found |= {f"open {place}" for place in places if place.startswith((str(folder), "/memfd:mmspool"))}
     if SHM.is_dir():
         found |= {str(block) for block in SHM.glob(f"mmspool-{os.getpid()}-*")}
     return found - known
-
-
-def _open_files() -> Iterator[str]:
-    for descriptor in list(_OPEN_FILES.iterdir()):
-        try:
-            yield str(descriptor.readlink())
-        except OSError:  # the one that lists them
-            continue

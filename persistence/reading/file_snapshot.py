@@ -168,14 +168,17 @@ def _open_hdf5(path: Path, private: PrivateFile) -> h5py.File:
         raise RecordingError(f"{path} {what} ({exc}): {advice}") from exc
 
 
+_WAIT = "wait for it, or record again if nobody is recording"
+
+
 def _what_it_is(file: PrivateFile) -> tuple[str, str]:
     """Say what a file is that HDF5 cannot open, and what to do."""
     size, head = file.size(), file.read_at(8, 0)
     if not size:
-        return "is empty: a recording took this name and has no frame yet, or ended before its first one", "wait for it"
+        return "is empty: a recording took this name and has no frame yet, or ended before its first one", _WAIT
     if head == bytes(len(head)):
         what = "holds no recording yet: the program that was making it is at it, or was killed before the first frame"
-        return what, "wait for it"
+        return what, _WAIT
     if head != b"\x89HDF\r\n\x1a\n":
         return "is no HDF5 file", "name a recording"
     return "cannot be opened as an HDF5 file", "'mmspool repair' says whether it can be restored"

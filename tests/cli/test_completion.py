@@ -34,6 +34,13 @@ def shell_environment(tmp_path):
     return environment(PATH=path, TERM="xterm", **home)
 
 
+def printed(command, env):
+    """Return the words that a command prints, which has no complaint."""
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=LIMIT_S, check=True)
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
@@ -47,35 +54,18 @@ def shell_environment(tmp_path):
 def test_offers(line, expected):
     """Commands, options and the values of options are offered to the shell that asks."""
     asked = {"COMP_WORDS": line, "COMP_CWORD": str(len(f"{line}|".split()) - 1)}
-    done = subprocess.run(
-        [sys.executable, "-m", "mmspool"],
-        env=environment(_MMSPOOL_COMPLETE="bash_complete", **asked),
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=True,
-    )
-    assert done.stderr == ""
-    assert {offered.partition(",")[2] for offered in done.stdout.split()} == expected
+    offered = printed([sys.executable, "-m", "mmspool"], environment(_MMSPOOL_COMPLETE="bash_complete", **asked))
+    assert {offer.partition(",")[2] for offer in offered} == expected
 
 
-def test_files(tmp_path, shell_environment):
+def test_files(shell_environment):
     """Where a file is wanted, bash completes the names of files itself."""
     if shutil.which("bash") is None:
         pytest.skip("bash is not installed")
     script = 'eval "$(_MMSPOOL_COMPLETE=bash_source mmspool)"; COMP_WORDS=(mmspool verify r); COMP_CWORD=2; '
     script += 'compopt() { echo "files"; }; complete -p mmspool >/dev/null && _mmspool_completion mmspool; '
     script += 'printf "%s\\n" "${COMPREPLY[@]}"'
-    done = subprocess.run(
-        ["bash", "--norc", "-c", script],
-        cwd=tmp_path,
-        env=shell_environment,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=True,
-    )
-    assert (done.stdout.split(), done.stderr) == (["files"], "")
+    assert printed(["bash", "--norc", "-c", script], shell_environment) == ["files"]
 
 
 class Terminal:

@@ -3,12 +3,12 @@
 import itertools
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 from support.paths import environment
 from support.processes import kill_tree
+from support.waiting import wait_until
 
 import mmspool
 from mmspool import Spool
@@ -78,8 +78,7 @@ def test_from_the_newest_on(tmp_path):
     with Spool(tmp_path / "run.h5", buffer_bytes=8 << 20) as spool:
         for index in range(10):
             spool.put(np.full(SHAPE, index, "u2"))
-        while spool.stats.frames_written < 10:
-            time.sleep(0.01)
+        wait_until(lambda: spool.stats.frames_written >= 10, "they are in the file")
         with mmspool.open(spool.path) as recording:
             newer = recording.follow(start=len(recording))
             for index in range(10, 15):
@@ -154,8 +153,7 @@ def test_trimmed_while_it_is_read(tmp_path, read):
     with Spool(tmp_path / "run.h5", shape=(128, 256), dtype="u2", compression="fast", buffer_bytes=32 << 20) as spool:
         for index in range(230):
             spool.put(np.full((128, 256), index, "u2"))
-        while spool.stats.frames_written < 230:
-            time.sleep(0.01)
+        wait_until(lambda: spool.stats.frames_written >= 230, "they are in the file")
         with mmspool.open(spool.path) as recording:
             assert recording[0][0, 0] == 0  # HDF5 keeps this part of the index, which is changed now
             for index in range(230, 270):
@@ -196,8 +194,7 @@ def behind(tmp_path):
     with Spool(tmp_path / "run.h5", buffer_bytes=8 << 20) as spool:
         for index in range(5):
             spool.put(np.full(SHAPE, index, "u2"))
-        while spool.stats.frames_durable < 5:
-            time.sleep(0.01)
+        wait_until(lambda: spool.stats.frames_durable >= 5, "they are in the file")
         with mmspool.open(spool.path) as recording:
             yield recording, max(2 * recording.chunks[0], recording._file.snapshot.ring_frames // 16) + 1
 
@@ -227,11 +224,9 @@ def test_reads_at_once_what_a_killed_recording_left(tmp_path, monkeypatch):
     clock = Clock()
     path = tmp_path / "run.h5"
     with start(path, then="abandon") as process, mmspool.open(path) as recording:
-        while recording.refresh_if_grown() or len(recording) < 400:
-            time.sleep(0.01)
+        wait_until(lambda: not recording.refresh_if_grown() and len(recording) >= 400, "they are in the file")
         kill_tree(process.pid)
-        while following._is_in_use(path):  # the system may not have closed it yet
-            time.sleep(0.01)
+        wait_until(lambda: not following._is_in_use(path), "the system has closed it")
         set_put(recording, 400 + recording._file.snapshot.ring_frames)
         monkeypatch.setattr(following, "time", clock)
         assert len(list(itertools.islice(recording.follow(), 400))) == 400

@@ -147,16 +147,16 @@ def ended(pid: int) -> bool:
 def ring_holders(pid: int) -> list[int]:
     """Return the processes that still have the shared memory which process ``pid`` made."""
     processes = [int(place.name) for place in _PROC.glob("[0-9]*")]
-    return [each for each in processes if any(f"memfd:mmspool-{pid} " in str(link) for link in _links(each, "fd"))]
+    return [each for each in processes if any(f"memfd:mmspool-{pid} " in str(link) for link in links(each, "fd"))]
 
 
 def shared_memory_names(*pids: int) -> set[str]:
     """Return the names of the shared memory and semaphores that processes have open or mapped, if they have any."""
-    places = {place for pid in pids for folder in ("fd", "map_files") for place in _links(pid, folder)}
+    places = {place for pid in pids for folder in ("fd", "map_files") for place in links(pid, folder)}
     return {str(place) for place in places if SHM in place.parents and place.exists()}
 
 
-def _links(pid: int, folder: str) -> Iterator[Path]:
+def links(pid: int | str, folder: str) -> Iterator[Path]:
     """Yield what the links in a folder of a process in /proc lead to; files may be closed meanwhile."""
     with contextlib.suppress(OSError):  # it ended
         for link in list((_PROC / str(pid) / folder).iterdir()):
