@@ -1,24 +1,66 @@
 """Settings that belong together, as attributes: ``camera.trigger``, ``.readout``, ``.outputs``, ``.light_sheet``."""
 
-from typing import TYPE_CHECKING
+import inspect
+from typing import TYPE_CHECKING, Protocol, Self, overload
 
 from .vocabulary import Vocabulary
 
 
-class _Group:
-    """Settings that belong together; an unknown name is refused."""
+class _Named(Protocol):
+    """What has settings as attributes: `prefix` and an attribute's name make the setting's name in the vocabulary."""
 
-    __slots__ = ("_vocabulary",)
     _vocabulary: Vocabulary
+    _prefix: str
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        object.__setattr__(self, "_vocabulary", vocabulary)
+
+class TextSetting:
+    """An attribute that is a setting of words; None where the camera lacks it."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, group: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, group: _Named, owner: type) -> str | None: ...
+    def __get__(self, group: _Named | None, owner: type) -> Self | str | None:
+        return self if group is None else group._vocabulary.text(group._prefix + self._name)
+
+    def __set__(self, group: _Named, value: str) -> None:
+        group._vocabulary.set_text(group._prefix + self._name, value)
+
+
+class NumberSetting:
+    """An attribute that is a number with a unit; None where the camera lacks it, or has no number for it."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, group: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, group: _Named, owner: type) -> float | None: ...
+    def __get__(self, group: _Named | None, owner: type) -> Self | float | None:
+        return self if group is None else group._vocabulary.number(group._prefix + self._name)
+
+    def __set__(self, group: _Named, value: float) -> None:
+        group._vocabulary.set_number(group._prefix + self._name, value)
+
+
+class _Group:
+    """Settings that belong together, whose names in the vocabulary begin alike; an unknown name is refused."""
+
+    __slots__ = ("_prefix", "_vocabulary")
+
+    def __init__(self, vocabulary: Vocabulary, prefix: str) -> None:
+        self._vocabulary = vocabulary
+        self._prefix = prefix
 
     if not TYPE_CHECKING:  # with it, mypy would take any name
 
         def __setattr__(self, name: str, value: object) -> None:
             if not hasattr(type(self), name):
-                names = [each for each, member in vars(type(self)).items() if isinstance(member, property)]
+                names = [each for each, member in vars(type(self)).items() if inspect.isdatadescriptor(member)]
                 raise AttributeError(f"there is no {name!r} here; there is {', '.join(names)}")
             super().__setattr__(name, value)
 
@@ -28,59 +70,29 @@ class Trigger(_Group):
 
     __slots__ = ()
 
-    @property
-    def mode(self) -> str | None:
-        """What an exposure waits for; None if the camera has no trigger.
+    mode = TextSetting()
+    """What an exposure waits for; None if the camera has no trigger.
 
-        ``internal``: nothing. ``software``: a command. ``edge``: each edge starts one. ``level``: it lasts as long as
-        the signal. ``start``: an edge starts the sequence. ``synchronous``: each edge ends one and starts the next.
-        """
-        return self._vocabulary.text("trigger.mode")
-
-    @mode.setter
-    def mode(self, value: str) -> None:
-        self._vocabulary.set_text("trigger.mode", value)
+    ``internal``: nothing. ``software``: a command. ``edge``: each edge starts one. ``level``: it lasts as long as the
+    signal. ``start``: an edge starts the sequence. ``synchronous``: each edge ends one and starts the next.
+    """
 
     @property
     def modes(self) -> tuple[str, ...]:
         """The modes that this camera has."""
         return self._vocabulary.choices("trigger.mode")
 
-    @property
-    def activation(self) -> str | None:
-        """``rising_edge`` or ``falling_edge``; None where the camera has no choice."""
-        return self._vocabulary.text("trigger.activation")
+    activation = TextSetting()
+    """``rising_edge`` or ``falling_edge``; None where the camera has no choice."""
 
-    @activation.setter
-    def activation(self, value: str) -> None:
-        self._vocabulary.set_text("trigger.activation", value)
+    overlap = TextSetting()
+    """Whether it exposes while it reads out: ``on`` or ``off``; None where the camera has no choice."""
 
-    @property
-    def overlap(self) -> str | None:
-        """Whether it exposes while it reads out: ``on`` or ``off``; None where the camera has no choice."""
-        return self._vocabulary.text("trigger.overlap")
+    burst_frames = NumberSetting()
+    """Frames for each trigger, in modes that take several; None where the camera has no such setting."""
 
-    @overlap.setter
-    def overlap(self, value: str) -> None:
-        self._vocabulary.set_text("trigger.overlap", value)
-
-    @property
-    def burst_frames(self) -> float | None:
-        """Frames for each trigger, in modes that take several; None where the camera has no such setting."""
-        return self._vocabulary.number("trigger.burst_frames")
-
-    @burst_frames.setter
-    def burst_frames(self, value: int) -> None:
-        self._vocabulary.set_number("trigger.burst_frames", value)
-
-    @property
-    def delay_us(self) -> float | None:
-        """From the trigger to the exposure, us; None where it cannot be set."""
-        return self._vocabulary.number("trigger.delay_us")
-
-    @delay_us.setter
-    def delay_us(self, value: float) -> None:
-        self._vocabulary.set_number("trigger.delay_us", value)
+    delay_us = NumberSetting()
+    """From the trigger to the exposure, us; None where it cannot be set."""
 
 
 class Readout(_Group):
@@ -92,98 +104,45 @@ class Readout(_Group):
         """Return what ``speed``, ``port``, ``shutter`` or ``direction`` can be on this camera."""
         return self._vocabulary.choices(f"readout.{name}")
 
-    @property
-    def port(self) -> str | None:
-        """Read-out port, which decides about speeds and gains; None where the camera has one only."""
-        return self._vocabulary.text("readout.port")
+    port = TextSetting()
+    """Read-out port, which decides about speeds and gains; None where the camera has one only."""
 
-    @port.setter
-    def port(self, value: str) -> None:
-        self._vocabulary.set_text("readout.port", value)
+    speed = TextSetting()
+    """Read-out rate or scan mode."""
 
-    @property
-    def speed(self) -> str | None:
-        """Read-out rate or scan mode."""
-        return self._vocabulary.text("readout.speed")
+    shutter = TextSetting()
+    """Electronic shutter: ``rolling``, ``global`` or the camera's own text."""
 
-    @speed.setter
-    def speed(self, value: str) -> None:
-        self._vocabulary.set_text("readout.speed", value)
-
-    @property
-    def shutter(self) -> str | None:
-        """Electronic shutter: ``rolling``, ``global`` or the camera's own text."""
-        return self._vocabulary.text("readout.shutter")
-
-    @shutter.setter
-    def shutter(self, value: str) -> None:
-        self._vocabulary.set_text("readout.shutter", value)
-
-    @property
-    def direction(self) -> str | None:
-        """Order in which rows are read."""
-        return self._vocabulary.text("readout.direction")
-
-    @direction.setter
-    def direction(self, value: str) -> None:
-        self._vocabulary.set_text("readout.direction", value)
+    direction = TextSetting()
+    """Order in which rows are read."""
 
 
 class Output(_Group):
     """One of the camera's output lines; ``camera.outputs[1]``."""
 
-    __slots__ = ("_prefix",)
-    _prefix: str
+    __slots__ = ()
 
-    def __init__(self, vocabulary: Vocabulary, number: int) -> None:
-        super().__init__(vocabulary)
-        object.__setattr__(self, "_prefix", f"output{number}")
+    source = TextSetting()
+    """What the line shows; see `sources`.
 
-    @property
-    def source(self) -> str | None:
-        """What the line shows; see `sources`.
-
-        ``exposure``: that any row exposes. ``all_rows``: that all rows do, the time for a light that must reach every
-        row alike. ``first_row``, ``last_row``: that this one does. ``exposure_start``, ``readout_end``: a pulse then.
-        ``trigger_ready``: that a trigger would be taken. ``low``, ``high``, ``off``: nothing.
-        """
-        return self._vocabulary.text(f"{self._prefix}.source")
-
-    @source.setter
-    def source(self, value: str) -> None:
-        self._vocabulary.set_text(f"{self._prefix}.source", value)
+    ``exposure``: that any row exposes. ``all_rows``: that all rows do, the time for a light that must reach every row
+    alike. ``first_row``, ``last_row``: that this one does. ``exposure_start``, ``readout_end``: a pulse then.
+    ``trigger_ready``: that a trigger would be taken. ``low``, ``high``, ``off``: nothing.
+    """
 
     @property
     def sources(self) -> tuple[str, ...]:
         """The sources that this line has."""
-        return self._vocabulary.choices(f"{self._prefix}.source")
+        return self._vocabulary.choices(f"{self._prefix}source")
 
-    @property
-    def polarity(self) -> str | None:
-        """``positive`` or ``negative``; None where the camera has no choice."""
-        return self._vocabulary.text(f"{self._prefix}.polarity")
+    polarity = TextSetting()
+    """``positive`` or ``negative``; None where the camera has no choice."""
 
-    @polarity.setter
-    def polarity(self, value: str) -> None:
-        self._vocabulary.set_text(f"{self._prefix}.polarity", value)
+    delay_us = NumberSetting()
+    """From the event to the pulse, us; None where it cannot be set."""
 
-    @property
-    def delay_us(self) -> float | None:
-        """From the event to the pulse, us; None where it cannot be set."""
-        return self._vocabulary.number(f"{self._prefix}.delay_us")
-
-    @delay_us.setter
-    def delay_us(self, value: float) -> None:
-        self._vocabulary.set_number(f"{self._prefix}.delay_us", value)
-
-    @property
-    def width_us(self) -> float | None:
-        """Length of a pulse, us; None where it cannot be set."""
-        return self._vocabulary.number(f"{self._prefix}.width_us")
-
-    @width_us.setter
-    def width_us(self, value: float) -> None:
-        self._vocabulary.set_number(f"{self._prefix}.width_us", value)
+    width_us = NumberSetting()
+    """Length of a pulse, us; None where it cannot be set."""
 
 
 class LightSheet(_Group):
@@ -191,41 +150,17 @@ class LightSheet(_Group):
 
     __slots__ = ()
 
-    @property
-    def mode(self) -> str | None:
-        """``off``, ``on``, or ``by_width`` where `exposed_lines` decides about the speed; None without such a mode."""
-        return self._vocabulary.text("light_sheet.mode")
+    mode = TextSetting()
+    """``off``, ``on``, or ``by_width`` where `exposed_lines` decides about the speed; None without such a mode."""
 
-    @mode.setter
-    def mode(self, value: str) -> None:
-        self._vocabulary.set_text("light_sheet.mode", value)
+    line_interval_us = NumberSetting()
+    """From one line's start to the next one's, us."""
 
-    @property
-    def line_interval_us(self) -> float | None:
-        """From one line's start to the next one's, us."""
-        return self._vocabulary.number("light_sheet.line_interval_us")
+    line_delay = NumberSetting()
+    """By how many line times the next line starts later, where the camera counts so."""
 
-    @line_interval_us.setter
-    def line_interval_us(self, value: float) -> None:
-        self._vocabulary.set_number("light_sheet.line_interval_us", value)
-
-    @property
-    def line_delay(self) -> float | None:
-        """By how many line times the next line starts later, where the camera counts so."""
-        return self._vocabulary.number("light_sheet.line_delay")
-
-    @line_delay.setter
-    def line_delay(self, value: float) -> None:
-        self._vocabulary.set_number("light_sheet.line_delay", value)
-
-    @property
-    def exposed_lines(self) -> float | None:
-        """How many lines expose at the same time; None where that is the exposure divided by the line interval."""
-        return self._vocabulary.number("light_sheet.exposed_lines")
-
-    @exposed_lines.setter
-    def exposed_lines(self, value: float) -> None:
-        self._vocabulary.set_number("light_sheet.exposed_lines", value)
+    exposed_lines = NumberSetting()
+    """How many lines expose at the same time; None where that is the exposure divided by the line interval."""
 
 
 _MOST_OUTPUTS = 8
@@ -233,5 +168,5 @@ _MOST_OUTPUTS = 8
 
 def outputs_of(vocabulary: Vocabulary) -> dict[int, Output]:
     """Return the camera's output lines by their numbers."""
-    numbers = range(1, _MOST_OUTPUTS + 1)
-    return {number: Output(vocabulary, number) for number in numbers if vocabulary.has(f"output{number}.source")}
+    prefixes = {number: f"output{number}." for number in range(1, _MOST_OUTPUTS + 1)}
+    return {number: Output(vocabulary, each) for number, each in prefixes.items() if vocabulary.has(f"{each}source")}

@@ -10,7 +10,7 @@ from ..errors import CameraBusyError, SettingError
 from ..persistence import DetectorInfo
 from .description import describe
 from .families import family_of
-from .feature_groups import LightSheet, Output, Readout, Trigger, outputs_of
+from .feature_groups import LightSheet, NumberSetting, Output, Readout, Trigger, outputs_of
 from .properties import Properties
 from .region import as_roi, binning_number, note_rounding, set_region
 from .saved_settings import SettingsReport, checked_settings, plain_settings, set_again
@@ -32,6 +32,8 @@ class CameraSettings:
     core
         The core whose current camera this is.
     """
+
+    _prefix = ""  # of the names of its own settings in the vocabulary
 
     def __init__(self, core: CoreAdapter) -> None:
         self.core = core
@@ -133,12 +135,12 @@ class CameraSettings:
     @property
     def trigger(self) -> Trigger:
         """What starts an exposure: ``camera.trigger.mode = "edge"``."""
-        return Trigger(self._vocabulary)
+        return Trigger(self._vocabulary, "trigger.")
 
     @property
     def readout(self) -> Readout:
         """How the sensor is read out: ``camera.readout.speed``."""
-        return Readout(self._vocabulary)
+        return Readout(self._vocabulary, "readout.")
 
     @property
     def outputs(self) -> dict[int, Output]:
@@ -148,7 +150,7 @@ class CameraSettings:
     @property
     def light_sheet(self) -> LightSheet:
         """Line-by-line exposure for light sheets: ``camera.light_sheet.mode = "on"``."""
-        return LightSheet(self._vocabulary)
+        return LightSheet(self._vocabulary, "light_sheet.")
 
     @property
     def gain(self) -> str | None:
@@ -164,23 +166,11 @@ class CameraSettings:
         """Temperature of the sensor, degrees Celsius; None where the camera does not report it."""
         return self._vocabulary.number("sensor_temperature_c")
 
-    @property
-    def temperature_setpoint_c(self) -> float | None:
-        """Temperature that the cooling aims at, degrees Celsius; None where the camera has none."""
-        return self._vocabulary.number("temperature_setpoint_c")
+    temperature_setpoint_c = NumberSetting()
+    """Temperature that the cooling aims at, degrees Celsius; None where the camera has none."""
 
-    @temperature_setpoint_c.setter
-    def temperature_setpoint_c(self, value: float) -> None:
-        self._vocabulary.set_number("temperature_setpoint_c", value)
-
-    @property
-    def frame_rate_hz(self) -> float | None:
-        """Frames a second, as the camera reports it; None where it does not report it."""
-        return self._vocabulary.number("frame_rate_hz")
-
-    @frame_rate_hz.setter
-    def frame_rate_hz(self, value: float) -> None:
-        self._vocabulary.set_number("frame_rate_hz", value)
+    frame_rate_hz = NumberSetting()
+    """Frames a second, as the camera reports it; None where it does not report it."""
 
     @property
     def frame_rate_limits_hz(self) -> tuple[float, float] | None:
