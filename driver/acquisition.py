@@ -2,18 +2,14 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any
 
-from ..adapters import MAX_FRAMES, CoreAdapter, Frame, Image, PcoStamp, owns_memory
+from ..adapters import MAX_FRAMES, CoreAdapter, Frame, owns_memory
 from ..errors import CoreError, RingFullError, SpoolClosedError, WriterError
-from ..persistence import LossStage, Spool
-from .frame_counters import GapDetector
+from ..persistence import LossStage
 from .intake import FrameIntake
 from .result import EndReason, RecordStats
 from .stop_conditions import StopConditions
 from .stopping import CameraStopper
-from .triggers import NO_PLAN, TriggerPlan
 
 _IDLE_S = 0.0005  # the core has no event for a new frame; at 1,000 frames/s this polls twice a frame
 _QUIET_S = 0.02  # between two looks while no frame comes: 50 a second cost less than a percent of a core
@@ -30,20 +26,12 @@ class Acquisition:
     ----------
     core
         The core, idle and configured.
-    spool
-        Where the frames go.
+    intake
+        Stores its frames.
     conditions
         When to end.
-    clock_step_ns
-        As for `GapDetector`.
-    read_stamp
-        Reads the camera's counter and time from the pixels; for cameras that write them there.
-    columns
-        Returns a frame's values of the user's own columns.
     pre_trigger_frames
         Hold this many newest frames in memory and store none, until `save`; None stores all.
-    triggers
-        What each trigger gives, and when one is missing.
 
     Attributes
     ----------
@@ -60,21 +48,14 @@ class Acquisition:
     def __init__(
         self,
         core: CoreAdapter,
-        spool: Spool,
+        intake: FrameIntake,
         conditions: StopConditions,
         *,
-        clock_step_ns: Callable[[int], int] | None = None,
-        read_stamp: Callable[[Image], PcoStamp | None] | None = None,
-        columns: Callable[[Frame], Mapping[str, Any]] | None = None,
         pre_trigger_frames: int | None = None,
-        triggers: TriggerPlan = NO_PLAN,
     ) -> None:
         self._core = core
-        self._spool = spool
+        self.intake = intake
         self.conditions = conditions
-        self.intake = FrameIntake(
-            spool, GapDetector(clock_step_ns), read_stamp=read_stamp, columns=columns, triggers=triggers
-        )
         self._held: deque[Frame] | None = None if pre_trigger_frames is None else deque(maxlen=pre_trigger_frames)
         self._runs_on = self._held is not None  # though it has the frames it was asked for
         self._save = False
@@ -98,7 +79,7 @@ class Acquisition:
             core_waiting=self._waiting,
             core_peak=self._core_peak,
             core_capacity=self._capacity,
-            spool=self._spool.stats,
+            spool=self.intake.spool.stats,
             frame_path=self._core.frame_path,
         )
 
@@ -159,7 +140,7 @@ class Acquisition:
             running = self._core.is_sequence_running()  # before remaining: the other order loses the last frame
             self._waiting = self._core.remaining()
             self._core_peak = max(self._core_peak, self._waiting)
-            self._spool.report_backlog(self._waiting / max(1, self._capacity))
+            self.intake.spool.report_backlog(self._waiting / max(1, self._capacity))
             if self._save and self._held is not None:
                 self._put_held(self._held)
             got = self._take(min(self._waiting, _BATCH))

@@ -8,7 +8,7 @@ from ..adapters import Frame, Image, PcoStamp
 from ..persistence import LossStage, Spool
 from .frame_counters import GapDetector
 from .live import LiveFrame, Newest
-from .triggers import TriggerPlan, TriggerWatch
+from .triggers import NO_PLAN, TriggerPlan, TriggerWatch
 
 
 class FrameIntake:
@@ -18,8 +18,8 @@ class FrameIntake:
     ----------
     spool
         Where the frames go.
-    gaps
-        Compares their counters.
+    clock_step_ns
+        As for `GapDetector`.
     read_stamp
         Reads the camera's counter and time from the pixels; for cameras that write them there.
     columns
@@ -29,6 +29,8 @@ class FrameIntake:
 
     Attributes
     ----------
+    spool
+        Where the frames go.
     received, lost
         Frames that were stored, and frames in the ledger.
     marks
@@ -38,14 +40,14 @@ class FrameIntake:
     def __init__(
         self,
         spool: Spool,
-        gaps: GapDetector,
         *,
-        read_stamp: Callable[[Image], PcoStamp | None] | None,
-        columns: Callable[[Frame], Mapping[str, Any]] | None,
-        triggers: TriggerPlan,
+        clock_step_ns: Callable[[int], int] | None = None,
+        read_stamp: Callable[[Image], PcoStamp | None] | None = None,
+        columns: Callable[[Frame], Mapping[str, Any]] | None = None,
+        triggers: TriggerPlan = NO_PLAN,
     ) -> None:
-        self._spool = spool
-        self._gaps = gaps
+        self.spool = spool
+        self._gaps = GapDetector(clock_step_ns)
         self._read_stamp = read_stamp
         self._columns = columns
         self._triggers = TriggerWatch(triggers)
@@ -87,7 +89,7 @@ class FrameIntake:
         }
         if self._columns is not None:
             metadata |= self._columns(frame)
-        self._spool.put(frame.pixels, metadata)
+        self.spool.put(frame.pixels, metadata)
         now = time.monotonic()
         self._triggers.frame_came(now)
         self._newest.show(self.received, frame.pixels, now)
@@ -102,5 +104,5 @@ class FrameIntake:
 
     def enter_loss(self, count: int, stage: LossStage) -> None:
         """Enter frames that were lost before the next one."""
-        self._spool.record_loss(count, stage)
+        self.spool.record_loss(count, stage)
         self.lost += count

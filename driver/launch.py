@@ -1,7 +1,7 @@
 """Launching a recording: the core's buffer, the ring and the file, and last the camera; or nothing of them."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from ..adapters import STAMP_PIXELS, CoreAdapter, is_multi_camera, read_pco_stam
 from ..errors import CoreError, SettingError, SpoolError
 from ..persistence import DetectorInfo, Spool, buffer_bytes_for
 from .acquisition import Acquisition
+from .intake import FrameIntake
 from .options import RecordingOptions
 from .running import RunningRecording
 from .triggers import NO_PLAN
@@ -78,42 +79,45 @@ def prepare(
     info = replace(info, camera={**info.camera, **more})
     spool = Spool(path, shape=image.shape, dtype=image.dtype, info=info, **spool_options)
     try:
-        acquisition = Acquisition(
-            core,
+        intake = FrameIntake(
             spool,
-            options.conditions,
             clock_step_ns=clock_step_ns,
             read_stamp=read_pco_stamp if stamped else None,
             columns=None if options.columns is None else options.columns.values,
-            pre_trigger_frames=options.pre_trigger_frames,
             triggers=options.triggers,
         )
+        acquisition = Acquisition(core, intake, options.conditions, pre_trigger_frames=options.pre_trigger_frames)
     except BaseException as exc:
         _undo(core, spool, exc)
         raise
-    losses_seen = str(info.camera.get("losses_before_core", ""))
-    return PreparedRecording(core, spool, acquisition, options, announce, losses_before_core=losses_seen)
+    return PreparedRecording(
+        core=core,
+        acquisition=acquisition,
+        options=options,
+        announce=announce,
+        losses_before_core=str(info.camera.get("losses_before_core", "")),
+    )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PreparedRecording:
-    """A recording whose file and ring are ready: only the camera is to be started, or the file given up."""
+    """A recording whose file and ring are ready: only the camera is to be started, or the file given up.
 
-    def __init__(
-        self,
-        core: CoreAdapter,
-        spool: Spool,
-        acquisition: Acquisition,
-        options: RecordingOptions,
-        announce: Callable[[RunningRecording], object],
-        *,
-        losses_before_core: str,
-    ) -> None:
-        self._core = core
-        self._spool = spool
-        self._acquisition = acquisition
-        self._options = options
-        self._announce = announce
-        self._losses_before_core = losses_before_core
+    Attributes
+    ----------
+    core, acquisition, options
+        The camera's core, the sequence to start, and what was asked for.
+    announce
+        Called with the recording before its first frame is taken.
+    losses_before_core
+        As `RecordResult` has it.
+    """
+
+    core: CoreAdapter
+    acquisition: Acquisition
+    options: RecordingOptions
+    announce: Callable[[RunningRecording], object]
+    losses_before_core: str
 
     def start(self) -> RunningRecording:
         """Start the camera, and take its frames from then on.
@@ -124,21 +128,19 @@ class PreparedRecording:
             The camera does not start. No file is left behind.
         """
         try:
-            self._acquisition.start()
-            calls = self._options.on_frame, self._options.on_event
-            recording = RunningRecording(
-                self._acquisition, self._spool, *calls, losses_before_core=self._losses_before_core
-            )
-            self._announce(recording)  # before the first frame, with which a thread may use the camera
+            self.acquisition.start()
+            calls = self.options.on_frame, self.options.on_event
+            recording = RunningRecording(self.acquisition, *calls, losses_before_core=self.losses_before_core)
+            self.announce(recording)  # before the first frame, with which a thread may use the camera
             recording.begin()
         except BaseException as exc:
-            _undo(self._core, self._spool, exc)
+            self.discard(exc)
             raise
         return recording
 
     def discard(self, why: BaseException) -> None:
         """Give it up; no file is left behind. What fails in that is noted in ``why``."""
-        _undo(self._core, self._spool, why)
+        _undo(self.core, self.acquisition.intake.spool, why)
 
 
 def _undo(core: CoreAdapter, spool: Spool, exc: BaseException) -> None:

@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Self
 
 from ..errors import CameraBusyError
-from ..persistence import Spool
 from .acquisition import Acquisition
 from .events import EventCalls, RecordingEvent
 from .live import LOOK_S, FrameCalls, LiveFrame
@@ -32,8 +31,6 @@ class RunningRecording:
     ----------
     acquisition
         The sequence, started.
-    spool
-        Where its frames go.
     on_frame, on_event
         Called with the newest frame and with what happens; see `FrameCalls` and `EventCalls`.
     losses_before_core
@@ -43,7 +40,6 @@ class RunningRecording:
     def __init__(
         self,
         acquisition: Acquisition,
-        spool: Spool,
         on_frame: Callable[[LiveFrame], object] | None = None,
         on_event: Callable[[RecordingEvent], object] | None = None,
         *,
@@ -51,7 +47,7 @@ class RunningRecording:
     ) -> None:
         self._losses_before_core = losses_before_core
         self._acquisition = acquisition
-        self._spool = spool
+        self._spool = acquisition.intake.spool
         self._result: RecordResult | None = None
         self._error: BaseException | None = None
         self._taking = False

@@ -11,6 +11,7 @@ from mmspool import frame_index as index_of
 from mmspool.adapters import MAX_FRAMES, wrap
 from mmspool.driver import acquisition as module
 from mmspool.driver.acquisition import Acquisition
+from mmspool.driver.intake import FrameIntake
 from mmspool.driver.stop_conditions import StopConditions
 
 FRAMES_PER_MB = 2**20 // (64 * 32 * 2)
@@ -55,7 +56,7 @@ class Rig:
         if buffer_mb:
             self.adapter.set_buffer_mb(buffer_mb)
         self.spool = MemorySpool(spool_fails)
-        self.loop = Acquisition(self.adapter, self.spool, StopConditions(**plan))
+        self.loop = Acquisition(self.adapter, FrameIntake(self.spool), StopConditions(**plan))
 
     def run(self):
         """Start and run to the end."""

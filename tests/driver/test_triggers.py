@@ -9,6 +9,7 @@ from mmspool import EndReason, Faults, MockCore, SettingError, SteppedClock
 from mmspool import frame_index as index_of
 from mmspool.adapters import wrap
 from mmspool.driver.acquisition import Acquisition
+from mmspool.driver.intake import FrameIntake
 from mmspool.driver.options import RecordingOptions
 from mmspool.driver.stop_conditions import StopConditions
 from mmspool.driver.triggers import TriggerPlan, TriggerWatch
@@ -59,9 +60,8 @@ def run(mocker, backend):
         spool = MemorySpool()
         loop = Acquisition(
             wrap(core),
-            spool,
+            FrameIntake(spool, triggers=TriggerPlan(timeout_s=timeout_s, frames_per_trigger=frames_per_trigger)),
             StopConditions(frames=frames, frame_timeout_s=frame_timeout_s),
-            triggers=TriggerPlan(timeout_s=timeout_s, frames_per_trigger=frames_per_trigger),
         )
         loop.start()
         return loop.run(), spool
