@@ -1,10 +1,8 @@
 """A compressed copy of a raw recording, which replaces it only when every frame was verified."""
 
-import contextlib
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +13,14 @@ from h5py._objects import phil
 from ..errors import RecordingError, StorageError
 from .hdf5_file import codec as codecs
 from .hdf5_file.codec import Codec, Compression
+from .hdf5_file.datasets import create_images
 from .hdf5_file.nexus_schema import DATA, HDF5_OPTIONS, LEDGER
 from .hdf5_file.private_file import read_stored_chunk
 from .hdf5_file.tree_copy import copy_tree
 from .reading.reader import Recording
 from .reading.work_ahead import map_ahead
-from .system.os_file import open_file, replace_file, sync, sync_folder
+from .system.new_file import beside, sync_file
+from .system.os_file import replace_file, sync_folder
 from .system.paths import readable, recording_path
 from .verify import verify
 
@@ -87,7 +87,7 @@ def compress(
     if target is not None and final.exists():
         raise StorageError(f"{final} exists: choose another name")
     report = progress or (lambda _done, _total: None)
-    with Recording(source) as recording, _beside(final) as partial:
+    with Recording(source) as recording, beside(final) as partial:
         if recording.state == "recording":
             raise RecordingError(f"{source} was not closed: wait until it is, or run 'mmspool repair' first")
         if recording.compression != "none":
@@ -113,45 +113,20 @@ def compress(
     )
 
 
-@contextlib.contextmanager
-def _beside(final: Path) -> Iterator[Path]:
-    """Yield a free name in the final one's folder, and remove what is left there."""
-    folder = final.absolute().parent
-    if not folder.is_dir():
-        raise StorageError(f"{folder} is not a folder: create it first")
-    descriptor, name = tempfile.mkstemp(prefix=f".{final.name}-", suffix=".part", dir=folder)
-    os.close(descriptor)
-    try:
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
 def _write(recording: Recording, partial: Path, compression: Compression, progress: Callable[[int], None]) -> None:
     chunk_bytes = int(np.prod(recording.chunks)) * recording.dtype.itemsize
     codec = codecs.find(compression, recording.dtype.itemsize, chunk_bytes)
+
+    def frames(data: h5py.Dataset, group: h5py.Group, name: str) -> h5py.Dataset:
+        return create_images(group, name, len(data), data.chunks, data.dtype, codec)
+
     with h5py.File(partial, "w", **HDF5_OPTIONS) as copy:
-        copy_tree(recording.file, copy, {DATA: lambda data, group, name: _frames_like(data, group, name, codec)})
+        copy_tree(recording.file, copy, {DATA: frames})
         copy[DATA].attrs["compression"] = np.bytes_(f"{codec.name}: {codec.note}")
         frames_raw = _copy_chunks(recording, copy[DATA], codec, chunk_bytes, progress)
         copy[f"{LEDGER}/frames_raw"][()] = frames_raw
         copy[_JOURNAL][...] = 0  # it belongs to the original's structure
-    descriptor = open_file(partial, os.O_RDWR)
-    try:
-        sync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _frames_like(data: h5py.Dataset, group: h5py.Group, name: str, codec: Codec) -> h5py.Dataset:
-    create = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    create.set_chunk(data.chunks)
-    create.set_alloc_time(h5py.h5d.ALLOC_TIME_INCR)
-    for filter_id, values in codec.filters:  # optional: HDF5 itself compresses nothing here
-        create.set_filter(filter_id, h5py.h5z.FLAG_OPTIONAL, values)
-    return h5py.Dataset(
-        h5py.h5d.create(group.id, name.encode(), data.id.get_type(), data.id.get_space().copy(), create)
-    )
+    sync_file(partial)
 
 
 def _copy_chunks(

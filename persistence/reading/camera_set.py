@@ -1,9 +1,7 @@
 """Recordings of several cameras that belong together: a file for each, and a small master file that shows them all."""
 
-import contextlib
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +14,7 @@ import numpy.typing as npt
 from ...errors import RecordingError, StorageError
 from ..hdf5_file.nexus_schema import CAMERAS
 from ..hdf5_file.output_path import check_output_path
+from ..system.new_file import beside, sync_file
 from ..system.os_file import replace_file
 from ..system.paths import readable
 from .joined import JoinedRecording
@@ -59,20 +58,15 @@ def write_master(master: Path, members: Mapping[str, Path], *, leader: str, over
         It cannot be written there.
     """
     check_output_path(master, overwrite=overwrite)
-    handle, name = tempfile.mkstemp(dir=master.parent, prefix=f".{master.name}.")
     try:
-        with os.fdopen(handle, "r+b") as raw:
-            with h5py.File(raw, "w") as file:
+        with beside(master) as partial:
+            with h5py.File(partial, "w") as file:
                 file.attrs.update({"NX_class": "NXroot", "default": leader, CAMERAS: list(members)})
                 for camera, path in members.items():
                     file[camera] = h5py.ExternalLink(path.name, "/entry")
-            raw.flush()
-            os.fsync(raw.fileno())
-        Path(name).chmod(0o644)
-        replace_file(Path(name), master)
+            sync_file(partial)
+            replace_file(partial, master)
     except OSError as exc:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
         raise StorageError(exc.errno, f"the master file cannot be written ({exc.strerror})", str(master)) from exc
 
 

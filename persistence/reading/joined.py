@@ -38,6 +38,7 @@ from ..hdf5_file.user_columns import user_column_paths
 from ..hdf5_file.validate import read_small
 from ..losses import STAGES
 from ..plan import Plan
+from ..system.new_file import beside
 from ..system.os_file import replace_file
 from ..system.paths import absolute, recording_path
 from .parts import Parts
@@ -120,17 +121,13 @@ def join(
     path = recording_path(target)
     check_output_path(path, overwrite=overwrite)
     names = [_name_from(path.parent, absolute(each)) for each in paths]
-    descriptor, partial = tempfile.mkstemp(prefix=f".{path.name}-", suffix=".part", dir=path.parent)
-    os.close(descriptor)
     try:
-        with _opened(paths) as parts:
-            _write(Path(partial), parts, names, interleave=interleave)
-        Path(partial).chmod(0o644)
-        replace_file(Path(partial), path)
+        with beside(path) as partial:
+            with _opened(paths) as parts:
+                _write(partial, parts, names, interleave=interleave)
+            replace_file(partial, path)
     except OSError as exc:
         raise StorageError(exc.errno, f"the file cannot be written ({exc.strerror or exc})", str(path)) from exc
-    finally:
-        Path(partial).unlink(missing_ok=True)
     return path
 
 

@@ -1,0 +1,41 @@
+"""Files that take their name only when they are whole."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...errors import StorageError
+from .os_file import open_file, sync
+
+
+@contextlib.contextmanager
+def beside(final: Path) -> Iterator[Path]:
+    """Yield an empty file in the final one's folder, to be written and given its name; what is left there is removed.
+
+    Raises
+    ------
+    StorageError
+        There is no such folder.
+    """
+    folder = final.absolute().parent
+    if not folder.is_dir():
+        raise StorageError(f"{folder} is not a folder: create it first")
+    descriptor, name = tempfile.mkstemp(prefix=f".{final.name}-", suffix=".part", dir=folder)
+    os.close(descriptor)
+    try:
+        with contextlib.suppress(OSError):  # FAT has no such modes
+            Path(name).chmod(0o644)
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def sync_file(path: Path) -> None:
+    """Return when what was written to a file is on the device."""
+    descriptor = open_file(path, os.O_RDWR)
+    try:
+        sync(descriptor)
+    finally:
+        os.close(descriptor)
