@@ -4,7 +4,6 @@ import functools
 import signal
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Self
 
 from .console_close import StopOnClose
@@ -66,9 +65,7 @@ class StopOnInterrupt:
         self._on_close = StopOnClose(self._ask)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_exc: object) -> None:
         self._on_close.done()
         for each, handler in self._replaced.items():
             signal.signal(each, handler)

@@ -1,20 +1,13 @@
 """What comes with a frame, as the ring holds it beside the pixels: numbers, the user's values, its planned place."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from ..errors import FrameError
 from .columns import EXPECTED, METADATA_KEYS, StoredColumn, Value, found, stored, unknown_names
 from .frame_checks import metadata_values
 from .options import SpoolOptions
 from .plan import EXPECTED_COLUMN, Places, Plan
-
-
-class Following(Protocol):
-    """Knows how many frames came, or are known to be lost."""
-
-    def sequence_number(self) -> int:
-        """Return the next frame's number, lost frames counted."""
 
 
 class FrameRecords:
@@ -24,8 +17,8 @@ class FrameRecords:
     ----------
     options
         Of the spool.
-    following
-        Tells a frame's place in the plan where the caller does not.
+    next_place
+        Returns how many frames came or are known to be lost: a frame's place in the plan where the caller gives none.
 
     Attributes
     ----------
@@ -35,11 +28,11 @@ class FrameRecords:
         Which places of the plan have frames; None without a plan.
     """
 
-    def __init__(self, options: SpoolOptions, following: Following) -> None:
+    def __init__(self, options: SpoolOptions, next_place: Callable[[], int]) -> None:
         self.columns = tuple(stored(name, column) for name, column in (options.columns or {}).items())
         self.places = None if options.plan is None else Places(Plan.of(options.plan))
         self._may_find = options.columns is None
-        self._following = following
+        self._next_place = next_place
         self._know()
 
     @property
@@ -92,7 +85,7 @@ class FrameRecords:
 
     def _place(self, places: Places, given: object) -> int:
         try:
-            return places.choose(given, self._following.sequence_number())
+            return places.choose(given, self._next_place())
         except (ValueError, TypeError) as exc:
             raise FrameError(f"{EXPECTED!r} of this frame is {given!r}: {exc}; the frame was not stored") from exc
 

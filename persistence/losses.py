@@ -31,6 +31,13 @@ class Loss:
     stage: LossStage
 
 
+def as_losses(ledger: npt.NDArray[np.int64]) -> tuple[Loss, ...]:
+    """Return the entries of a ledger ``(entries, 3)``; one without a stage is none."""
+    return tuple(
+        Loss(int(before), int(count), STAGES[code]) for before, count, code in ledger if 0 <= code < len(STAGES)
+    )
+
+
 def final_ledger(losses: npt.NDArray[np.int64], frames: int, unwritten: int) -> npt.NDArray[np.int64]:
     """Return the ledger ``(entries, 3)`` of a file that ends after ``frames`` frames, with ``unwritten`` more lost."""
     losses = losses.copy()

@@ -62,7 +62,7 @@ class Spool:
         self._wall_offset_ns = 0
         self._life = SpoolLifecycle(self.path, self._options)
         self._client = self._life.client
-        self._records = FrameRecords(self._options, self._client)
+        self._records = FrameRecords(self._options, self._client.sequence_number)
         self._places, self._values_of = self._records.places, self._records.values_of
         if self._options.shape is not None:
             self._begin(self._options.shape, np.dtype(self._options.dtype))
@@ -121,7 +121,7 @@ class Spool:
                 columns=kept.columns if columns is None else columns,
                 plan=kept.plan if plan is None else plan,
             )
-            self._records = FrameRecords(self._options, self._client)
+            self._records = FrameRecords(self._options, self._client.sequence_number)
             self._places = self._records.places
 
     def put(self, image: npt.ArrayLike, metadata: Mapping[str, Any] | None = None) -> bool:

@@ -4,6 +4,7 @@
 
 from collections import Counter
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 from ..core_adapter import Image
@@ -20,31 +21,24 @@ class Backend(Protocol):
 
     def failure(self, message: str) -> Exception:
         """Return the exception of a refused or failed call."""
-        ...
 
     def wrong_arguments(self, signature: str, args: tuple[object, ...]) -> Exception:
         """Return the exception of a call with arguments of the wrong number or type."""
-        ...
 
     def number(self, value: float) -> float:
         """Return a floating-point result."""
-        ...
 
     def strings(self, values: tuple[str, ...]) -> Any:
         """Return a string vector."""
-        ...
 
     def roi(self, x: int, y: int, width: int, height: int) -> Any:
         """Return a region."""
-        ...
 
     def pixels(self, image: Image) -> Image:
         """Return an image's pixels."""
-        ...
 
     def tagged(self, image: Image, tags: dict[str, Any]) -> Any:
         """Return an image with its tags."""
-        ...
 
 
 class PythonBackend:
@@ -69,18 +63,8 @@ class PythonBackend:
     def pixels(self, image: Image) -> Image:
         return image
 
-    def tagged(self, image: Image, tags: dict[str, Any]) -> "PythonTaggedImage":
-        return PythonTaggedImage(image, tags)
-
-
-class PythonTaggedImage:
-    """mmpycorex's tagged image: two plain attributes."""
-
-    __slots__ = ("pix", "tags")
-
-    def __init__(self, pix: Image, tags: dict[str, Any]) -> None:
-        self.pix = pix
-        self.tags = tags
+    def tagged(self, image: Image, tags: dict[str, Any]) -> SimpleNamespace:
+        return SimpleNamespace(pix=image, tags=tags)
 
 
 class JavaBackend:

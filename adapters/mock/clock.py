@@ -9,15 +9,12 @@ class Clock(Protocol):
 
     def __call__(self) -> float:
         """Return the time, s."""
-        ...
 
     def advance(self, seconds: float) -> None:
         """Let so much time pass."""
-        ...
 
     def tick(self) -> None:
         """Take note that the core is asked how its sequence stands."""
-        ...
 
 
 class RealClock:

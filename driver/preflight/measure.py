@@ -11,9 +11,9 @@ from ...adapters import CoreAdapter
 from ...errors import CameraBusyError, CoreError
 from ...persistence.capacity import (
     DiskRate,
+    available,
     check_folder,
     default_buffer_bytes,
-    largest_buffer_bytes,
     measure_copy,
     measure_disk,
 )
@@ -116,7 +116,7 @@ def measure(
         pop_s=None if camera is None else camera.pop_s,
         core_frames=0 if camera is None else camera.core_frames,
         ring_default_bytes=default_buffer_bytes(),
-        ring_largest_bytes=largest_buffer_bytes(),
+        ring_largest_bytes=available()[0],
         slowest_write_s=disk.slowest_s,
     )
     return Measured(load=load, figures=figures, disk=disk, camera=camera)

@@ -1,6 +1,6 @@
 """What this machine can record: its disk's rate, the copy into shared memory, and the rings that it has memory for."""
 
-from ..shared_ring.buffer_size import default_buffer_bytes, largest_buffer_bytes
+from ..shared_ring.buffer_size import available, default_buffer_bytes
 from .checkup import Finding, examine_folder, examine_memory, examine_system
 from .disk_rate import DiskRate
 from .probes import check_folder, measure_copy, measure_disk
@@ -9,6 +9,7 @@ from .sizing import file_bytes, initial_allocation_bytes, ring_bytes, ring_frame
 __all__ = [
     "DiskRate",
     "Finding",
+    "available",
     "check_folder",
     "default_buffer_bytes",
     "examine_folder",
@@ -16,7 +17,6 @@ __all__ = [
     "examine_system",
     "file_bytes",
     "initial_allocation_bytes",
-    "largest_buffer_bytes",
     "measure_copy",
     "measure_disk",
     "ring_bytes",

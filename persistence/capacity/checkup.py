@@ -12,7 +12,7 @@ import psutil
 
 from ..block_layout import PAGE
 from ..hdf5_file.direct_file import DirectFile
-from ..shared_ring.buffer_size import available, default_buffer_bytes
+from ..shared_ring.buffer_size import available, default_buffer_bytes, own_groups
 from ..shared_ring.hugepages import private_memory
 from ..system.keep_awake import can_keep_awake
 from ..system.os_file import is_locked, lock_shared, open_file
@@ -88,7 +88,7 @@ def _shared_memory() -> Finding:
 
 def _processor_limits() -> list[Finding]:
     """Look at the limits that Linux sets a container or service; nothing on other systems."""
-    limits = [(limit, folder) for folder in _own_groups() if (limit := _limit(folder / "cpu.max"))]
+    limits = [(limit, folder) for folder, _ in own_groups("cpu") if (limit := _limit(folder / "cpu.max"))]
     return [
         Finding(
             name="processor limit",
@@ -99,17 +99,6 @@ def _processor_limits() -> list[Finding]:
         for (quota, period), folder in limits
         if quota < 2 * period
     ]
-
-
-def _own_groups() -> list[Path]:
-    """Return the folders of this process's control group (version 2), from its own up to the root."""
-    try:
-        line = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()[-1]
-    except (OSError, IndexError):
-        return []
-    root = Path("/sys/fs/cgroup")
-    own = root / line.rpartition(":")[2].lstrip("/")
-    return [folder for folder in (own, *own.parents) if folder.is_relative_to(root) and folder.is_dir()]
 
 
 def _limit(file: Path) -> tuple[int, int] | None:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from types import TracebackType
 from typing import Any, Self
 
 import h5py
@@ -14,7 +13,7 @@ from ..camera_clock import CameraClock, fit_clock
 from ..columns import EXPECTED, Column
 from ..hdf5_file.nexus_schema import CAMERA_CLOCK, LEDGER
 from ..hdf5_file.performance_log import read_log
-from ..losses import STAGES, Loss
+from ..losses import Loss, as_losses
 from ..system.paths import absolute, readable
 from .aligned_frames import AlignedFrames
 from .following import follow
@@ -176,11 +175,7 @@ class Recording(FrameArray):
     @property
     def losses(self) -> tuple[Loss, ...]:
         """Where frames are missing: before which frame, how many, and at which stage they were lost."""
-        return tuple(
-            Loss(int(before), int(count), STAGES[code])
-            for before, count, code in self._file.snapshot.losses
-            if 0 <= code < len(STAGES)
-        )
+        return as_losses(self._file.snapshot.losses)
 
     @property
     def camera_clock(self) -> CameraClock | None:
@@ -269,9 +264,7 @@ class Recording(FrameArray):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_exc: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

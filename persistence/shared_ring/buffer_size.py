@@ -23,6 +23,10 @@ _LEAST_FRAMES = 4  # what a ring holds by default however large a frame is, as l
 _SMALL_BYTES = 256 << 20  # a default ring below that is worth a warning
 _PROCESS_BYTES = 64 << 20  # what the writer process itself needs of a control group's memory
 _CGROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+_MEMORY_FILES = {  # limit, usage, and in memory.stat the cache that can be given up, by the groups' version
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    2: ("memory.max", "memory.current", "inactive_file"),
+}
 SHM = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is on Linux
 
 
@@ -43,11 +47,6 @@ def buffer_bytes_for(frame_bytes: int, frames: int) -> int:
     """Return a ring size that holds ``frames`` frames, or `default_buffer_bytes` if that is less."""
     needed = frames * (frame_bytes + RECORD_BYTES) + 2 * PAGE + RING_HEADER_BYTES
     return min(default_buffer_bytes(frame_bytes), max(_LEAST_DEFAULT_BYTES, round_up(needed, PAGE)))
-
-
-def largest_buffer_bytes() -> int:
-    """Return how large a ring could be now."""
-    return available()[0]
 
 
 def available() -> tuple[int, str]:
@@ -95,28 +94,30 @@ def _limits() -> Iterator[tuple[int, str]]:
         yield shutil.disk_usage(SHM).free, str(SHM)
 
 
-def _cgroups_free() -> Iterator[int]:
-    """Yield what each memory limit of this process's control groups leaves, versions 1 and 2."""
+def own_groups(controller: str) -> Iterator[tuple[Path, int]]:
+    """Yield the folders of this process's control group for a controller, up to the root, each with its version."""
     try:
         lines = _OWN_GROUPS.read_text(encoding="utf-8").splitlines()
     except OSError:  # not Linux, or /proc is not mounted
         return
     for line in lines:
         _, controllers, name = line.split(":", 2)
-        if not controllers:
-            root, limit, usage, cache = _CGROUPS, "memory.max", "memory.current", "inactive_file"
-        elif "memory" in controllers.split(","):
-            root = _CGROUPS / "memory"
-            limit, usage, cache = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
-        else:
-            continue
-        group = root / name.lstrip("/")
-        for folder in (group, *group.parents):  # a limit holds for all groups below it
-            with contextlib.suppress(OSError, ValueError):  # no such group seen from here, or "max": no limit
-                allowed, used = (int((folder / file).read_text(encoding="ascii")) for file in (limit, usage))
-                yield max(0, allowed - used + _statistic(folder, cache))
-            if folder == root:
-                break
+        if not controllers or controller in controllers.split(","):
+            root, version = (_CGROUPS / controller, 1) if controllers else (_CGROUPS, 2)
+            group = root / name.lstrip("/")
+            for folder in (group, *group.parents):  # a limit holds for all groups below it
+                yield folder, version
+                if folder == root:
+                    break
+
+
+def _cgroups_free() -> Iterator[int]:
+    """Yield what each memory limit of this process's control groups leaves."""
+    for folder, version in own_groups("memory"):
+        limit, usage, cache = _MEMORY_FILES[version]
+        with contextlib.suppress(OSError, ValueError):  # no such group seen from here, or "max": no limit
+            allowed, used = (int((folder / file).read_text(encoding="ascii")) for file in (limit, usage))
+            yield max(0, allowed - used + _statistic(folder, cache))
 
 
 def _statistic(group: Path, name: str) -> int:

@@ -12,7 +12,7 @@ from ...errors import RingFullError, StorageError
 from ..block_layout import BlockLayout, plan_blocks
 from ..columns import StoredColumn, Value
 from ..hdf5_file.closed_file import FileClosed
-from ..losses import STAGES, Loss, LossStage
+from ..losses import Loss, LossStage, as_losses
 from ..options import SpoolOptions
 from ..results import SpoolStats
 from ..shared_ring.buffer_size import available, default_buffer_bytes, warn_if_small
@@ -167,7 +167,9 @@ class WriterClient:
             counters[RingField.CLAIMED] = index + 1
             ring.fence()
         if ring.put_frame(index, frame, values):
-            self._block_ready(index + 1)
+            with contextlib.suppress(ValueError):  # a signal handler has closed the ring meanwhile
+                self._peak = max(self._peak, index + 1 - counters[RingField.WRITTEN])
+            self.writer.send(BlockReady(index + 1))
         return True
 
     def sequence_number(self) -> int:
@@ -186,7 +188,7 @@ class WriterClient:
 
     def losses(self) -> tuple[Loss, ...]:
         """Return the ledger."""
-        return tuple(Loss(int(before), int(count), STAGES[code]) for before, count, code in self._ring.losses())
+        return as_losses(self._ring.losses())
 
     def request_stop(self, *, interrupted: bool, end_reason: str) -> None:
         """Order the writer to write what was put and close the file; once, whoever the writer is."""
@@ -265,12 +267,6 @@ class WriterClient:
             undo.pop_all()
         if self._options.buffer_bytes is None:
             warn_if_small(size)
-
-    def _block_ready(self, stop: int) -> None:
-        """Announce that all frames before ``stop`` are in the ring; a signal handler may have closed it meanwhile."""
-        with contextlib.suppress(ValueError):
-            self._peak = max(self._peak, stop - self.counters[RingField.WRITTEN])
-        self.writer.send(BlockReady(stop))
 
     def _wait_for_slot(self, index: int) -> bool:
         """Wait until the ring has a free slot for frame ``index``; otherwise enter it into the ledger."""

@@ -97,7 +97,7 @@ class TestElsewhere:
         for name, text in groups.items():
             (tmp_path / name).mkdir()
             (tmp_path / name / "cpu.max").write_text(text, encoding="ascii")
-        mocker.patch.object(checkup, "_own_groups", return_value=[tmp_path / name for name in groups])
+        mocker.patch.object(checkup, "own_groups", return_value=[(tmp_path / name, 2) for name in groups])
         (limit,) = checkup._processor_limits()
         assert limit.value == f"1 processors for this container or service ({tmp_path / 'one'})"
 
