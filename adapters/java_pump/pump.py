@@ -38,6 +38,11 @@ class FramePump:
     bridge_failure
         Returns why the bridge has been given up, "" as long as it has not.
 
+    Attributes
+    ----------
+    dead
+        Whether it has raised because no frame will come any more.
+
     Raises
     ------
     CoreError
@@ -64,7 +69,7 @@ class FramePump:
         self._file.remove_name()
         self._header = self._file.header
         self._taken = 0
-        self._dead = False
+        self.dead = False
         self._last_beat = (-1, 0.0)
         self._stop_beating = threading.Event()
 
@@ -92,11 +97,6 @@ class FramePump:
             except Exception as closing:  # noqa: BLE001 - it must not hide why nothing was started
                 exc.add_note(f"the memory could not be unmapped in Java either: {closing}")
             raise
-
-    @property
-    def dead(self) -> bool:
-        """Whether it has raised because no frame will come any more."""
-        return self._dead
 
     @property
     def done(self) -> bool:
@@ -169,7 +169,7 @@ class FramePump:
         state = self._header[Place.STATE]
         failure = self._why_silent() if state == State.PUMPING else self._why_ended(state)
         if failure and not self._unread:  # the state is written after the last frame
-            self._dead = True
+            self.dead = True
             raise CoreError(failure)
 
     def _why_silent(self) -> str:

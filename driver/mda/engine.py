@@ -31,6 +31,8 @@ class SpoolingEngine:
 
     Attributes
     ----------
+    inner
+        The engine that drives the microscope.
     started
         Whether a run began.
     failure
@@ -44,16 +46,16 @@ class SpoolingEngine:
         "_canceled",
         "_core",
         "_finished",
-        "_inner",
         "_planned",
         "_recording",
         "failure",
         "finish_reason",
+        "inner",
         "started",
     )
 
     def __init__(self, inner: Any, core: Any, recording: MDARecording, at_end: Callable[[], None]) -> None:
-        self._inner = inner
+        self.inner = inner
         self._core = core
         self._recording = recording
         self._at_end = at_end
@@ -64,38 +66,33 @@ class SpoolingEngine:
         self.failure: BaseException | None = None
         self.finish_reason = ""
 
-    @property
-    def inner(self) -> Any:
-        """The engine that drives the microscope."""
-        return self._inner
-
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
+        return getattr(self.inner, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in SpoolingEngine.__slots__:
             object.__setattr__(self, name, value)
         else:
-            setattr(self._inner, name, value)
+            setattr(self.inner, name, value)
 
     def setup_sequence(self, sequence: Any) -> Any:
         """Prepare the microscope, then create the files: the format of the frames is known, and none is exposed yet."""
         self.started = True
         with self._failure_noted():
-            summary = self._inner.setup_sequence(sequence)
+            summary = self.inner.setup_sequence(sequence)
             self._recording.begin(sequence, summary)
             return summary
 
     def event_iterator(self, events: Iterable[Any]) -> Iterator[Any]:
         """Return the events as `inner` merges them."""
-        iterate = getattr(self._inner, "event_iterator", iter)
+        iterate = getattr(self.inner, "event_iterator", iter)
         return iter(iterate(events))
 
     def setup_event(self, event: Any) -> None:
         """Prepare the microscope for an event; one that `inner` skips is a loss of all its frames."""
         self._planned, self._finished = 0, True
         try:
-            self._inner.setup_event(event)
+            self.inner.setup_event(event)
         except Exception as exc:
             skipped = getattr(exc, "num_frames", None)  # pymmcore_plus.mda.SkipEvent
             if skipped is None:
@@ -108,7 +105,7 @@ class SpoolingEngine:
         """Yield the frames of an event, each stored before; the runner's signals are passed on to `inner`."""
         self._planned, self._finished = planned_frames(event), False
         with self._failure_noted():
-            frames = iter(self._inner.exec_event(event) or ())
+            frames = iter(self.inner.exec_event(event) or ())
             signal: Signal = None
             while True:
                 try:
@@ -126,7 +123,7 @@ class SpoolingEngine:
     def teardown_event(self, event: Any) -> None:
         """Finish an event; what it did not deliver of the frames that it asked for is entered into the ledger."""
         try:
-            if teardown := getattr(self._inner, "teardown_event", None):
+            if teardown := getattr(self.inner, "teardown_event", None):
                 teardown(event)
         finally:
             if not self._canceled:
@@ -136,7 +133,7 @@ class SpoolingEngine:
     def teardown_sequence(self, sequence: Any) -> None:
         """Finish the run and close the files."""
         try:
-            if teardown := getattr(self._inner, "teardown_sequence", None):
+            if teardown := getattr(self.inner, "teardown_sequence", None):
                 with self._failure_noted():
                     teardown(sequence)
         finally:

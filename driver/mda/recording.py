@@ -42,6 +42,11 @@ class MDARecording:
         The HDF5 file to create.
     options
         Keyword arguments of `Spool`.
+
+    Attributes
+    ----------
+    view
+        The frames so far as an array, for viewers; None before the run starts.
     """
 
     def __init__(self, path: str | os.PathLike[str], **options: Unpack[SpoolKeywords]) -> None:
@@ -53,12 +58,7 @@ class MDARecording:
         self._tracks: tuple[_Track, ...] = ()
         self._results: dict[str, SpoolResult] = {}
         self._closed = False
-        self._view: RunView | None = None
-
-    @property
-    def view(self) -> RunView | None:
-        """The frames so far as an array, for viewers; None before the run starts."""
-        return self._view
+        self.view: RunView | None = None
 
     @property
     def spools(self) -> dict[str, Spool]:
@@ -104,7 +104,7 @@ class MDARecording:
             for label, path in paths.items():
                 tracks.append(_Track(label, self._open(path, label, frames, sequence, planned), planned))
                 undo.callback(tracks[-1].remove)
-            self._view = RunView(sequence, frames.shape, frames.dtype, paths)
+            self.view = RunView(sequence, frames.shape, frames.dtype, paths)
             undo.pop_all()
         self._tracks = tuple(tracks)
 
@@ -140,8 +140,8 @@ class MDARecording:
         track = self._tracks[camera]
         if track.spool.dtype == np.float32 and image.dtype == np.uint32:
             image = image.view(np.float32)
-        if track.put(image, stored_metadata(meta), event) and self._view is not None:
-            self._view.note(camera, track.stored - 1, event, image)
+        if track.put(image, stored_metadata(meta), event) and self.view is not None:
+            self.view.note(camera, track.stored - 1, event, image)
 
     def lose(self, event: Any, stage: LossStage) -> None:
         """Enter the frame of an event into the ledger of its camera."""
@@ -208,6 +208,28 @@ class MDARecording:
                 frame_bytes = math.prod(frames.shape) * frames.dtype.itemsize
                 options["buffer_bytes"] = buffer_bytes_for(frame_bytes, expected)
         return Spool(path, **options)
+
+
+class RunRecorder:
+    """What records one run, and shows what became of it."""
+
+    def __init__(self, recording: MDARecording) -> None:
+        self._recording = recording
+
+    @property
+    def spools(self) -> dict[str, Spool]:
+        """The spool of each camera by its label, for its ``stats``; empty before the run starts."""
+        return self._recording.spools
+
+    @property
+    def results(self) -> dict[str, SpoolResult]:
+        """How the file of each camera ended, by its label; empty before that."""
+        return self._recording.results
+
+    @property
+    def result(self) -> SpoolResult | None:
+        """How the file of a single camera ended; None before that, or where there was no run."""
+        return self._recording.result
 
 
 class _Track:

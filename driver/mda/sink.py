@@ -10,9 +10,9 @@ from typing import Any, Self, Unpack
 
 from ...adapters import Image
 from ...errors import FrameError, SpoolError, WriterError
-from ...persistence import Spool, SpoolKeywords, SpoolResult
+from ...persistence import SpoolKeywords
 from .events import planned_in_sequence
-from .recording import MDARecording
+from .recording import MDARecording, RunRecorder
 from .view import RunView
 
 _log = logging.getLogger("mmspool")
@@ -21,7 +21,7 @@ _alive: "set[MDASink]" = set()
 """pymmcore-plus refers to its handlers weakly: these live until they are closed."""
 
 
-class MDASink:
+class MDASink(RunRecorder):
     """Records the frames of one run that pymmcore-plus' signals deliver.
 
     `spool_mda` is the better way wherever it fits: it stores each frame before anybody else has it, and its errors end
@@ -57,7 +57,7 @@ class MDASink:
     """
 
     def __init__(self, path: str | os.PathLike[str], **options: Unpack[SpoolKeywords]) -> None:
-        self._recording = MDARecording(path, **options)
+        super().__init__(MDARecording(path, **options))
         self._lock = threading.RLock()
         self._sequence: Any = None
         self._core: Any = None
@@ -67,21 +67,6 @@ class MDASink:
         self.frames_refused = 0
         self.relay_peak = 0
         _alive.add(self)
-
-    @property
-    def spools(self) -> dict[str, Spool]:
-        """The spool of each camera by its label, for its ``stats``; empty before the run starts."""
-        return self._recording.spools
-
-    @property
-    def results(self) -> dict[str, SpoolResult]:
-        """How the file of each camera ended, by its label; empty before it is closed."""
-        return self._recording.results
-
-    @property
-    def result(self) -> SpoolResult | None:
-        """How the file of a single camera ended; None before it is closed, or where there was no run."""
-        return self._recording.result
 
     def connect(self, core: Any) -> Self:
         """Take the frames of the next run of a ``CMMCorePlus`` on the run's own thread, without the relay."""

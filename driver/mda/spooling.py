@@ -7,9 +7,9 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 from ...errors import CoreError, MmspoolError
-from ...persistence import Spool, SpoolKeywords, SpoolResult
+from ...persistence import SpoolKeywords
 from .engine import SpoolingEngine
-from .recording import MDARecording
+from .recording import MDARecording, RunRecorder
 from .view import RunView
 
 _POLL_S = 0.02
@@ -50,12 +50,12 @@ def spool_mda(core: Any, path: str | os.PathLike[str], **options: Unpack[SpoolKe
     return MDASpooling(core, MDARecording(path, **options))
 
 
-class MDASpooling:
+class MDASpooling(RunRecorder):
     """One run of a ``CMMCorePlus`` that is recorded; `spool_mda` makes it."""
 
     def __init__(self, core: Any, recording: MDARecording) -> None:
+        super().__init__(recording)
         self._core = core
-        self._recording = recording
         # A recording that was started and never used, as when a cell is run again, is given up for this one.
         engine = core.mda.engine
         self._inner = engine.inner if isinstance(engine, SpoolingEngine) else engine
@@ -64,24 +64,9 @@ class MDASpooling:
         self._threads_before: set[threading.Thread] = set()
 
     @property
-    def results(self) -> dict[str, SpoolResult]:
-        """How the file of each camera ended, by its label; empty before the end of the run."""
-        return self._recording.results
-
-    @property
-    def result(self) -> SpoolResult | None:
-        """How the file of a single camera ended; None before the end of the run, or where there was none."""
-        return self._recording.result
-
-    @property
     def view(self) -> RunView | None:
         """The frames so far as an array, as ``core.mda.get_view()`` gives it to viewers; None before the run starts."""
         return self._recording.view
-
-    @property
-    def spools(self) -> dict[str, Spool]:
-        """The spool of each camera by its label, for its ``stats``; empty before the run starts."""
-        return self._recording.spools
 
     def start(self) -> Self:
         """Register the recording engine; the next run is recorded, after which the core has its own engine again.
