@@ -3,9 +3,9 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self, TypedDict
+from typing import Any, Literal, Self
 
-from ..persistence import Compression, OnFull, Plan, PlanLike, SpoolOptions, refuse_unknown_options
+from ..persistence import Plan, PlanLike, SpoolOptions, StorageKeywords, refuse_unknown_options
 from .events import RecordingEvent
 from .frame_columns import ColumnSource, FrameColumns
 from .live import LiveFrame
@@ -16,7 +16,7 @@ _FRAME_TIMEOUT_S = 10.0
 _MISSING_TRIGGERS = 10  # in a row; then the trigger has ended
 
 
-class RecordingKeywords(TypedDict, total=False):
+class RecordingKeywords(StorageKeywords, total=False):
     """The options of `Camera.start_recording` and `Camera.record`.
 
     Parameters
@@ -76,18 +76,6 @@ class RecordingKeywords(TypedDict, total=False):
     columns: Mapping[str, ColumnSource] | None
     plan: PlanLike | None
     pixel_stamp: Literal["pco"] | None
-    buffer_bytes: int | None
-    on_full: OnFull
-    timeout_s: float
-    grow_frames: int
-    overwrite: bool
-    metadata: Mapping[str, Any] | None
-    direct: bool
-    checksum: bool
-    sync_interval_s: float
-    compression: Compression | None
-    raw_if_slow: bool
-    keep_awake: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

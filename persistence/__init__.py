@@ -8,7 +8,7 @@ from .columns import MAX_COLUMNS, Column, is_column_name
 from .detector_info import DetectorInfo
 from .hdf5_file.codec import Compression
 from .losses import Loss, LossStage
-from .options import OnFull, SpoolKeywords, SpoolOptions, refuse_unknown_options
+from .options import SpoolKeywords, SpoolOptions, StorageKeywords, refuse_unknown_options
 from .plan import Plan, PlanLike
 from .reading.reader import Recording
 from .repair import RepairReport, repair
@@ -34,7 +34,6 @@ __all__ = [
     "DetectorInfo",
     "Loss",
     "LossStage",
-    "OnFull",
     "Plan",
     "PlanLike",
     "Recording",
@@ -44,6 +43,7 @@ __all__ = [
     "SpoolOptions",
     "SpoolResult",
     "SpoolStats",
+    "StorageKeywords",
     "VerifyReport",
     "buffer_bytes_for",
     "camera_name",

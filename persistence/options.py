@@ -19,20 +19,14 @@ from .plan import Plan, PlanLike
 OnFull = Literal["wait", "drop", "raise"]
 
 
-class SpoolKeywords(TypedDict, total=False):
-    """The options of `Spool` as keywords, for functions that pass them on; `SpoolOptions` describes them."""
+class StorageKeywords(TypedDict, total=False):
+    """The options that recordings from a camera have too; `SpoolOptions` describes them."""
 
-    shape: tuple[int, ...] | None
-    dtype: npt.DTypeLike | None
-    columns: Mapping[str, Column | npt.DTypeLike] | None
-    plan: PlanLike | Plan | None
     buffer_bytes: int | None
     on_full: OnFull
     timeout_s: float
     grow_frames: int
-    expected_frames: int | None
     overwrite: bool
-    info: DetectorInfo | None
     metadata: Mapping[str, Any] | None
     direct: bool
     checksum: bool
@@ -40,6 +34,17 @@ class SpoolKeywords(TypedDict, total=False):
     compression: Compression | None
     raw_if_slow: bool
     keep_awake: bool
+
+
+class SpoolKeywords(StorageKeywords, total=False):
+    """The options of `Spool` as keywords, for functions that pass them on; `SpoolOptions` describes them."""
+
+    shape: tuple[int, ...] | None
+    dtype: npt.DTypeLike | None
+    columns: Mapping[str, Column | npt.DTypeLike] | None
+    plan: PlanLike | Plan | None
+    expected_frames: int | None
+    info: DetectorInfo | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,17 +107,11 @@ class SpoolOptions:
         The package that ``compression`` needs is not installed.
     """
 
-    shape: tuple[int, ...] | None = None
-    dtype: npt.DTypeLike | None = None
-    columns: Mapping[str, Column | npt.DTypeLike] | None = field(default=None, hash=False)
-    plan: PlanLike | Plan | None = field(default=None, hash=False)
     buffer_bytes: int | None = None
     on_full: OnFull = "wait"
     timeout_s: float = 60.0
     grow_frames: int = GROW_FRAMES
-    expected_frames: int | None = None
     overwrite: bool = False
-    info: DetectorInfo | None = None
     metadata: Mapping[str, Any] | None = field(default=None, hash=False)
     direct: bool = True
     checksum: bool = True
@@ -120,6 +119,12 @@ class SpoolOptions:
     compression: Compression | None = None
     raw_if_slow: bool = True
     keep_awake: bool = True
+    shape: tuple[int, ...] | None = None
+    dtype: npt.DTypeLike | None = None
+    columns: Mapping[str, Column | npt.DTypeLike] | None = field(default=None, hash=False)
+    plan: PlanLike | Plan | None = field(default=None, hash=False)
+    expected_frames: int | None = None
+    info: DetectorInfo | None = None
 
     def compresses(self, frame_bytes: int) -> bool:
         """Return whether frames of that size are compressed; smaller ones would share chunks."""
