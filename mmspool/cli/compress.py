@@ -1,6 +1,6 @@
 """The command ``compress``."""
 
-import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
@@ -8,7 +8,7 @@ import click
 
 from ..persistence import Compression
 from ..persistence import compress as compress_file
-from .output import bar, errors_as_messages, out
+from .output import bar, errors_as_messages, out, print_json
 
 
 @click.command()
@@ -38,14 +38,7 @@ def compress(file: Path, target: Path | None, *, compression: Compression, repla
     with errors_as_messages(), bar("compressing and comparing") as progress:
         report = compress_file(file, target, compression=compression, progress=progress)
     if as_json:
-        facts = {
-            "path": str(report.path.absolute()),
-            "frames": report.frames,
-            "bytes_before": report.bytes_before,
-            "bytes_after": report.bytes_after,
-            "replaced": report.replaced,
-        }
-        click.echo(json.dumps(facts, indent=2))
+        print_json(asdict(report) | {"path": str(report.path.absolute())})
         return
     share = report.bytes_after / report.bytes_before
     out.print(f"{report.path}: {report.frames:,} frames, {report.bytes_after / 1e6:,.1f} MB, {share:.0%} of before")

@@ -1,10 +1,8 @@
 """The command ``doctor``."""
 
-import json
 import platform
 import sys
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import click
@@ -13,7 +11,7 @@ from rich.text import Text
 
 from .._version import __version__
 from ..persistence.capacity import Finding, examine_folder, examine_memory, examine_system
-from .output import EXIT_INCOMPLETE, errors_as_messages, out, print_rows
+from .output import EXIT_INCOMPLETE, errors_as_messages, out, print_json, print_rows, version_of
 
 _PACKAGES = ("numpy", "h5py", "pycromanager", "mmpycorex", "pyjavaz", "pymmcore", "pymmcore-plus", "mm-test-adapters")
 _STYLES = {"ok": "green", "note": "yellow", "problem": "red"}
@@ -41,7 +39,7 @@ def doctor(directory: Path, *, as_json: bool) -> None:
     problems = [finding for finding in findings if finding.rating == "problem"]
     if as_json:
         facts = {"mmspool": __version__, "folder": str(directory.absolute())}
-        click.echo(json.dumps(facts | {"findings": [asdict(finding) for finding in findings]}, indent=2))
+        print_json(facts | {"findings": [asdict(finding) for finding in findings]})
     else:
         rows: list[tuple[str, str | Text]] = []
         for finding in findings:
@@ -55,7 +53,7 @@ def doctor(directory: Path, *, as_json: bool) -> None:
 
 def _versions() -> list[Finding]:
     system = f"{platform.system()} {platform.release()} ({platform.machine()})"
-    packages = [f"{name} {found}" for name in _PACKAGES if (found := _version(name))]
+    packages = [f"{name} {found}" for name in _PACKAGES if (found := version_of(name))]
     return [
         Finding(name="mmspool", value=f"{__version__}, Python {platform.python_version()}, {system}"),
         Finding(name="packages", value=", ".join([*packages, f"HDF5 {h5py.version.hdf5_version}"])),
@@ -65,7 +63,7 @@ def _versions() -> list[Finding]:
 
 def _device_interface() -> Finding:
     """Compare the device interface of the core with that of the demo's adapters: the fourth and the first number."""
-    core, adapters = _version("pymmcore"), _version("mm-test-adapters")
+    core, adapters = version_of("pymmcore"), version_of("mm-test-adapters")
     if not core:
         value, advice = "pymmcore is not installed", "--headless and --demo need it: pip install pymmcore"
         return Finding(name="device interface", value=value, rating="note", advice=advice)
@@ -75,13 +73,6 @@ def _device_interface() -> Finding:
         advice = f"no device of mm-test-adapters {adapters} can be loaded: install the version for {interface}"
         return Finding(name="device interface", value=value, rating="problem", advice=advice)
     return Finding(name="device interface", value=value)
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
 
 
 def _summary(findings: list[Finding]) -> str:

@@ -1,6 +1,6 @@
 """The command ``export``."""
 
-import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
@@ -8,7 +8,7 @@ import click
 
 from ..exporting import Format
 from ..exporting import export as export_file
-from .output import bar, errors_as_messages, out
+from .output import bar, errors_as_messages, out, print_json
 from .selection_options import selection_arguments, selection_options
 
 
@@ -67,15 +67,7 @@ def export(
             **selection_arguments(**selection),
         )
     if as_json:
-        facts = {
-            "path": str(result.path),
-            "format": result.format,
-            "shape": list(result.shape),
-            "dtype": result.dtype.str,
-            "frames_used": result.frames_used,
-            "size_bytes": result.size_bytes,
-        }
-        click.echo(json.dumps(facts, indent=2))
+        print_json(asdict(result) | {"path": str(result.path), "dtype": result.dtype.str})
         return
     count, height, width, *colours = result.shape
     kind = f"{result.dtype.name}{' RGB' if colours else ''}"

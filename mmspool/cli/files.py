@@ -1,6 +1,5 @@
 """The commands that look at files: ``info``, ``verify`` and ``repair``."""
 
-import json
 import math
 import sys
 from dataclasses import asdict
@@ -16,7 +15,7 @@ from ..persistence import CameraSet, Loss, Recording, VerifyReport
 from ..persistence import open as open_recording
 from ..persistence import repair as repair_file
 from ..persistence import verify as verify_file
-from .output import EXIT_INCOMPLETE, bar, errors_as_messages, losses_text, out, print_rows
+from .output import EXIT_INCOMPLETE, bar, errors_as_messages, losses_text, out, print_json, print_rows
 
 _SHORT = 16  # entries of a table that is shown without being asked for
 
@@ -44,7 +43,7 @@ def info(file: Path, *, show_all: bool, as_json: bool) -> None:
         else:
             facts = _facts(opened)
     if as_json:
-        click.echo(json.dumps(facts, indent=2))
+        print_json(facts)
         return
     cameras: dict[str, dict[str, Any]] = facts.pop("cameras", {})
     print_rows(_rows(facts, show_all=show_all))
@@ -71,7 +70,7 @@ def verify(file: Path, *, scheduler: str | None, as_json: bool) -> None:
     with errors_as_messages(), bar("verifying") as progress:
         report = verify_file(file, progress=progress, map_in_order=partial(map_in_order, scheduler=scheduler))
     if as_json:
-        click.echo(json.dumps(asdict(report) | {"path": str(report.path), "intact": report.intact}, indent=2))
+        print_json(asdict(report) | {"path": str(report.path), "intact": report.intact})
     else:
         for kind in ("damage", "missing", "notes"):
             for text in getattr(report, kind):
@@ -101,7 +100,7 @@ def repair(file: Path, *, dry_run: bool, as_json: bool) -> None:
     with errors_as_messages():
         report = repair_file(file, dry_run=dry_run)
     if as_json:
-        click.echo(json.dumps(asdict(report) | {"path": str(report.path), "dry_run": dry_run}, indent=2))
+        print_json(asdict(report) | {"path": str(report.path), "dry_run": dry_run})
         return
     if not report.needed:
         out.print(f"{report.path}: nothing to repair, it was closed ({report.state}), {report.frames_written:,} frames")

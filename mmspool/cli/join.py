@@ -1,13 +1,12 @@
 """The command ``join``."""
 
-import json
 from pathlib import Path
 
 import click
 
 from ..persistence import Recording
 from ..persistence import join as join_files
-from .output import errors_as_messages, out
+from .output import errors_as_messages, out, print_json
 
 
 @click.command()
@@ -42,6 +41,6 @@ def join(target: Path, files: tuple[Path, ...], *, interleave: bool, overwrite: 
             "frames_lost": lost,
             "state": state,
         }
-        click.echo(json.dumps(facts, indent=2))
+        print_json(facts)
         return
     out.print(f"{target}: {frames:,} frames of {len(files):,} files, {lost:,} lost, {state}")

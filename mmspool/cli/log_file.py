@@ -6,12 +6,12 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import click
 
 from .._version import __version__
+from .output import version_of
 
 _PACKAGES = (
     "h5py",
@@ -44,7 +44,7 @@ def log_to(path: Path) -> Iterator[None]:
     logger.setLevel(logging.DEBUG)
     logger.addHandler(handler)
     logger.info("mmspool %s, Python %s, %s", __version__, platform.python_version(), platform.platform())
-    logger.info("packages: %s", ", ".join(f"{name} {_version(name)}" for name in _PACKAGES))
+    logger.info("packages: %s", ", ".join(f"{name} {version_of(name) or 'not installed'}" for name in _PACKAGES))
     logger.info("%s processors, in %s", os.cpu_count(), Path.cwd())
     logger.info("command: %s", sys.argv)
     try:
@@ -52,10 +52,3 @@ def log_to(path: Path) -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         handler.close()
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"

@@ -2,10 +2,13 @@
 
 import contextlib
 import io
+import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -75,6 +78,19 @@ def errors_as_messages() -> Iterator[None]:
         for python, option in _OPTIONS.items():
             text = text.replace(python, option)
         raise click.ClickException(text) from exc
+
+
+def print_json(facts: Mapping[str, Any]) -> None:
+    """Print what a command knows for programs; `click.echo`, since rich would wrap it."""
+    click.echo(json.dumps(facts, indent=2))
+
+
+def version_of(package: str) -> str:
+    """Return the version of an installed package; empty where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def command_line(*arguments: str | Path) -> str:

@@ -1,7 +1,6 @@
 """The command ``preflight``."""
 
 import contextlib
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from ..driver import Camera, end_recordings_on_signals
 from ..driver.preflight.measure import ProgressCallback, measure
 from ..driver.preflight.verdict import FrameLoad, judge
 from .camera_options import CAMERA_SECTIONS, WAYS, CameraRequest, camera_options
-from .output import EXIT_INCOMPLETE, err, errors_as_messages
+from .output import EXIT_INCOMPLETE, err, errors_as_messages, print_json
 from .preflight_report import facts, print_report
 from .sections import SectionedCommand
 
@@ -101,7 +100,7 @@ def preflight(
             )
         verdict = judge(measured.load, measured.figures)
     if as_json:
-        click.echo(json.dumps(facts(measured, verdict), indent=2))
+        print_json(facts(measured, verdict))
     else:
         print_report(measured, verdict, folder=directory, camera=name, fps_asked=fps is not None)
     sys.exit(0 if verdict.feasible else EXIT_INCOMPLETE)

@@ -25,6 +25,7 @@ from .output import (
     err,
     errors_as_messages,
     losses_text,
+    print_json,
     print_rows,
     python_line,
 )
@@ -199,7 +200,7 @@ def record(
     # A terminal that was closed has ended the recording: its file counts, not that nobody reads about it.
     with contextlib.suppress(OSError):
         if as_json:
-            click.echo(json.dumps(_facts(result), indent=2))
+            print_json(_facts(result))
         elif not quiet:
             _summarise(result, file, compression)
     sys.exit(_exit_code(result))

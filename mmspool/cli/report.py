@@ -1,13 +1,12 @@
 """The command ``report``."""
 
-import json
 import webbrowser
 from pathlib import Path
 
 import click
 
 from ..reporting import report as write_report
-from .output import bar, errors_as_messages, out
+from .output import bar, errors_as_messages, out, print_json
 
 
 @click.command()
@@ -61,6 +60,6 @@ def report(
     if open_it:
         webbrowser.open(page.absolute().as_uri())
     if as_json:
-        click.echo(json.dumps({"path": str(page), "size_bytes": page.stat().st_size}, indent=2))
+        print_json({"path": str(page), "size_bytes": page.stat().st_size})
     else:
         out.print(str(page.absolute()))

@@ -1,5 +1,6 @@
 """The command ``watch``."""
 
+import contextlib
 import json
 import sys
 from dataclasses import asdict
@@ -43,7 +44,8 @@ def watch(file: Path, *, interval: float, once: bool, as_json: bool) -> None:
     snapshot = None
     with errors_as_messages():
         live = err.is_terminal and not (once or as_json)
-        with Live(console=err, auto_refresh=False, transient=True) if live else _Nothing() as display:
+        display = Live(console=err, auto_refresh=False, transient=True)
+        with display if live else contextlib.nullcontext():
             for snapshot in watch_file(file, interval_s=interval):
                 if as_json:
                     click.echo(json.dumps(facts(snapshot)))
@@ -57,13 +59,6 @@ def watch(file: Path, *, interval: float, once: bool, as_json: bool) -> None:
         out.print("  ".join(f"{name} {value}" for name, value in _fields(snapshot).items()))
     ended_well = snapshot is not None and (snapshot.state == "complete" or (once and snapshot.running))
     sys.exit(0 if ended_well else EXIT_INCOMPLETE)
-
-
-class _Nothing:
-    def __enter__(self) -> Any:
-        return None
-
-    def __exit__(self, *_exc: object) -> None: ...
 
 
 def facts(snapshot: Snapshot) -> dict[str, Any]:

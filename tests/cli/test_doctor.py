@@ -123,7 +123,7 @@ class TestElsewhere:
     )
     def test_device_interfaces(self, mocker, versions: dict[str, str], rating: str, text: str) -> None:
         """Core and adapters have to have the same device interface."""
-        mocker.patch.object(command, "_version", side_effect=lambda name: versions.get(name, ""))
+        mocker.patch.object(command, "version_of", side_effect=lambda name: versions.get(name, ""))
         found = command._device_interface()
         assert found.rating == rating
         assert text in f"{found.value} {found.advice}"
