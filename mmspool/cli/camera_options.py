@@ -11,6 +11,9 @@ from ..adapters import Roi
 from ..driver import Camera, load_settings
 from .output import err
 
+COUNT = click.IntRange(min=1)
+POSITIVE = click.FloatRange(min=0, min_open=True)
+
 _REPEATS = "FastImage"
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -57,11 +60,7 @@ def _assignment(text: str) -> tuple[str, str]:
 
 
 _CHOICE = (
-    click.option(
-        "--demo",
-        is_flag=True,
-        help="Micro-Manager's core with its DemoCamera (needs mm-test-adapters).",
-    ),
+    click.option("--demo", is_flag=True, help="Micro-Manager's core with its DemoCamera (needs mm-test-adapters)."),
     click.option("--mock", is_flag=True, help="mmspool's simulated camera; needs no Micro-Manager."),
     click.option(
         "--connect",
@@ -107,12 +106,7 @@ _SETTINGS = (
         multiple=True,
         help="Any camera property; may be repeated.",
     ),
-    click.option(
-        "--core-buffer-mb",
-        type=click.IntRange(min=1),
-        metavar="MB",
-        help="Size of the core's own buffer, MB of 2^20 bytes.",
-    ),
+    click.option("--core-buffer-mb", type=COUNT, metavar="MB", help="Size of the core's own buffer, MB of 2^20 bytes."),
 )
 
 

@@ -13,7 +13,7 @@ from rich.progress import Progress
 from ..driver import Camera, end_recordings_on_signals
 from ..driver.preflight.measure import ProgressCallback, measure
 from ..driver.preflight.verdict import FrameLoad, judge
-from .camera_options import CAMERA_SECTIONS, WAYS, CameraRequest, camera_options
+from .camera_options import CAMERA_SECTIONS, POSITIVE, WAYS, CameraRequest, camera_options
 from .output import EXIT_INCOMPLETE, err, errors_as_messages, print_json
 from .preflight_report import facts, print_report
 from .sections import SectionedCommand
@@ -50,13 +50,13 @@ def _dtype(text: str) -> np.dtype[Any]:
 @click.option("--dtype", type=_dtype, metavar="DTYPE", help="Without a camera: dtype of the frames. [uint16]")
 @click.option(
     "--fps",
-    type=click.FloatRange(min=0, min_open=True),
+    type=POSITIVE,
     metavar="RATE",
     help="Frames a second. [what the camera makes; without one, the most that is possible]",
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=POSITIVE,
     metavar="S",
     default=10.0,
     show_default=True,

@@ -16,7 +16,7 @@ from rich.text import Text
 from ..driver import Camera, EndReason, RecordResult, end_recordings_on_signals
 from ..persistence import Compression, Plan, PlanLike, SpoolOptions, SpoolStats, check_output_path
 from ..viewing import start_viewer
-from .camera_options import CAMERA_SECTIONS, WAYS, CameraRequest, camera_options
+from .camera_options import CAMERA_SECTIONS, COUNT, POSITIVE, WAYS, CameraRequest, camera_options
 from .frame_options import Columns, read_columns, read_plan
 from .output import (
     EXIT_CTRL_C,
@@ -51,29 +51,18 @@ _SECTIONS = {
 @click.command(cls=SectionedCommand, sections=_SECTIONS)
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @camera_options
-@click.option("-n", "--frames", type=click.IntRange(min=1), metavar="N", help="End after this many frames.")
-@click.option(
-    "-t",
-    "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="S",
-    help="End after this many seconds.",
-)
+@click.option("-n", "--frames", type=COUNT, metavar="N", help="End after this many frames.")
+@click.option("-t", "--seconds", type=POSITIVE, metavar="S", help="End after this many seconds.")
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @click.option(
     "--compression",
     type=click.Choice(get_args(Compression)),
     help="Compress without loss (needs the packages hdf5plugin, imagecodecs and isal).",
 )
-@click.option(
-    "--buffer-mb",
-    type=click.IntRange(min=1),
-    metavar="MB",
-    help="Size of the ring in shared memory, MB of 10^6 bytes.",
-)
+@click.option("--buffer-mb", type=COUNT, metavar="MB", help="Size of the ring in shared memory, MB of 10^6 bytes.")
 @click.option(
     "--grow-frames",
-    type=click.IntRange(min=1),
+    type=COUNT,
     metavar="N",
     default=SpoolOptions.grow_frames,
     show_default=True,
@@ -81,21 +70,17 @@ _SECTIONS = {
 )
 @click.option(
     "--frame-timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=POSITIVE,
     metavar="S",
     help="End when no frame came for this long; inf waits without limit for a trigger. [10 s and ten exposures]",
 )
-@click.option("--triggers", type=click.IntRange(min=1), metavar="N", help="End after this many triggers of the camera.")
+@click.option("--triggers", type=COUNT, metavar="N", help="End after this many triggers of the camera.")
 @click.option(
-    "--frames-per-trigger",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=1,
-    help="Frames that each trigger gives, a burst. [1]",
+    "--frames-per-trigger", type=COUNT, metavar="N", default=1, help="Frames that each trigger gives, a burst. [1]"
 )
 @click.option(
     "--trigger-timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=POSITIVE,
     metavar="S",
     help="Each time this long without a frame is a missing trigger, which is marked; the recording goes on.",
 )

@@ -7,7 +7,7 @@ import click
 
 from ..adapters import Roi
 from ..selection import BinMethod, Projection
-from .camera_options import parse_roi
+from .camera_options import COUNT, parse_roi
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -32,7 +32,7 @@ def parse_frames(text: str) -> slice:
 _OPTIONS = (
     click.option("--frames", type=parse_frames, metavar="FROM:TO:STEP", help="Which frames, such as 100:200 or ::10."),
     click.option("--crop", type=parse_roi, metavar="X,Y,WIDTH,HEIGHT", help="Region of each frame, pixels."),
-    click.option("--bin", "bin_pixels", type=click.IntRange(min=1), default=1, help="Combine NxN pixels."),
+    click.option("--bin", "bin_pixels", type=COUNT, default=1, help="Combine NxN pixels."),
     click.option(
         "--bin-method",
         type=click.Choice(get_args(BinMethod)),
@@ -40,9 +40,7 @@ _OPTIONS = (
         help="How pixels are combined: mean keeps the dtype, sum widens it. [mean]",
     ),
     click.option("--project", type=click.Choice(get_args(Projection)), help="Combine frames into one image."),
-    click.option(
-        "--group", type=click.IntRange(min=1), metavar="N", help="With --project: an image for every N frames. [all]"
-    ),
+    click.option("--group", type=COUNT, metavar="N", help="With --project: an image for every N frames. [all]"),
 )
 
 

@@ -47,9 +47,11 @@ class Job:
             self.progress(done, total)
 
     def planes_of(self, layout: Layout, position: int) -> Iterator[npt.NDArray[Any]]:
-        """Yield the planes of a position in the order T, C, Z, and report each."""
+        """Yield the planes of a position in the order T, C, Z, cropped and binned, and report each."""
         of_one = layout.frames[0].size
-        for done, image in enumerate(layout.images(self.recording, self.window, position), 1):
+        missing = np.zeros(self.window.shape[1:], self.window.dtype)
+        for done, frame in enumerate(layout.order(position), 1):
+            image = missing if frame < 0 else self.window.load(self.recording, range(frame, frame + 1))[0]
             yield np.ascontiguousarray(image)
             self.progress(position * of_one + done, layout.frames.size)
 

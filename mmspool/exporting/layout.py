@@ -1,6 +1,5 @@
 """Which frame is which plane: positions, time points, channels and z, as a recording's plan or its columns say."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,14 +44,6 @@ class Layout:
     def order(self, position: int) -> list[int]:
         """Return the frames of a position in the order T, C, Z, the last one the fastest."""
         return [int(frame) for frame in self.frames[position].ravel()]
-
-    def images(self, recording: Recording, window: Window, position: int) -> Iterator[npt.NDArray[Any]]:
-        """Yield the planes of a position, cropped and binned, in this order."""
-        for frame in self.order(position):
-            if frame < 0:
-                yield np.zeros(window.shape[1:], window.dtype)
-            else:
-                yield window.load(recording, range(frame, frame + 1))[0]
 
 
 def layout_of(recording: Recording, window: Window) -> Layout | None:

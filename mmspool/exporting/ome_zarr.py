@@ -1,6 +1,8 @@
 """OME-Zarr (OME-NGFF 0.5), by ome-writers."""
 
+import contextlib
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,20 +48,11 @@ def write_ome_zarr(job: Job, path: Path) -> None:
         ome_writers.Dimension(name="y", count=height, type="space", chunk_size=height, unit=unit, scale=step_y),
         ome_writers.Dimension(name="x", count=width, type="space", chunk_size=width, unit=unit, scale=step_x),
     ]
-    settings = ome_writers.AcquisitionSettings(
-        root_path=str(path),
-        dimensions=dimensions,
-        dtype=dtype.name,
-        format={"name": "ome-zarr", "backend": "tensorstore"},
-        compression="blosc-zstd" if job.compress else None,
-    )
     times = job.times_s
-    with ome_writers.create_stream(settings) as stream:
+    with _stream(ome_writers, job, path, dimensions) as stream:
         for frame, time_s in zip(job.counted(), times, strict=True):
-            facts = {"delta_t": float(time_s)} if np.isfinite(time_s) else None
             for plane in np.moveaxis(frame, -1, 0) if channels else (frame,):
-                stream.append(np.ascontiguousarray(plane), frame_metadata=facts)
-        stream.set_global_metadata("mmspool", {"start_time": job.calibration.start_time, **job.facts()})
+                stream.append(np.ascontiguousarray(plane), frame_metadata=_time_of(time_s))
 
 
 def _write_arranged(ome_writers: Any, job: Job, layout: Layout, path: Path) -> None:
@@ -76,26 +69,38 @@ def _write_arranged(ome_writers: Any, job: Job, layout: Layout, path: Path) -> N
     ]
     of_z = {"unit": "micrometer", "scale": abs(layout.z_step_um)} if layout.z_step_um is not None else {}
     dimension = ome_writers.Dimension
+    dimensions = [
+        *([dimension(name="p", type="position", coords=named)] if positions > 1 else []),
+        dimension(name="t", count=times, type="time", chunk_size=1),
+        dimension(name="c", type="channel", chunk_size=1, coords=layout.channels),
+        dimension(name="z", count=planes, type="space", chunk_size=1, **of_z),
+        dimension(name="y", count=height, type="space", chunk_size=height, unit=unit, scale=step_y),
+        dimension(name="x", count=width, type="space", chunk_size=width, unit=unit, scale=step_x),
+    ]
+    with _stream(ome_writers, job, path, dimensions) as stream:
+        for position in range(positions):
+            at_s = job.plane_times_s(layout.order(position))
+            for plane, time_s in zip(job.planes_of(layout, position), at_s, strict=True):
+                stream.append(plane, frame_metadata=_time_of(time_s))
+
+
+@contextlib.contextmanager
+def _stream(ome_writers: Any, job: Job, path: Path, dimensions: list[Any]) -> Iterator[Any]:
+    """Yield what takes the planes in order; at its end it gets what is known beyond the scales."""
     settings = ome_writers.AcquisitionSettings(
         root_path=str(path),
-        dimensions=[
-            *([dimension(name="p", type="position", coords=named)] if positions > 1 else []),
-            dimension(name="t", count=times, type="time", chunk_size=1),
-            dimension(name="c", type="channel", chunk_size=1, coords=layout.channels),
-            dimension(name="z", count=planes, type="space", chunk_size=1, **of_z),
-            dimension(name="y", count=height, type="space", chunk_size=height, unit=unit, scale=step_y),
-            dimension(name="x", count=width, type="space", chunk_size=width, unit=unit, scale=step_x),
-        ],
+        dimensions=dimensions,
         dtype=job.window.dtype.name,
         format={"name": "ome-zarr", "backend": "tensorstore"},
         compression="blosc-zstd" if job.compress else None,
     )
     with ome_writers.create_stream(settings) as stream:
-        for position in range(positions):
-            at_s = job.plane_times_s(layout.order(position))
-            for plane, time_s in zip(job.planes_of(layout, position), at_s, strict=True):
-                stream.append(plane, frame_metadata={"delta_t": float(time_s)} if np.isfinite(time_s) else None)
+        yield stream
         stream.set_global_metadata("mmspool", {"start_time": job.calibration.start_time, **job.facts()})
+
+
+def _time_of(time_s: float) -> dict[str, float] | None:
+    return {"delta_t": float(time_s)} if np.isfinite(time_s) else None
 
 
 def _shard_frames(frames: int, frame_bytes: int) -> int:

@@ -47,7 +47,6 @@ def write_ome_tiff(job: Job, path: Path) -> None:
 
 def _write_arranged(tifffile: Any, job: Job, layout: Layout, path: Path, metadata: dict[str, Any]) -> None:
     """Write an image for each position, with the axes T, C, Z."""
-    options: dict[str, Any] = {"compression": "zlib", "predictor": True} if job.compress else {}
     positions, *planes = layout.frames.shape
     pages = layout.frames.size * (math.prod(job.window.shape[1:]) * job.window.dtype.itemsize + 512)
     with tifffile.TiffWriter(path, bigtiff=pages > _CLASSIC_BYTES, ome=True) as tiff:
@@ -69,7 +68,7 @@ def _write_arranged(tifffile: Any, job: Job, layout: Layout, path: Path, metadat
                 photometric="minisblack",
                 metadata=facts,
                 software="mmspool",
-                **options,
+                **_compression(job),
             )
 
 
@@ -89,7 +88,7 @@ def write_tiff(job: Job, path: Path) -> None:
 
 
 def _write(tifffile: Any, job: Job, path: Path, metadata: dict[str, Any] | None, **kind: bool) -> None:
-    options: dict[str, Any] = {"compression": "zlib", "predictor": True} if job.compress else {}
+    options = _compression(job)
     if job.pixel_um is not None and not kind.get("ome"):
         options["resolution"] = (1 / job.pixel_um[1], 1 / job.pixel_um[0])
     with tifffile.TiffWriter(path, bigtiff=_image_bytes(job) > _CLASSIC_BYTES, **kind) as tiff:
@@ -102,6 +101,10 @@ def _write(tifffile: Any, job: Job, path: Path, metadata: dict[str, Any] | None,
             software="mmspool",
             **options,
         )
+
+
+def _compression(job: Job) -> dict[str, Any]:
+    return {"compression": "zlib", "predictor": True} if job.compress else {}
 
 
 def _axes(job: Job) -> str:
