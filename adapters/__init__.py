@@ -9,12 +9,13 @@ from .multi_camera import is_multi_camera, split_multi_camera
 from .pco_stamp import STAMP_PIXELS, PcoStamp, read_pco_stamp
 from .pycromanager_adapter import PymmcoreAdapter
 from .python_core import DemoKeywords, demo, sequence_tester
-from .tags import frame_metadata, timestamp_source
+from .tags import Counters, frame_metadata, timestamp_source
 
 __all__ = [
     "MAX_FRAMES",
     "STAMP_PIXELS",
     "CoreAdapter",
+    "Counters",
     "DemoKeywords",
     "Faults",
     "Frame",

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ..adapters import Frame, Image
+from ..adapters import Counters, Frame
 from ..persistence import LossStage
 
 _log = logging.getLogger("mmspool")
@@ -38,7 +38,7 @@ class GapDetector:
         """Take a frame for the first one, whatever its number: those before it were not wanted."""
         self.image_number = frame.image_number - 1
 
-    def missing_before(self, frame: Frame) -> list[Gap]:
+    def missing_before(self, frame: Frame | Counters) -> list[Gap]:
         """Return what was lost between the frame before and this one.
 
         ``ImageNumber`` counts inserts into the core's buffer, so a jump is a loss in the core; a jump back is a
@@ -76,12 +76,12 @@ class SequenceGaps:
     def __init__(self) -> None:
         self._gaps = GapDetector()
 
-    def missing_before(self, image: Image, numbers: Mapping[str, int]) -> list[Gap]:
-        """Return what was lost between the frame before, in the same sequence, and this one."""
+    def missing_before(self, numbers: Mapping[str, int]) -> list[Gap]:
+        """Return what was lost between the frame before, in the same sequence, and the one with these numbers."""
         if numbers["image_number"] == 0:
             self._gaps = GapDetector()
         return self._gaps.missing_before(
-            Frame(image, numbers["image_number"], numbers["camera_frame_number"], numbers["camera_timestamp"])
+            Counters(numbers["image_number"], numbers["camera_frame_number"], numbers["camera_timestamp"])
         )
 
 

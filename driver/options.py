@@ -142,6 +142,8 @@ class RecordingOptions:
                 given["frames"] = len(places)
         elif plan != NO_PLAN:
             given["plan"] = {"trigger": None, "frame": plan.frames_per_trigger}
+        names = ("core_buffer_mb", "pixel_stamp", "pre_trigger_frames", "on_frame", "on_event")
+        own = {name: given.pop(name, None) for name in names}
         checked = cls(
             conditions=StopConditions(
                 frames=plan.frames(given.pop("frames", None)),
@@ -150,13 +152,9 @@ class RecordingOptions:
                 frame_timeout_s=timeout_s,
             ),
             triggers=plan,
-            core_buffer_mb=given.pop("core_buffer_mb", None),
-            pixel_stamp=given.pop("pixel_stamp", None),
-            pre_trigger_frames=given.pop("pre_trigger_frames", None),
-            on_frame=given.pop("on_frame", None),
-            on_event=given.pop("on_event", None),
             columns=columns,
             spool=given,
+            **own,
         )
         SpoolOptions(**checked.spool)
         return checked

@@ -54,7 +54,7 @@ class ProcessFn:
                 numbers["camera_timestamp"] = -1
             if (arrival_ns := _arrival_ns(metadata)) is not None:
                 numbers["host_timestamp"] = arrival_ns
-            values = self._own_values(image, numbers, metadata)
+            values = self._own_values(numbers, metadata)
             self._spool.put(unpack_colours(image, metadata.get("PixelType")), numbers | values)
 
     def pass_on(self, image: Image, metadata: dict[str, Any]) -> tuple[Image, dict[str, Any]]:
@@ -104,13 +104,14 @@ class ProcessFn:
                 "the frames of one camera; call the process_fn of a spool of its own for each"
             )
 
-    def _own_values(self, image: Image, numbers: Mapping[str, int], metadata: Mapping[str, Any]) -> dict[str, Any]:
+    def _own_values(self, numbers: Mapping[str, int], metadata: Mapping[str, Any]) -> dict[str, Any]:
         """Return an image's values for the spool's columns, after what is missing before it is in the ledger."""
         values = image_values(metadata)
         if self._fitting is None:
             self._fitting = self._declare(values)
         if not self._planned.announced:
-            self._enter_gaps(image, numbers)
+            for gap in self._gaps.missing_before(numbers):
+                self._spool.record_loss(gap.count, gap.stage)
             return self._fitting.of(values)
         taken = self._planned.take(metadata.get("Axes") or {})
         if taken is not None:
@@ -128,11 +129,6 @@ class ProcessFn:
             self._spool.declare(columns=with_columns(self._spool.columns, [*events, first]), plan=plan)
             self._has_places = plan is not None
         return FittingValues(self._spool.columns)
-
-    def _enter_gaps(self, image: Image, numbers: Mapping[str, int]) -> None:
-        """Enter into the ledger what is missing before this image by its counters."""
-        for gap in self._gaps.missing_before(image, numbers):
-            self._spool.record_loss(gap.count, gap.stage)
 
 
 def _arrival_ns(metadata: Mapping[str, Any]) -> int | None:

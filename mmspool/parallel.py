@@ -67,7 +67,8 @@ def project(recording: Recording, window: Window, *, scheduler: str | None = Non
         ):
             yield from stack
         return
-    groups = [window.frames[first : first + window.group_frames] for first in _firsts(window)]
+    size = window.group_frames
+    groups = [window.frames[first : first + size] for first in range(0, len(window.frames), size)]
     parts = [window.parts(group) for group in groups]
     tasks = [(opener, window, part) for group in parts for part in group]
     results = map_in_order(_project_part, tasks, scheduler=scheduler)
@@ -76,10 +77,6 @@ def project(recording: Recording, window: Window, *, scheduler: str | None = Non
         for partial in itertools.islice(results, len(group)):
             projector.merge(partial)
         yield projector.result().astype(window.dtype, copy=False)
-
-
-def _firsts(window: Window) -> range:
-    return range(0, len(window.frames), window.group_frames)
 
 
 def _load_part(task: tuple[Opener, Window, range]) -> npt.NDArray[Any]:

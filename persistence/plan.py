@@ -17,6 +17,7 @@ PlanLike = int | Axes | Sequence[Mapping[str, Any]]
 EXPECTED_COLUMN = StoredColumn(EXPECTED, np.dtype("<i8"), -1)
 MAX_AXES = 16
 _UNPLANNED = -1
+_FILLS = {"f": np.nan, "i": -1, "b": False, "U": ""}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -121,7 +122,8 @@ class Plan:
             values = np.tile(self.rows[name], rounds)
             rows[name] = np.char.decode(values, "utf-8", "replace") if str(kind).startswith("U") else values
         if self.grows and places > len(self):
-            return np.concatenate([rows, np.array([_fills(rows.dtype)] * (places - len(self)), rows.dtype)])
+            fill = tuple(_FILLS[rows.dtype[name].kind] for name, _ in dtype)
+            return np.concatenate([rows, np.array([fill] * (places - len(self)), rows.dtype)])
         if self.repeats:
             rows[self.axes[0]] = np.arange(len(rows)) // len(self)
         return rows
@@ -164,11 +166,6 @@ class Places:
     def empty(self, lost: int) -> int:
         """Return how many places have no frame, where so many are known to be lost."""
         return max(0, len(self._filled) - int(self._filled.sum()) - lost)
-
-
-def _fills(dtype: np.dtype[Any]) -> tuple[Any, ...]:
-    fills = {"f": np.nan, "i": -1, "b": False, "U": ""}
-    return tuple(fills[dtype[name].kind] for name in dtype.names or ())
 
 
 def _column(name: str, values: Sequence[Any]) -> StoredColumn:

@@ -6,16 +6,18 @@ the hardware.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ..core_adapter import Image
-from .pco_stamp import write_pco_stamp
 from .properties import PropertySpec
 
 if TYPE_CHECKING:
     from .sequence import Entry
 
 Tags = Mapping[str, str]
+
+_SWITCHED_ON = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,6 +96,16 @@ def _pvcam_tags(entry: "Entry", values: Mapping[str, str]) -> Tags:
         "PVCAM-FMD-FrameNr": str(entry.camera_frame_number),
         f"PVCAM-FMD-TimestampBof{unit}": str(round(entry.elapsed_s * scale)),
     }
+
+
+def _write_pco_stamp(image: Image, entry: "Entry", mode: str) -> None:
+    """Write what `read_pco_stamp` reads into the first 14 pixels, if ``Timestampmode`` is a binary one."""
+    if not mode.startswith("Binary"):
+        return
+    time = _SWITCHED_ON + timedelta(seconds=entry.elapsed_s)
+    digits = f"{entry.camera_frame_number:08}{time:%Y%m%d%H%M%S%f}"
+    numbers = [int(digits[at : at + 2], 16) for at in range(0, len(digits), 2)]
+    image[0, : len(numbers)] = numbers[: image.shape[1]]
 
 
 _PVCAM_SPEEDS = {
@@ -199,7 +211,7 @@ FAMILIES: dict[str, MockFamily] = {
             "Line Scanning Mode Exposure Lines": _whole(100, 1, 2048),
         },
         waits_for_trigger=frozenset({("Triggermode", "External"), ("Triggermode", "External Exp. Ctrl.")}),
-        stamp=lambda image, entry, values: write_pco_stamp(image, entry, values["Timestampmode"]),
+        stamp=lambda image, entry, values: _write_pco_stamp(image, entry, values["Timestampmode"]),
     ),
     "pvcam": MockFamily(
         library="PVCAM",

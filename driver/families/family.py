@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal, NamedTuple
 
-from ...errors import SettingError
-
 Assignments = tuple[tuple[str, str], ...]
 """Property names and the values to set, in this order; a value is a pattern such as ``Internal*``, see `matching`."""
 
@@ -151,8 +149,3 @@ def matching(pattern: str, values: tuple[str, ...]) -> list[str]:
         if found:
             return found
     return []
-
-
-def refuse(name: str, value: str, why: str) -> None:
-    """Raise the `SettingError` of a property that has to be set otherwise before a recording."""
-    raise SettingError(f"{name} is {value!r}, {why}")

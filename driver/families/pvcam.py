@@ -1,14 +1,14 @@
 """Teledyne Photometrics Prime, Kinetix and Retiga: the adapter PVCAM."""
 
-from .family import HOST_TIME, Choice, Family, Number, OwnWords, TimeStamp, Values, refuse
+from ...errors import SettingError
+from .family import HOST_TIME, Choice, Family, Number, OwnWords, TimeStamp, Values
 
 
 def _check_start(values: Values) -> None:
     if values.get("DiskStreamingEnabled", "No") == "Yes":
-        refuse(
-            "DiskStreamingEnabled",
-            "Yes",
-            "with which the camera's driver hands on only some of its frames: set it to No",
+        raise SettingError(
+            "DiskStreamingEnabled is 'Yes', with which the camera's driver hands on only some of its frames: "
+            "set it to No"
         )
 
 

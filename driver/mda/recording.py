@@ -250,7 +250,7 @@ class _Track:
     def put(self, image: npt.NDArray[Any], numbers: Mapping[str, int], event: Any) -> bool:
         if numbers["image_number"] == 0:  # another sequence
             self._lost_of_burst = 0
-        for gap in self._gaps.missing_before(image, numbers):
+        for gap in self._gaps.missing_before(numbers):
             self.lose(gap.count, gap.stage)
             self._lost_of_burst += gap.count
         try:

@@ -127,7 +127,7 @@ def intervals(figure: Any, times_s: npt.NDArray[np.float64], losses: Sequence[Lo
     over_time.set_ylim(min(0.0, float(low.min())), 1.05 * float(high.max()) or 1)
     for loss in losses:
         if 0 < loss.before_frame < len(times_s):
-            over_time.axvline(times_s[loss.before_frame], color=_colour(loss), linewidth=0.8, alpha=0.6)
+            over_time.axvline(times_s[loss.before_frame], color=STAGE_COLOURS[loss.stage], linewidth=0.8, alpha=0.6)
     spread = max(float(np.percentile(np.abs(steps_ms[known] - median), 99.5)) * 1.5, 1e-3 * abs(median), 1e-6)
     histogram.hist(
         np.clip(steps_ms[known], median - spread, median + spread), bins=41, color=BLUE, alpha=0.85, log=True
@@ -153,7 +153,7 @@ def timeline(
         index = min(loss.before_frame, len(times_s) - 1)
         width = max(loss.count * interval_s, least)
         at = float(times_s[index]) if loss.before_frame < len(times_s) else end
-        axes.barh(0, width, left=at - width, height=0.5, color=_colour(loss), linewidth=0)
+        axes.barh(0, width, left=at - width, height=0.5, color=STAGE_COLOURS[loss.stage], linewidth=0)
     for position, stage in enumerate(stage for stage in STAGE_COLOURS if any(loss.stage == stage for loss in losses)):
         lost = sum(loss.count for loss in losses if loss.stage == stage)
         axes.text(
@@ -205,10 +205,6 @@ def _roomy(axes: Any, values: npt.NDArray[np.float64]) -> None:
     if high - low < 1e-3 * max(abs(high), 1e-12):
         half = max(abs(high) * 0.05, 0.05)
         axes.set_ylim(low - half, high + half)
-
-
-def _colour(loss: Loss) -> str:
-    return STAGE_COLOURS.get(loss.stage, MUTED)
 
 
 def _seconds(time_s: float) -> str:

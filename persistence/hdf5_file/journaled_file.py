@@ -165,9 +165,6 @@ class JournaledFile(io.RawIOBase):
         self._position = base + offset
         return self._position
 
-    def tell(self) -> int:
-        return self._position
-
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # h5py passes nothing else
         """Read what HDF5 believes to have written; beyond the end there are zeros."""
         view = memoryview(buffer).cast("B")

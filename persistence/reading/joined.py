@@ -120,7 +120,8 @@ def join(
     """
     path = recording_path(target)
     check_output_path(path, overwrite=overwrite)
-    names = [_name_from(path.parent, absolute(each)) for each in paths]
+    folder, whole = path.parent, [absolute(each) for each in paths]
+    names = [each.relative_to(folder) if each.is_relative_to(folder) else each for each in whole]
     try:
         with beside(path) as partial:
             with _opened(paths) as parts:
@@ -267,7 +268,3 @@ def _check_turns(parts: Sequence[Recording]) -> None:
                 f"{part.path} has {len(part):,} frames and {part.frames_lost:,} lost ones, where {turns:,} and none "
                 "were expected of frames that alternate: open them one after the other, without interleave"
             )
-
-
-def _name_from(folder: Path, path: Path) -> Path:
-    return path.relative_to(folder) if path.is_relative_to(folder) else path
