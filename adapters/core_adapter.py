@@ -250,4 +250,4 @@ class CoreAdapter(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the core; idempotent. A core that this adapter started is stopped."""
+        """Release the core; idempotent. A core that this adapter started is stopped."""

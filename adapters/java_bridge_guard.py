@@ -2,11 +2,11 @@
 
 It cures what pyjavaz 1.2.8 (mmpycorex pins it) does (tests/adapters/test_java_bridge.py):
 
-- A call to a server that died waits for ever, and so does the interpreter at exit. ``server_terminated`` ends only the
+- A call to a server that died never returns, nor does the interpreter at exit. ``server_terminated`` ends only the
   wait of destructors, and these then raise ``queue.Empty``, the report of which fails by itself. It also holds for the
   next server on that port. So it is not used here, and what others did with it does not matter to a guarded bridge.
 - A call that Ctrl-C broke off leaves its answer behind: every later call gets the answer of the one before.
-- A destructor that the garbage collector runs during a call waits for that call, in the same thread: for ever.
+- A destructor that the garbage collector runs during a call waits for that call, in the same thread: a deadlock.
 - Every object leaves a callback for the exit behind, one a frame.
 """
 
@@ -34,7 +34,7 @@ class ServerWatch:
     """An idle connection to a ZMQ server that detects when the server has gone.
 
     The system closes the connection when the server's process ends, however it ends. A server that is merely slow or
-    stopped keeps it, and one that was started anew on the same port does not pass for the old one.
+    stopped keeps it, and one that was started again on the same port does not pass for the old one.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ class BridgeGuard:
         return answer.result()
 
     def _ask(self, bridge: Any, message: dict[str, Any], limit_s: float) -> Any:
-        """Do what the bridge's own method does, but not for ever."""
+        """Do what the bridge's own method does, within a limit."""
         with bridge._communication_lock:
             if self._gone or bridge._closed:
                 raise ConnectionError(self._gone or "the bridge to Micro-Manager was closed before")
@@ -242,7 +242,7 @@ def guard(bridge: Any, watch: ServerWatch) -> None:
 
 
 def watch_over(bridge: Any, timeout_s: float) -> bool:
-    """Guard a bridge that somebody else made; False when its server is gone."""
+    """Guard a bridge that another library made; False when its server is gone."""
     watch = ServerWatch(bridge._ip_address, bridge.port)
     answered = watch.start(timeout_s)
     guard(bridge, watch)

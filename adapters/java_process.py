@@ -204,7 +204,7 @@ if sys.platform == "win32":
                 _log.warning("Micro-Manager would outlive this process (%s)", ctypes.FormatError(code))
 
         def close(self) -> None:
-            """Let go of the job, and so end the process; idempotent."""
+            """Close the job, and so end the process; idempotent."""
             self._close(self._job)
             self._job = wintypes.HANDLE(0)
 

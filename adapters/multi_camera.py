@@ -39,9 +39,9 @@ def split_multi_camera(core: CoreAdapter) -> dict[str, CoreAdapter]:
         raise SettingError(f"{device} combines no cameras yet: set its properties '{_PHYSICAL}1', '{_PHYSICAL}2', ...")
     formats = {label: _format(core, label) for label in labels}
     if len(set(formats.values())) > 1:
-        told = ", ".join(f"{label} has {text}" for label, text in formats.items())
+        text = ", ".join(f"{label} has {frames}" for label, frames in formats.items())
         raise SettingError(
-            f"{device} combines cameras whose frames differ, which its buffer cannot hold ({told}): give them the same "
+            f"{device} combines cameras whose frames differ, which its buffer cannot hold ({text}): give them the same "
             "region and PixelType, or each a core of its own"
         )
     if core.image_format().dtype.itemsize > _GREY_BYTES:

@@ -136,7 +136,7 @@ def start_python(
         if core.get_camera_device():
             PymmcoreAdapter(core).stop_sequence()
         core.unload_all_devices()
-        vars(core).clear()  # the launcher's methods tie it to itself, and its buffer would stay for ever
+        vars(core).clear()  # the launcher's methods tie it to itself, and its buffer would never be freed
 
     atexit.register(release)
     try:

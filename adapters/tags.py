@@ -78,7 +78,7 @@ def frame_metadata(tags: Mapping[str, Any]) -> dict[str, int]:
 
 
 def timestamp_source(tags: Mapping[str, Any]) -> Literal["camera", "host", "none"]:
-    """Tell whose clock a frame's time stamp comes from.
+    """Return whose clock a frame's time stamp comes from.
 
     Returns
     -------

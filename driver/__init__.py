@@ -2,13 +2,13 @@
 
 from .camera import Camera
 from .cameras import CamerasResult, record_cameras
-from .events import RecordingEvent
 from .interrupts import end_recordings_on_signals
 from .live import LiveFrame
 from .mda import MDASink, MDASpooling, spool_mda
 from .options import RecordingKeywords
 from .process_fn import ProcessFn
 from .properties import Properties, Property
+from .recording_events import RecordingEvent
 from .result import EndReason, RecordResult, RecordStats
 from .running import RunningRecording
 from .saved_settings import SettingsReport, load_settings

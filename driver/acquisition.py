@@ -104,7 +104,7 @@ class Acquisition:
             self._core.abandon_stuck_call()
         else:
             self.stopped_by = by
-        self._stop = True  # an Event has a lock, on which a signal handler that interrupted it would wait for ever
+        self._stop = True  # an Event has a lock, on which a signal handler that interrupted it would deadlock
 
     def save(self) -> None:
         """Store the frames that are held and all that follow; from any thread or signal handler."""
@@ -190,7 +190,7 @@ class Acquisition:
         return count
 
     def _put_held(self, held: deque[Frame]) -> None:
-        """Store what was held; what was let go before is no loss, and the time counts from here."""
+        """Store what was held; frames that were dropped before are no loss, and the time counts from here."""
         self._held = None
         self._started = time.monotonic()
         if held:

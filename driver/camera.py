@@ -178,7 +178,7 @@ class Camera(CameraSettings):
                     return result
 
     def stop_sequence(self) -> None:
-        """Stop the camera, whoever started it: a client that was killed leaves its sequence running.
+        """Stop the camera, whichever program started it: a client that was killed leaves its sequence running.
 
         A recording of this camera ends as by `RunningRecording.stop`, and this waits for its end. Of another client's
         sequence, frames that it has not taken yet stay in the core until the next start. Harmless when nothing runs.
@@ -255,7 +255,7 @@ class Camera(CameraSettings):
         Raises
         ------
         CameraBusyError
-            A sequence of somebody else is running, or a recording that has no frame yet.
+            A sequence of another program is running, or a recording that has no frame yet.
         CoreError
             The camera failed.
         """
@@ -266,7 +266,7 @@ class Camera(CameraSettings):
         return newest.pixels.copy()
 
     def close(self) -> None:
-        """Let go of the core, and stop it if this camera started it; idempotent. A running recording is ended first."""
+        """Release the core, and stop it if this camera started it; idempotent. A running recording is ended first."""
         recording = self._last_recording()
         if recording is not None:
             recording.stop()

@@ -11,7 +11,7 @@ _ALMOST_FULL = 0.99  # a full ring is a few frames less than full whenever the w
 
 
 class Forecast:
-    """Tells which of ring, core buffer and disk will be full first, if one of them soon is."""
+    """Finds which of ring, core buffer and disk will be full first, if one of them soon is."""
 
     def __init__(self) -> None:
         self._ring = _Rate()

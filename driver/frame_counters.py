@@ -25,7 +25,7 @@ class GapDetector:
     Parameters
     ----------
     clock_step_ns
-        Given a time stamp, the steps in which the camera's clock tells it, ns: then gaps show in the clock of a camera
+        Given a time stamp, the steps of the camera's clock there, ns: then gaps show in the clock of a camera
         that has no counter and makes frames at equal intervals. None does without the clock.
     """
 
@@ -91,7 +91,7 @@ _TOLERANCE = 0.25  # of an interval
 
 
 class _ClockGaps:
-    """Gaps in time stamps at equal intervals, as far as the clock's steps are short enough to tell frames apart."""
+    """Gaps in time stamps at equal intervals, as far as the clock's steps are shorter than the interval."""
 
     def __init__(self, step_ns: Callable[[int], int]) -> None:
         self._step_ns = step_ns

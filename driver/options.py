@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from ..persistence import Plan, PlanLike, SpoolOptions, StorageKeywords, refuse_unknown_options
-from .events import RecordingEvent
-from .frame_columns import ColumnSource, FrameColumns
+from .column_sources import ColumnSource, ColumnSources
 from .live import LiveFrame
+from .recording_events import RecordingEvent
 from .stop_conditions import StopConditions
 from .triggers import NO_PLAN, TriggerPlan
 
@@ -103,7 +103,7 @@ class RecordingOptions:
     pre_trigger_frames: int | None
     on_frame: Callable[[LiveFrame], object] | None
     on_event: Callable[[RecordingEvent], object] | None
-    columns: FrameColumns | None
+    columns: ColumnSources | None
     spool: dict[str, Any]
 
     @classmethod
@@ -131,7 +131,7 @@ class RecordingOptions:
             if math.isfinite(plan.timeout_s):
                 timeout_s = max(timeout_s, _MISSING_TRIGGERS * plan.timeout_s)
         sources = given.pop("columns", None)
-        columns = FrameColumns(sources) if sources else None
+        columns = ColumnSources(sources) if sources else None
         if columns is not None:
             given["columns"] = columns.columns
         planned = given.get("plan")

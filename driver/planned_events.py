@@ -39,7 +39,7 @@ class PlannedEvents:
         return len(self._waiting)
 
     def expect(self, event: Mapping[str, Any]) -> None:
-        """Take down an event."""
+        """Add an event."""
         self.announced = True
         self._waiting.append((dict(event["axes"]), event_values(event)))
 
@@ -48,7 +48,7 @@ class PlannedEvents:
         return [values for _, values in self._waiting]
 
     def take(self, axes: Axes) -> Taken | None:
-        """Take an image off the plan, with those before it, which did not come; None for one that is not planned."""
+        """Remove an image's event, and those before it, whose images did not come; None if none was planned."""
         ahead = enumerate(islice(self._waiting, _LOOK_AHEAD))
         missing = next((at for at, (planned, _) in ahead if planned.items() <= axes.items()), None)
         if missing is None:

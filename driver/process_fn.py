@@ -63,7 +63,7 @@ class ProcessFn:
         return image, metadata
 
     def expect(self, events: Any) -> Any:
-        """Take down the events of an acquisition, and return them for ``acquire``.
+        """Note the events of an acquisition, and return them for ``acquire``.
 
         pycromanager says nothing of images that an aborted acquisition, a failing hook or a time limit left out. Those
         of `events` that never come are entered into the ledger.

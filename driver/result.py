@@ -103,9 +103,9 @@ class RecordResult:
     def __str__(self) -> str:
         """Return a few lines to read, as notebooks show them."""
         frames = self.frames_written
-        told = describe_end(self.path, self.state, str(self.end_reason), frames, self.losses, self.file_bytes)
+        text = describe_end(self.path, self.state, str(self.end_reason), frames, self.losses, self.file_bytes)
         rate = frames / self.duration_s if self.duration_s > 0 else 0.0
-        return f"{told}\n{self.duration_s:,.1f} s, {rate:,.0f} frames/s, {self.mb_per_s:,.0f} MB/s"
+        return f"{text}\n{self.duration_s:,.1f} s, {rate:,.0f} frames/s, {self.mb_per_s:,.0f} MB/s"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002 - as IPython calls it
         printer.text(str(self))

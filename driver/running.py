@@ -11,8 +11,8 @@ from typing import Self
 
 from ..errors import CameraBusyError
 from .acquisition import Acquisition
-from .events import EventCalls, RecordingEvent
 from .live import LOOK_S, FrameCalls, LiveFrame
+from .recording_events import EventCalls, RecordingEvent
 from .result import EndReason, RecordResult, RecordStats, make_result
 
 _log = logging.getLogger("mmspool")

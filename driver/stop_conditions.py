@@ -38,5 +38,5 @@ class StopConditions:
 
     @property
     def open_ended(self) -> bool:
-        """Whether it goes on until somebody stops it."""
+        """Whether it goes on until it is stopped."""
         return self.frames is None and self.seconds is None and self.until is None

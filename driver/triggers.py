@@ -75,7 +75,7 @@ class TriggerWatch:
         self._since = math.inf
 
     def frame_came(self, now: float) -> None:
-        """Take note of a frame at the monotonic time ``now``, seconds."""
+        """Note that a frame came at the monotonic time ``now``, seconds."""
         self._since = now
 
     def missing(self, now: float, accounted: int) -> tuple[int, LossStage] | None:

@@ -117,7 +117,7 @@ _LAYERS = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: whoever reads a file needs neither cameras nor shared memory."""
+    """Import a public name when it is first used: reading a file needs neither cameras nor shared memory."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     layer = next((layer for layer, names in _LAYERS.items() if name in names), "persistence")

@@ -69,7 +69,7 @@ class SpoolError(MmspoolError):
 
 
 class FrameError(SpoolError, ValueError):
-    """A frame or its metadata does not fit; it was not stored, and the spool can be used on."""
+    """A frame or its metadata does not fit; it was not stored, and the spool stays usable."""
 
 
 class SpoolClosedError(SpoolError):

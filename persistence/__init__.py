@@ -74,7 +74,7 @@ _WHEN_USED = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name when it is first used: whoever reads a file needs no shared memory, and the writer no reader."""
+    """Import a name when it is first used: reading a file needs no shared memory, and writing one no reader."""
     module = next((module for module, names in _WHEN_USED.items() if name in names), None)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

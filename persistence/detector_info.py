@@ -18,7 +18,7 @@ class DetectorInfo:
     description, serial_number
         Of the camera.
     count_time_s, frame_time_s, readout_time_s
-        Exposure, distance of two frames, read-out time, seconds; NaN when unknown.
+        Exposure, interval of frames, read-out time, seconds; NaN when unknown.
     sensor_pixel_um
         Pitch of the sensor's pixels ``(y, x)``, um.
     sample_pixel_um

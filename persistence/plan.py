@@ -158,7 +158,7 @@ class Places:
         return place
 
     def fill(self, place: int, *, came: bool) -> bool:
-        """Take note of a frame's place if it ``came``, that is, was stored; return whether it did."""
+        """Mark a frame's place as filled if the frame ``came``, that is, was stored; return whether it did."""
         if came and self._places is not None and place >= 0:
             self._filled[place] = True
         return came

@@ -69,8 +69,8 @@ class Spool:
 
     def __repr__(self) -> str:
         stats = self.stats
-        told = f"{self._life.state.value}, {stats.frames_put:,} frames put, {stats.frames_lost:,} lost"
-        return f"<Spool {self.path.name}: {told}>"
+        text = f"{self._life.state.value}, {stats.frames_put:,} frames put, {stats.frames_lost:,} lost"
+        return f"<Spool {self.path.name}: {text}>"
 
     @property
     def shape(self) -> tuple[int, ...] | None:

@@ -25,9 +25,9 @@ from .shared_ring.ring import RingField
 from .spool_state import SpoolState, interrupted_call, not_open
 from .system.clock import steady_ns, wall_offset_ns
 from .system.os_file import occupy_standard_descriptors
-from .watching import abandon, watch
 from .writer_process.client import WriterClient
 from .writer_process.messages import StartWriting
+from .writer_watch import abandon, watch
 
 _log = logging.getLogger("mmspool")
 _lives: "weakref.WeakSet[SpoolLifecycle]" = weakref.WeakSet()
@@ -37,7 +37,7 @@ _Result = TypeVar("_Result")
 
 
 class SpoolLifecycle:
-    """What a spool has to give back, the ring, the writer process and the path, and what it is in the middle of.
+    """What a spool has to release (the ring, the writer process, the path), and which call is under way.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class SpoolLifecycle:
     def call(
         self, state: SpoolState, step: Callable[[_Image, _Metadata], _Result], image: _Image, metadata: _Metadata
     ) -> _Result:
-        """Do ``step`` as the only call that is under way; where the writer process failed, let go of everything.
+        """Do ``step`` as the only call that is under way; where the writer process failed, release everything.
 
         Two arguments by name, since ``*args`` cost tiny frames a tenth; no context manager, since Ctrl-C may come
         between its code and that of its block.
@@ -244,7 +244,7 @@ class SpoolLifecycle:
         )
 
     def _fail(self, error: WriterError) -> None:
-        """Let go of everything after the writer process failed; ``error`` is what later calls raise."""
+        """Release everything after the writer process failed; ``error`` is what later calls raise."""
         self.error = error
         if self.state is SpoolState.CLOSED:  # at the first frame: nothing was recorded
             return
@@ -261,7 +261,7 @@ class SpoolLifecycle:
         return self.error or not_open(self.state, self._path)
 
     def _log_notices(self) -> None:
-        """Log what happened; without the lock, for which somebody may wait who holds the log's."""
+        """Log what happened, without holding the lock: a thread that waits for it may hold the log's."""
         while self.client.writer.notices:
             _log.warning("%s", self.client.writer.notices.pop(0))
 

@@ -1,4 +1,4 @@
-"""What a spool is in the middle of, and the errors of calls that do not fit."""
+"""The states of a spool, and the errors of calls that a state does not allow."""
 
 from enum import Enum
 from pathlib import Path

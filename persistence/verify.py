@@ -18,7 +18,7 @@ from .hdf5_file.validate import DAMAGE, read_small, text_attribute, unreadable
 from .reading.frame_table import FrameTable
 from .reading.reader import Recording
 
-_OUTLIER = 10.0  # times the median distance of two frames
+_OUTLIER = 10.0  # times the median interval of frames
 _SHOWN = 5
 _CLOCK_STEP_S = 1.0  # a clock that is kept by NTP wanders by less
 _PART_BYTES = 64 << 20  # of pixels that are checked by one call

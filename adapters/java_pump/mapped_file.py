@@ -146,7 +146,7 @@ class MappedFile:
         return self._map[offset : offset + size].decode("utf-8", "replace")
 
     def remove_name(self) -> None:
-        """Delete the file's name; what is mapped stays. Not possible on Windows while somebody maps it."""
+        """Delete the file's name; what is mapped stays. Not possible on Windows while a process maps it."""
         with contextlib.suppress(OSError):
             self.path.unlink()
 

@@ -149,7 +149,7 @@ class FramePump:
         return self._file.array(_DTYPES[component_bytes], count, offset + RECORD_BYTES), tags
 
     def close(self) -> None:
-        """End the pump and let go of the file; frames that were not taken are dropped. The last call of all."""
+        """End the pump and close the file; frames that were not taken are dropped. The last call of all."""
         self._header[Place.STOP] = 1
         limit = time.monotonic() + _CLOSING_S
         while self._header[Place.STATE] == State.PUMPING and time.monotonic() < limit and not self._bridge_failure():

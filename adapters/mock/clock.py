@@ -14,7 +14,7 @@ class Clock(Protocol):
         """Let so much time pass."""
 
     def tick(self) -> None:
-        """Take note that the core is asked how its sequence stands."""
+        """Note that the core is asked how its sequence stands."""
 
 
 class RealClock:
@@ -33,7 +33,7 @@ class RealClock:
 
 
 class SteppedClock:
-    """A clock that stands still until it is told to go on, so that tests need no real time.
+    """A clock that stands still until it is advanced, so that tests need no real time.
 
     Parameters
     ----------

@@ -82,5 +82,5 @@ class JavaMockCore(MockCore):
 
     @core_call(BOOL)
     def set_include_system_state_cache(self, state: bool) -> None:
-        """Have the values of all devices in the tags, or not."""
+        """Include the values of all devices in the tags, or not."""
         self._system_state = state

@@ -6,8 +6,8 @@ from typing import Any
 
 from ...errors import SpoolError
 from ...persistence import LossStage
-from .events import planned_frames
 from .recording import MDARecording
+from .useq_events import planned_frames
 
 Signal = str | None
 """What the runner sends into a running event: ``"cancel"``, ``"pause"`` or None."""

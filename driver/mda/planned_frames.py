@@ -11,7 +11,7 @@ import numpy as np
 
 from ...persistence import Column, Plan
 from ..event_columns import Values, axis_name, plain_values, with_columns
-from .events import event_index, planned_frames
+from .useq_events import event_index, planned_frames
 
 _MOST_LISTED = 5_000
 """Events of a sequence that are looked at before it runs, at about 0.1 ms each; of longer ones the axes are known."""
@@ -91,7 +91,7 @@ class PlannedFrames:
         return {**dict(zip(self.plan.axes, map(int, index), strict=True)), "expected": place}
 
     def _list(self, events: list[Any], sizes: dict[str, int]) -> None:
-        """Take down every event; those that fill their axes in order make a plan of that shape."""
+        """Note every event; those that fill their axes in order make a plan of that shape."""
         self._listed = [event_values(event) for event in events]
         self._place_of = {_key(event): place for place, event in enumerate(events)}
         try:

@@ -25,8 +25,8 @@ from ...persistence import (
 )
 from ..event_columns import FittingValues
 from ..frame_counters import SequenceGaps
-from .events import RunFormat, camera_index, run_format, stored_metadata
 from .planned_frames import PlannedFrames
+from .useq_events import RunFormat, camera_index, run_format, stored_metadata
 from .view import RunView, regular_axes
 
 

@@ -11,8 +11,8 @@ from typing import Any, Self, Unpack
 from ...adapters import Image
 from ...errors import FrameError, SpoolError, WriterError
 from ...persistence import SpoolKeywords
-from .events import planned_in_sequence
 from .recording import MDARecording, RunRecorder
+from .useq_events import planned_in_sequence
 from .view import RunView
 
 _log = logging.getLogger("mmspool")
@@ -93,7 +93,7 @@ class MDASink(RunRecorder):
                 self.append(image, event, meta)
 
     def sequenceCanceled(self, sequence: Any) -> None:  # noqa: ARG002 - of the signal
-        """Take note that frames which do not come are not missing."""
+        """Note that the run was canceled: frames that do not come are not missing."""
         self._canceled = True
 
     def sequenceFinished(self, sequence: Any) -> None:  # noqa: ARG002 - of the signal

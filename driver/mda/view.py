@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ...errors import RecordingError
 from ...persistence import Recording
-from .events import event_index
+from .useq_events import event_index
 
 _ABSENT = -1
 
@@ -76,7 +76,7 @@ class RunView:
         return None if newest is None else newest[1]
 
     def note(self, camera: int, number: int, event: Any, image: npt.NDArray[Any]) -> None:
-        """Take down that frame `number` of a camera's file is that of `event`; `image` is kept until the next one."""
+        """Note that frame `number` of a camera's file belongs to `event`; `image` is kept until the next one."""
         self._newest[camera] = number, image
         self._arrived = max(self._arrived, number + 1)
         if self._axes:

@@ -136,7 +136,7 @@ def measure_camera(core: CoreAdapter, progress: Callable[[float], None], *, seco
     core
         Idle and configured.
     progress
-        Told how much is done; what it raises ends the sequence.
+        Called with how much is done, 0 to 1; an exception in it ends the sequence.
     seconds
         How long.
 

@@ -210,7 +210,7 @@ def _producer_s(figures: Measurements) -> float:
 
 
 def _time_to_fill(frames: int, comes_fps: float, goes_fps: float) -> float:
-    """Return when a buffer of so many frames is full, seconds; for ever if they go as fast as they come."""
+    """Return when a buffer of so many frames is full, seconds; infinite if they go as fast as they come."""
     return frames / (comes_fps - goes_fps) if comes_fps > goes_fps else math.inf
 
 

@@ -47,11 +47,11 @@ class Layout:
 
 
 def layout_of(recording: Recording, window: Window) -> Layout | None:
-    """Return how the frames are arranged; None where nothing but time tells them apart, or only a part is wanted.
+    """Return how the frames are arranged; None where they differ in time alone, or only a part is wanted.
 
-    The plan tells, or without one the columns of the user's own: ``channel`` or ``c``, ``z_um`` or ``z``, ``position``
-    or ``p``; in a plan ``x_um`` and ``y_um`` too. What comes again with the same of these is the next time point. None
-    as well where most planes would have no frame, as by the readings of an encoder.
+    The plan says it, or without one the columns of the user's own: ``channel`` or ``c``, ``z_um`` or ``z``,
+    ``position`` or ``p``; in a plan ``x_um`` and ``y_um`` too. What comes again with the same of these is the next time
+    point. None as well where most planes would have no frame, as by the readings of an encoder.
     """
     everything = window.frames == range(len(recording)) and window.selection.projection is None
     if not everything or recording.ndim != 3:

@@ -283,7 +283,7 @@ def _load(recording: Recording) -> tuple[npt.NDArray[np.float64], int]:
 
 
 def _restart_times(load: npt.NDArray[np.float64]) -> list[float]:
-    """Return when writer processes were replaced, as far as the rows tell."""
+    """Return when writer processes were replaced, as far as the rows show."""
     return [float(row[0]) for row, before in zip(load[1:], load[:-1], strict=True) if row[3] > before[3]]
 
 

@@ -111,7 +111,7 @@ def _limit(file: Path) -> tuple[int, int] | None:
 
 
 def _removal_at_logout() -> Finding:
-    """Say whether systemd's RemoveIPC, or anybody who tidies up, can remove the ring of a running recording."""
+    """Report that neither systemd's RemoveIPC nor any other clean-up can remove the ring of a running recording."""
     if hasattr(os, "memfd_create") or sys.platform == "win32":
         value = "memory without a name in a file system: neither RemoveIPC nor a clean-up finds it"
     else:
@@ -190,7 +190,7 @@ def _sleep() -> Finding:
 
 
 def _virus_scanner() -> list[Finding]:
-    """Look for Windows' own virus scanner; others cannot be told from services."""
+    """Look for Windows' own virus scanner; others look like any other service."""
     if sys.platform == "win32":
         try:
             running = psutil.win_service_get("WinDefend").status() == "running"

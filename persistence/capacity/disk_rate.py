@@ -63,7 +63,7 @@ class DiskRate:
 
 
 def judge_disk(samples: Sequence[Sample], *, direct: bool) -> DiskRate:
-    """Tell what the disk sustained.
+    """Return what the disk sustained.
 
     Parameters
     ----------

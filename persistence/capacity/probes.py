@@ -23,13 +23,13 @@ from ..shared_ring.ring import Ring
 from .disk_rate import DiskRate, Sample, judge_disk
 
 Progress = Callable[[float], None]
-"""Told every moment how much is done, 0 to 1; what it raises ends the test."""
+"""Called many times with how much is done, 0 to 1; an exception in it ends the test."""
 
 SCRATCH_PREFIX = ".mmspool-preflight-"
 
 _BLOCK_BYTES = 8 << 20  # the writer's own, for all but the largest frames
 _BLOCKS = 4  # different ones: some disks store what repeats only once
-_AHEAD_BYTES = 32 * _BLOCK_BYTES  # set aside at a time, as the writer grows its file
+_AHEAD_BYTES = 32 * _BLOCK_BYTES  # allocated at a time, as the writer grows its file
 _STRETCH_S = 0.25  # from one sync to the next; 40 samples in 10 s show a cache that ends
 _FREE_SHARE = 4  # a test takes no more than a quarter of what is free
 _COPY_RING_BYTES = 256 << 20  # beyond any processor's cache, as a recording's ring is
@@ -63,7 +63,7 @@ def measure_disk(
     max_bytes
         How much to write at most; by default, and at most, a quarter of the free space.
     progress
-        Told how much is done; what it raises ends the test.
+        Called with how much is done, 0 to 1; an exception in it ends the test.
 
     Raises
     ------

@@ -28,7 +28,7 @@ def chunk_offsets(writes: Iterable[bytes], rank: int, chunk_bytes: int) -> dict[
     writes
         Whole writes by HDF5, oldest first.
     rank
-        Dimensions of the dataset; leaves of others are told apart by their size.
+        Dimensions of the dataset; leaves of others have another size.
     chunk_bytes
         Size of the dataset's chunks, unfiltered.
 

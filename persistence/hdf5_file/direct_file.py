@@ -140,7 +140,7 @@ class DirectFile:
         return done
 
     def _drop_behind(self, offset: int) -> None:
-        """Let go of the page cache behind the writer, which would otherwise push out everything else."""
+        """Drop the page cache behind the writer, which would otherwise push out everything else."""
         with self._dropping:
             if offset - self._dropped >= 2 * _DROP_BEHIND:
                 length = offset - _DROP_BEHIND - self._dropped

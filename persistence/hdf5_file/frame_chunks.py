@@ -46,7 +46,7 @@ class FrameChunks:
         return int(self._images.get_num_chunks())
 
     def size_bytes(self, capacity: int, grown: int) -> int:
-        """Return the room to set aside for growing from ``capacity`` frames to ``grown``.
+        """Return the bytes to allocate for growing from ``capacity`` frames to ``grown``.
 
         Compressed chunks are allocated as they are written: this counts all that may not be yet.
         """

@@ -16,7 +16,7 @@ from .user_columns import USER_COLUMNS, read_user_columns
 _CAMERA, _HOST = COLUMNS.index("camera_timestamp"), COLUMNS.index("host_timestamp")
 
 
-class Columns:
+class FrameColumns:
     """All columns of one file.
 
     Parameters
@@ -39,11 +39,11 @@ class Columns:
         self._is_labelled = False
 
     def size_bytes(self, frames: int) -> int:
-        """Return how many bytes all columns take for so many frames."""
+        """Return how many bytes all columns take for ``frames`` frames."""
         return _chunks(frames) * COLUMN_CHUNK * sum(fill.itemsize for fill in self._fills.values())
 
     def grow_own(self, frames: int, commit: Callable[[], object]) -> None:
-        """Make the user's own columns as long as so many frames, before the others: all might not fit in the journal.
+        """Extend the user's own columns to ``frames``, before the others: together they might not fit in the journal.
 
         Until these follow they are longer, which no reader minds: they are no part of a plot.
         """
@@ -55,12 +55,12 @@ class Columns:
             commit()
 
     def resize(self, frames: int) -> None:
-        """Make them as long as so many frames."""
+        """Set the length of all columns to ``frames``."""
         for where in self._paths.values():
             self._file[where].resize((frames,))
 
     def look_up(self, frames: int, *, new: bool) -> None:
-        """Find the chunks up to so many frames, and fill them if they are new."""
+        """Find the chunks of the first ``frames`` frames, and fill those that are new."""
         self._look_up(tuple(self._paths), frames, new=new)
 
     def _look_up(self, names: tuple[str, ...], frames: int, *, new: bool) -> None:
@@ -108,7 +108,7 @@ class Columns:
     def label_time(self) -> None:
         """Name the time axis after the clock that its times come from, once that is known.
 
-        The attribute is written over, not made anew: that changes a single piece of the structure, and so leaves no
+        The attribute is overwritten, not created again: that changes a single piece of the structure, and so leaves no
         moment at which the file cannot be read.
         """
         if self._first_frame is not None and not self._is_labelled:

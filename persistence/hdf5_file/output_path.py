@@ -71,10 +71,10 @@ class OutputPath:
         return self.path, f"the file was {what} while it was recorded{way if now.exists() else ''}"
 
     def release(self, *, remove: bool) -> None:
-        """Let go of the name, and remove the empty file that held it if nothing was recorded; idempotent."""
+        """Release the name, and remove the empty file that held it if nothing was recorded; idempotent."""
         if self._lock is not None:
-            unlock(self._lock)  # for good, whoever has inherited it
-            remove = remove and self._is_at(self.path)  # not what somebody has put there since
+            unlock(self._lock)  # for good, also for processes that have inherited it
+            remove = remove and self._is_at(self.path)  # not what another program has put there since
             if not self._is_lost:
                 self.forget()
             if remove:

@@ -1,4 +1,4 @@
-"""How a recording went, at a low rate: what the ring held and how long writes took; for whoever looks at it later.
+"""How a recording went, sampled at a low rate: how full the ring was, and how long writes took.
 
 A table of fixed size, in the file from the start, a row of which is written in place now and then. When it is full,
 each two rows become one, and the next ones come half as often. A row may be torn by a power cut; readers leave out what
@@ -48,7 +48,7 @@ class PerformanceLog:
     def note(
         self, time_ns: int, frames: int, ring_frames: int, slowest_ns: int, restarts: int, *, last: bool = False
     ) -> None:
-        """Take what is so now; write a row if it is time for one, or if it is the last.
+        """Add a sample; write a row if one is due, or if it is the last.
 
         Parameters
         ----------

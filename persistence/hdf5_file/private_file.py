@@ -1,6 +1,6 @@
 """A reader's own view of a file that another handle, in this process or another, may be changing.
 
-HDF5 keeps one file object per file and process: whoever opens a file again while an earlier handle lives gets the old
+HDF5 keeps one file object per file and process: a file that is opened again while an earlier handle lives shares that
 handle's cached structure, and with it the length that the recording had then. A file that is given to h5py as a Python
 object is private to its handle.
 """

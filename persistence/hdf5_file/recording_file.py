@@ -27,7 +27,7 @@ from .codec import Codec
 from .datasets import fixed
 from .direct_file import DirectFile
 from .frame_chunks import FrameChunks
-from .frame_columns import Columns
+from .frame_columns import FrameColumns
 from .journaled_file import JournaledFile
 from .nexus_schema import (
     CAMERA_CLOCK,
@@ -68,7 +68,7 @@ class RecordingFile:
     columns
         The per-frame columns.
     performance
-        How it goes.
+        How the recording goes, as rows of figures.
     counted
         Frames the file had in it, and counted, when it was attached to.
     """
@@ -87,7 +87,7 @@ class RecordingFile:
         self._values["camera_clock"] = file[CAMERA_CLOCK].id.get_offset()
         self._losses = [ledger[name].id.get_chunk_info_by_coord((0,)).byte_offset for name in LOSS_COLUMNS]
         self.chunks = FrameChunks(file[DATA].id, layout, blocks, journaled)
-        self.columns = Columns(file, blocks)
+        self.columns = FrameColumns(file, blocks)
         self.capacity = int(file[DATA].shape[0])
         self.counted = int(read_small(file, f"{LEDGER}/frames_written"))
         self.performance = PerformanceLog(blocks, ledger["performance"])
@@ -107,7 +107,7 @@ class RecordingFile:
         codec: Codec | None = None,
         plan: Plan | None = None,
     ) -> Self:
-        """Make the structure in an empty file, with room for the first frames, synced; a codec packs its chunks.
+        """Create the structure in an empty file, with room for the first frames, and sync it.
 
         Until all of it is there, the file starts with zeros: no program takes it for an HDF5 file.
 
@@ -170,7 +170,7 @@ class RecordingFile:
             for_columns = self.columns.size_bytes(capacity) - self.columns.size_bytes(self.capacity)
             new = capacity - self.capacity
             try:
-                self._set_aside(self.chunks.size_bytes(self.capacity, capacity) + for_columns + _SLACK)
+                self._allocate(self.chunks.size_bytes(self.capacity, capacity) + for_columns + _SLACK)
             except StorageError:
                 if new <= g.frames_per_block:
                     raise
@@ -221,7 +221,7 @@ class RecordingFile:
         *,
         failed: bool = False,
     ) -> int:
-        """Trim the file to ``frames`` frames and ``losses`` entries, say how it ended; return the file's size.
+        """Trim the file to ``frames`` frames and ``losses`` entries, enter how it ended, and return the file's size.
 
         All of that is one commit: after a crash the file is as before, or ended.
         """
@@ -247,7 +247,7 @@ class RecordingFile:
         return self._blocks.size()
 
     def close(self) -> None:
-        """Let go of the file as it is; idempotent."""
+        """Close the file as it is; idempotent."""
         if self._file:
             self._file.close()  # what HDF5 still writes is kept, and never committed
         if self._descriptor >= 0:
@@ -264,7 +264,7 @@ class RecordingFile:
             _log.warning("the camera's clock could not be fitted", exc_info=True)
             return None
 
-    def _set_aside(self, length: int) -> None:
+    def _allocate(self, length: int) -> None:
         """Allocate room beyond what HDF5 uses so far; what it does not need stays for the next time."""
         size, end = self._blocks.size(), self._journaled.size + length
         if end > size:

@@ -14,7 +14,7 @@ _SCALES = ("CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST")
 
 
 def copy_tree(source: h5py.File, copy: h5py.File, replaced: Mapping[str, MakeDataset]) -> None:
-    """Copy every group, dataset, link and attribute, but make the datasets at some paths anew."""
+    """Copy every group, dataset, link and attribute, but create the datasets at some paths by ``replaced``."""
     done: dict[int, str] = {}
     scales: list[tuple[str, str]] = []
     makers = {h5py.h5o.get_info(source[where].id).addr: make for where, make in replaced.items()}

@@ -153,7 +153,7 @@ def read_losses(file: h5py.File) -> npt.NDArray[np.int64]:
 
 
 def text_attribute(item: h5py.HLObject, name: str) -> str:
-    """Return a text attribute of fixed length; damaged ones of variable length HDF5 may read for ever.
+    """Return a text attribute of fixed length; HDF5 may never finish reading a damaged one of variable length.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from ..system.os_file import is_locked
 if TYPE_CHECKING:
     from .reader import Recording
 
-_ABANDONED_S = 10.0  # so long no frame comes, and nobody holds the file, when whoever recorded it is gone
+_ABANDONED_S = 10.0  # without a frame, and without a lock of the file: then the process that recorded it is gone
 _PAUSE_S = 1.0  # a frame at most, while the writer needs the disk
 
 

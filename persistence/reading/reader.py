@@ -209,10 +209,10 @@ class Recording(FrameArray):
     def follow(self, *, start: int = 0, poll_s: float = 0.02, timeout_s: float | None = None) -> Iterator[Pixels]:
         """Yield the frames from ``start`` on, those that are there and then each as it is recorded, until the end.
 
-        Another process may record meanwhile; it never waits for whoever follows, and no frame is yielded before it is
-        whole. Both use the same disk: while more than a sixteenth of the ring waits to be written, this reads one frame
-        a second at most, and catches up afterwards. Ends when the recording was closed and its last frame was yielded,
-        or when whoever recorded it is gone.
+        Another process may record meanwhile; it never waits for a follower, and no frame is yielded before it is whole.
+        Both use the same disk: while more than a sixteenth of the ring waits to be written, this reads one frame a
+        second at most, and catches up afterwards. Ends when the recording was closed and its last frame was yielded, or
+        when the process that recorded it is gone.
 
         Parameters
         ----------

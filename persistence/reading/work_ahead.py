@@ -1,4 +1,4 @@
-"""Work in threads, some tasks ahead of whoever takes the results."""
+"""Work in threads, some tasks ahead of the caller that takes the results."""
 
 import itertools
 import os

@@ -3,7 +3,7 @@
 The whole state is two counters that only grow: ``put`` (frames the producer has published) and ``written`` (frames
 the writer has handed to the device). Frame *i* lies in block ``i // F``, in slot ``block % blocks``; its slot is free
 when the block that had it before is written. The counters, the ledger of losses and the order to stop live in the
-ring, so whoever attaches knows what is left to do.
+ring, so a process that attaches knows what is left to do.
 
 Memory model: one process writes each counter, as one aligned store of 64 bits, which no reader sees half done. What a
 counter announces has to be seen before it, and the handshake of a failing writer (the producer stores ``claimed`` and

@@ -94,7 +94,7 @@ def allocate(descriptor: int, start: int, length: int) -> bool:
 
 def _fallocate(descriptor: int, start: int, length: int) -> None:
     """Call Linux' fallocate(2), which Python does not offer."""
-    import ctypes  # only whoever writes a file needs it
+    import ctypes  # only needed to write a file
 
     libc = ctypes.CDLL(None, use_errno=True)
     call = libc.fallocate64 if hasattr(libc, "fallocate64") else libc.fallocate  # with 64-bit offsets everywhere
@@ -105,7 +105,7 @@ def _fallocate(descriptor: int, start: int, length: int) -> None:
 
 
 def drop_cached(descriptor: int, start: int, length: int) -> None:
-    """Let go of what the page cache has of a part of the file."""
+    """Drop what the page cache has of a part of the file."""
     if hasattr(os, "posix_fadvise"):
         os.posix_fadvise(descriptor, start, length, os.POSIX_FADV_DONTNEED)
 
@@ -166,7 +166,7 @@ def unlock(descriptor: int) -> None:
 def lock_binds(path: Path) -> bool:
     """Return whether a lock that this process holds keeps its other descriptors from writing, as on SMB drives.
 
-    The file's first byte is written again as it is; whoever calls it is the only one to write.
+    The file's first byte is written again as it is; the caller has to be the only one to write.
     """
     descriptor = open_file(path, os.O_RDWR)
     try:
@@ -175,7 +175,7 @@ def lock_binds(path: Path) -> bool:
         if not first:
             os.ftruncate(descriptor, 0)
     except OSError as exc:
-        return exc.errno in _HELD  # another one will come again, to whoever can report it
+        return exc.errno in _HELD  # another error will come again where it can be reported
     finally:
         with contextlib.suppress(OSError):  # there is nothing that it could report
             os.close(descriptor)

@@ -36,7 +36,7 @@ class BlockStore(Protocol):
     Attributes
     ----------
     slowest_ns
-        The slowest write since whoever reads this has set it to 0.
+        The slowest write since `FrameWriter` set this to 0, ns.
     """
 
     slowest_ns: int

@@ -191,7 +191,7 @@ class WriterClient:
         return as_losses(self._ring.losses())
 
     def request_stop(self, *, interrupted: bool, end_reason: str) -> None:
-        """Order the writer to write what was put and close the file; once, whoever the writer is."""
+        """Order the writer, or its successor, to write what was put and close the file; the first order counts."""
         self._ring.request_stop(interrupted=interrupted, end_reason=end_reason)
 
     def finish(self, *, wake: bool = True) -> FileClosed:

@@ -72,7 +72,7 @@ class _MessageQueue(Queue):  # type: ignore[type-arg]  # it has none at run time
 
     def discard(self) -> None:
         """Close both ends, and end the thread that feeds them if there is one."""
-        if self.is_stuck():  # its thread, a daemon, waits for ever: so would whoever closes it or waits for it at exit
+        if self.is_stuck():  # its thread, a daemon, never ends: closing it, or waiting for it at exit, would not either
             for name in ("_close", "_jointhread"):
                 finalizer: Any = getattr(self, name)
                 if finalizer is not None:

@@ -29,7 +29,7 @@ class WriterSupervisor:
     Attributes
     ----------
     notices
-        What is to be logged, by somebody who holds no lock.
+        Messages for the log, which a caller writes that holds no lock.
     stalled
         Whether the process made no progress for so long that it was left to go on by itself.
 
@@ -125,7 +125,7 @@ class WriterSupervisor:
                     )
 
     def wait_for_end(self, timeout_s: float) -> FileClosed:
-        """Wait until the process has closed the file, as was requested of whoever has the ring.
+        """Wait until the process, or one that replaces it, has closed the file, as was requested.
 
         Raises
         ------

@@ -113,7 +113,7 @@ class FrameWriter:
         )
 
     def close(self) -> None:
-        """Let go of the file; idempotent."""
+        """Close the file as it is; idempotent."""
         self._blocks.close()
         self._housekeeping.shutdown()
         self._recording_file.close()

@@ -19,7 +19,7 @@ ColumnSource = Source | tuple[Source, Column | npt.DTypeLike]
 _log = logging.getLogger("mmspool")
 
 
-class FrameColumns:
+class ColumnSources:
     """Reads the values of a recording's columns for each frame.
 
     A function that raises, or returns what its column does not hold, costs that frame its value, and never the frame:
@@ -34,7 +34,7 @@ class FrameColumns:
     Attributes
     ----------
     columns
-        What `Spool` is to be told of them.
+        The columns to declare to `Spool`.
 
     Raises
     ------
