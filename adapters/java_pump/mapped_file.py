@@ -45,7 +45,7 @@ _PREFIX = "mmspool-"
 _KIND = "-pump-"
 
 
-class Place(IntEnum):
+class Field(IntEnum):
     """Index of each number in the header."""
 
     KEY_HIGH = 0
@@ -129,7 +129,7 @@ class MappedFile:
         remove_leftovers()
         self.path, self._map = _create(layout.size, self.key.hex())
         self.header: memoryview[int] = memoryview(self._map)[:HEADER_BYTES].cast("q")
-        self.header[Place.KEY_HIGH], self.header[Place.KEY_LOW] = self.key_numbers
+        self.header[Field.KEY_HIGH], self.header[Field.KEY_LOW] = self.key_numbers
 
     @property
     def key_numbers(self) -> tuple[int, int]:

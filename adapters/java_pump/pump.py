@@ -12,7 +12,7 @@ from typing import Any
 import numpy.typing as npt
 
 from ...errors import CoreError
-from .mapped_file import HEADER_BYTES, MESSAGE_OFFSET, RECORD_BYTES, TAGS_OFFSET, Layout, MappedFile, Place, State
+from .mapped_file import HEADER_BYTES, MESSAGE_OFFSET, RECORD_BYTES, TAGS_OFFSET, Field, Layout, MappedFile, State
 
 _CLIENT_LIMIT_S = 20.0  # Java gives a silent client up: generous, since long calls may hold Python's interpreter lock
 _BEAT_S = 1.0
@@ -82,7 +82,7 @@ class FramePump:
             The camera does not start, or another client uses it; neither camera nor pump has been started.
         """
         self._last_beat = (-1, time.monotonic())
-        self._header[Place.RUNNING] = 1  # until the pump has looked for itself
+        self._header[Field.RUNNING] = 1  # until the pump has looked for itself
         self._beating = threading.Thread(
             target=_beat, args=(self._file, self._stop_beating), name="mmspool-pump-beat", daemon=True
         )
@@ -91,7 +91,7 @@ class FramePump:
         try:
             self._run(f"launch({frames});")
         except CoreError as exc:
-            self._header[Place.STATE] = State.STOPPED
+            self._header[Field.STATE] = State.STOPPED
             try:
                 self._run("close();")  # as the pump's thread does at its end
             except Exception as closing:  # noqa: BLE001 - it must not hide why nothing was started
@@ -101,22 +101,22 @@ class FramePump:
     @property
     def done(self) -> bool:
         """Whether the sequence is over and all its frames were taken."""
-        return self._header[Place.STATE] == State.ENDED and not self._unread
+        return self._header[Field.STATE] == State.ENDED and not self._unread
 
     def is_running(self) -> bool:
         """Return whether the camera goes on; ask this before `remaining`."""
         self._raise_if_dead()
-        return self._header[Place.STATE] == State.PUMPING and bool(self._header[Place.RUNNING])
+        return self._header[Field.STATE] == State.PUMPING and bool(self._header[Field.RUNNING])
 
     def is_overflowed(self) -> bool:
         """Return whether the core's buffer overflowed."""
-        return bool(self._header[Place.OVERFLOWED])
+        return bool(self._header[Field.OVERFLOWED])
 
     def remaining(self) -> int:
         """Return how many frames wait, in the core's buffer and here; in doubt one too many."""
         self._raise_if_dead()
-        ended = self._header[Place.STATE] != State.PUMPING
-        waiting = 0 if ended else self._header[Place.WAITING]  # before the unread: a frame on its way counts twice
+        ended = self._header[Field.STATE] != State.PUMPING
+        waiting = 0 if ended else self._header[Field.WAITING]  # before the unread: a frame on its way counts twice
         return waiting + self._unread
 
     def pop(self) -> tuple[npt.NDArray[Any], dict[str, str]] | None:
@@ -130,7 +130,7 @@ class FramePump:
             The frame is larger than those that the sequence began with, and is lost; or the pump has died.
         """
         _order_memory()  # the frame has been read before Java may overwrite it
-        self._header[Place.CONSUMED] = self._taken
+        self._header[Field.CONSUMED] = self._taken
         if not self._unread:
             self._raise_if_dead()
             return None
@@ -150,9 +150,9 @@ class FramePump:
 
     def close(self) -> None:
         """End the pump and close the file; frames that were not taken are dropped. The last call of all."""
-        self._header[Place.STOP] = 1
+        self._header[Field.STOP] = 1
         limit = time.monotonic() + _CLOSING_S
-        while self._header[Place.STATE] == State.PUMPING and time.monotonic() < limit and not self._bridge_failure():
+        while self._header[Field.STATE] == State.PUMPING and time.monotonic() < limit and not self._bridge_failure():
             time.sleep(0.001)
         self._stop_beating.set()
         self._beating.join()
@@ -160,20 +160,20 @@ class FramePump:
 
     @property
     def _unread(self) -> int:
-        return self._header[Place.PUBLISHED] - self._taken
+        return self._header[Field.PUBLISHED] - self._taken
 
     def _raise_if_dead(self) -> None:
         """Raise if no frame will come any more, although the sequence has not ended; not before all were taken."""
         if self._unread:
             return
-        state = self._header[Place.STATE]
+        state = self._header[Field.STATE]
         failure = self._why_silent() if state == State.PUMPING else self._why_ended(state)
         if failure and not self._unread:  # the state is written after the last frame
             self.dead = True
             raise CoreError(failure)
 
     def _why_silent(self) -> str:
-        beat, now = self._header[Place.BEAT], time.monotonic()
+        beat, now = self._header[Field.BEAT], time.monotonic()
         if failure := self._bridge_failure():
             return failure
         if beat != self._last_beat[0]:
@@ -204,7 +204,7 @@ class FramePump:
     def _script(self) -> str:
         """Return the pump's text, with what it has to know of this process and of the file in front."""
         layout, (high, low) = self._file.layout, self._file.key_numbers
-        numbers = {place.name: int(place) for place in Place} | {state.name: int(state) for state in State}
+        numbers = {field.name: int(field) for field in Field} | {state.name: int(state) for state in State}
         numbers |= {
             "HEADER": HEADER_BYTES,
             "MESSAGE": MESSAGE_OFFSET,
@@ -231,7 +231,7 @@ class FramePump:
 def _beat(file: MappedFile, stop: threading.Event) -> None:
     """Show Java once a second that this process lives; the thread holds the file, not the pump."""
     while not stop.wait(_BEAT_S):
-        file.header[Place.CLIENT_BEAT] += 1
+        file.header[Field.CLIENT_BEAT] += 1
 
 
 def _order_memory() -> None:

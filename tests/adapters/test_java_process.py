@@ -10,7 +10,7 @@ from support.paths import environment
 from support.processes import ended
 from support.waiting import wait_until
 
-from mmspool.adapters.java_pump.mapped_file import Layout, MappedFile, Place
+from mmspool.adapters.java_pump.mapped_file import Field, Layout, MappedFile
 
 LIMIT_S = 60.0
 
@@ -55,6 +55,6 @@ def test_a_mapped_file_goes_when_it_is_closed():
     """It has the size of its layout and a key in its header, and no name after its close."""
     file = MappedFile(Layout.for_frames(10_000))
     assert file.path.stat().st_size == file.layout.size
-    assert (file.header[Place.KEY_HIGH], file.header[Place.KEY_LOW]) == file.key_numbers
+    assert (file.header[Field.KEY_HIGH], file.header[Field.KEY_LOW]) == file.key_numbers
     file.close()
     assert not file.path.exists()
