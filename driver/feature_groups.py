@@ -1,9 +1,12 @@
 """Settings that belong together, as attributes: ``camera.trigger``, ``.readout``, ``.outputs``, ``.light_sheet``."""
 
 import inspect
-from typing import TYPE_CHECKING, Protocol, Self, overload
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar, overload
 
 from .vocabulary import Vocabulary
+
+Value = TypeVar("Value", str, float)
 
 
 class _Named(Protocol):
@@ -13,8 +16,20 @@ class _Named(Protocol):
     _prefix: str
 
 
-class TextSetting:
-    """An attribute that is a setting of words; None where the camera lacks it."""
+class Setting(Generic[Value]):
+    """An attribute that is a setting of the camera; None where the camera lacks it.
+
+    Parameters
+    ----------
+    read, write
+        Read and set it by its name in the vocabulary.
+    """
+
+    def __init__(
+        self, read: Callable[[Vocabulary, str], Value | None], write: Callable[[Vocabulary, str, Value], None]
+    ) -> None:
+        self._read: Callable[[Vocabulary, str], Value | None] = read
+        self._write: Callable[[Vocabulary, str, Value], None] = write
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -22,29 +37,22 @@ class TextSetting:
     @overload
     def __get__(self, group: None, owner: type) -> Self: ...
     @overload
-    def __get__(self, group: _Named, owner: type) -> str | None: ...
-    def __get__(self, group: _Named | None, owner: type) -> Self | str | None:
-        return self if group is None else group._vocabulary.text(group._prefix + self._name)
+    def __get__(self, group: _Named, owner: type) -> Value | None: ...
+    def __get__(self, group: _Named | None, owner: type) -> Self | Value | None:
+        return self if group is None else self._read(group._vocabulary, group._prefix + self._name)
 
-    def __set__(self, group: _Named, value: str) -> None:
-        group._vocabulary.set_text(group._prefix + self._name, value)
+    def __set__(self, group: _Named, value: Value) -> None:
+        self._write(group._vocabulary, group._prefix + self._name, value)
 
 
-class NumberSetting:
-    """An attribute that is a number with a unit; None where the camera lacks it, or has no number for it."""
+def words() -> Setting[str]:
+    """Return a setting of words."""
+    return Setting(Vocabulary.text, Vocabulary.set_text)
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
 
-    @overload
-    def __get__(self, group: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, group: _Named, owner: type) -> float | None: ...
-    def __get__(self, group: _Named | None, owner: type) -> Self | float | None:
-        return self if group is None else group._vocabulary.number(group._prefix + self._name)
-
-    def __set__(self, group: _Named, value: float) -> None:
-        group._vocabulary.set_number(group._prefix + self._name, value)
+def number() -> Setting[float]:
+    """Return a setting that is a number with a unit."""
+    return Setting(Vocabulary.number, Vocabulary.set_number)
 
 
 class _Group:
@@ -70,7 +78,7 @@ class Trigger(_Group):
 
     __slots__ = ()
 
-    mode = TextSetting()
+    mode = words()
     """What an exposure waits for; None if the camera has no trigger.
 
     ``internal``: nothing. ``software``: a command. ``edge``: each edge starts one. ``level``: it lasts as long as the
@@ -82,16 +90,16 @@ class Trigger(_Group):
         """The modes that this camera has."""
         return self._vocabulary.choices("trigger.mode")
 
-    activation = TextSetting()
+    activation = words()
     """``rising_edge`` or ``falling_edge``; None where the camera has no choice."""
 
-    overlap = TextSetting()
+    overlap = words()
     """Whether it exposes while it reads out: ``on`` or ``off``; None where the camera has no choice."""
 
-    burst_frames = NumberSetting()
+    burst_frames = number()
     """Frames for each trigger, in modes that take several; None where the camera has no such setting."""
 
-    delay_us = NumberSetting()
+    delay_us = number()
     """From the trigger to the exposure, us; None where it cannot be set."""
 
 
@@ -104,16 +112,16 @@ class Readout(_Group):
         """Return what ``speed``, ``port``, ``shutter`` or ``direction`` can be on this camera."""
         return self._vocabulary.choices(f"readout.{name}")
 
-    port = TextSetting()
+    port = words()
     """Read-out port, which decides about speeds and gains; None where the camera has one only."""
 
-    speed = TextSetting()
+    speed = words()
     """Read-out rate or scan mode."""
 
-    shutter = TextSetting()
+    shutter = words()
     """Electronic shutter: ``rolling``, ``global`` or the camera's own text."""
 
-    direction = TextSetting()
+    direction = words()
     """Order in which rows are read."""
 
 
@@ -122,7 +130,7 @@ class Output(_Group):
 
     __slots__ = ()
 
-    source = TextSetting()
+    source = words()
     """What the line shows; see `sources`.
 
     ``exposure``: that any row exposes. ``all_rows``: that all rows do, the time for a light that must reach every row
@@ -135,13 +143,13 @@ class Output(_Group):
         """The sources that this line has."""
         return self._vocabulary.choices(f"{self._prefix}source")
 
-    polarity = TextSetting()
+    polarity = words()
     """``positive`` or ``negative``; None where the camera has no choice."""
 
-    delay_us = NumberSetting()
+    delay_us = number()
     """From the event to the pulse, us; None where it cannot be set."""
 
-    width_us = NumberSetting()
+    width_us = number()
     """Length of a pulse, us; None where it cannot be set."""
 
 
@@ -150,16 +158,16 @@ class LightSheet(_Group):
 
     __slots__ = ()
 
-    mode = TextSetting()
+    mode = words()
     """``off``, ``on``, or ``by_width`` where `exposed_lines` decides about the speed; None without such a mode."""
 
-    line_interval_us = NumberSetting()
+    line_interval_us = number()
     """From one line's start to the next one's, us."""
 
-    line_delay = NumberSetting()
+    line_delay = number()
     """By how many line times the next line starts later, where the camera counts so."""
 
-    exposed_lines = NumberSetting()
+    exposed_lines = number()
     """How many lines expose at the same time; None where that is the exposure divided by the line interval."""
 
 

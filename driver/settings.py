@@ -10,7 +10,7 @@ from ..errors import CameraBusyError, SettingError
 from ..persistence import DetectorInfo
 from .description import describe
 from .families import family_of
-from .feature_groups import LightSheet, NumberSetting, Output, Readout, Trigger, outputs_of
+from .feature_groups import LightSheet, Output, Readout, Trigger, number, outputs_of
 from .properties import Properties
 from .region import as_roi, binning_number, note_rounding, set_region
 from .saved_settings import SettingsReport, checked_settings, plain_settings, set_again
@@ -166,10 +166,10 @@ class CameraSettings:
         """Temperature of the sensor, degrees Celsius; None where the camera does not report it."""
         return self._vocabulary.number("sensor_temperature_c")
 
-    temperature_setpoint_c = NumberSetting()
+    temperature_setpoint_c = number()
     """Temperature that the cooling aims at, degrees Celsius; None where the camera has none."""
 
-    frame_rate_hz = NumberSetting()
+    frame_rate_hz = number()
     """Frames a second, as the camera reports it; None where it does not report it."""
 
     @property

@@ -49,12 +49,8 @@ class Faults:
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise ValueError(f"Faults.{name} is {value}; expected a count of frames, 0 or more")
-        for name, first in (
-            ("lost_triggers", 0),
-            ("dropped_in_camera", 0),
-            ("image_number_jumps", 0),
-            ("empty_pops", 1),
-        ):
+        firsts = {"lost_triggers": 0, "dropped_in_camera": 0, "image_number_jumps": 0, "empty_pops": 1}
+        for name, first in firsts.items():
             wrong = [number for number in getattr(self, name) if number < first]
             if wrong:
                 raise ValueError(f"Faults.{name} has {wrong}; expected numbers from {first} on")

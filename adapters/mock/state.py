@@ -36,12 +36,8 @@ class MockState:
     ) -> None:
         if backend not in ("python", "java"):
             raise ValueError(f"backend is {backend!r}; expected 'python' or 'java'")
-        for name, value in (
-            ("width", width),
-            ("height", height),
-            ("line_time_us", line_time_us),
-            ("roi_step", roi_step),
-        ):
+        sizes = {"width": width, "height": height, "line_time_us": line_time_us, "roi_step": roi_step}
+        for name, value in sizes.items():
             if not value > 0:
                 raise ValueError(f"{name} is {value}; expected more than 0")
         self.backend = backend

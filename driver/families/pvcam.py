@@ -65,14 +65,8 @@ PVCAM = Family(
         "frame_rate_hz": Number(properties=("ActualInterval-ms",), per_unit=1e3, inverse=True),
         "line_time_us": Number(properties=("ScanLineTime",), per_unit=1e-3),
     },
-    order=(
-        "Port",
-        "ReadoutRate",
-        "Gain",
-        "TriggerMode",
-        "ExposeOutMode",
-        "ScanMode",
-    ),  # each decides the next one's list
+    # Each decides the next one's list.
+    order=("Port", "ReadoutRate", "Gain", "TriggerMode", "ExposeOutMode", "ScanMode"),
     readings=("ActualInterval-ms",),
     losses_seen="PVCAM-FrameNr counts the frames of the driver: a gap is a loss before the core",
     time_stamp=_time_stamp,

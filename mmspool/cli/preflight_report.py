@@ -46,10 +46,7 @@ def print_report(measured: Measured, verdict: Verdict, *, folder: Path, camera: 
         rows.append(("", _core_text(load, verdict)))
     if verdict.core_buffer is not None:
         rows.append(("", _core_proposal(verdict.core_buffer)))
-    label = "stalls"
-    for ring in verdict.rings:
-        rows.append((label, _ring_text(ring)))
-        label = ""
+    rows += [("" if number else "stalls", _ring_text(ring)) for number, ring in enumerate(verdict.rings)]
     print_rows(rows)
 
 

@@ -188,11 +188,8 @@ def _reserve_index_nodes(file: h5py.File, axes: int) -> None:
 
 def _describe(detector: h5py.Group, g: BlockLayout, info: DetectorInfo) -> None:
     """Write what is known of the detector, in NeXus' words and, whole, as JSON."""
-    for name, value in (
-        ("count_time", info.count_time_s),
-        ("frame_time", info.frame_time_s),
-        ("detector_readout_time", info.readout_time_s),
-    ):
+    times = {"count_time": info.count_time_s, "frame_time": info.frame_time_s}
+    for name, value in (times | {"detector_readout_time": info.readout_time_s}).items():
         detector.create_dataset(name, data=value).attrs["units"] = "s"
     if info.sensor_pixel_um:
         for name, value in zip(("y_pixel_size", "x_pixel_size"), info.sensor_pixel_um, strict=True):

@@ -78,6 +78,8 @@ class Ring:
 
     Attributes
     ----------
+    handle
+        By which another process attaches.
     counters
         The header's int64 counters, indexed by `RingField`.
     records
@@ -96,6 +98,7 @@ class Ring:
 
     def __init__(self, memory: SharedBlock) -> None:
         self._memory = memory
+        self.handle: Handle = memory.handle
         self._buffer = memory.view
         self.size = len(self._buffer)
         self.counters = self._buffer[:PAGE].cast("q")
@@ -128,11 +131,6 @@ class Ring:
     def attach(cls, handle: Handle) -> "Ring":
         """Map an existing ring by its handle."""
         return cls(attach(handle))
-
-    @property
-    def handle(self) -> Handle:
-        """By which another process attaches."""
-        return self._memory.handle
 
     @property
     def usable_bytes(self) -> int:
