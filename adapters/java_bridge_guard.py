@@ -142,7 +142,7 @@ class BridgeGuard:
 
     @contextmanager
     def limit(self, seconds: float) -> Iterator[None]:
-        """Give the bridge up when a call that this thread makes within the block gets no answer for so long.
+        """Give the bridge up when a call that this thread makes within the block gets no answer in this time.
 
         A server that hangs and one that is busy look the same from outside, so the limit has to be generous. Calls
         outside of such a block, which a script makes itself, wait as long as it takes.

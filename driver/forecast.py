@@ -4,7 +4,7 @@ import math
 
 from .result import RecordStats
 
-_SMOOTHING_S = 1.0  # a rate forgets what was so long ago: blocks and syncs make the ring's fill go up and down
+_SMOOTHING_S = 1.0  # a rate forgets what was longer ago: blocks and syncs make the ring's fill go up and down
 _RELEVANT_S = 60.0
 _RELEVANT_FILL = 0.1  # a ring that is nearly empty goes up and down all the time
 _ALMOST_FULL = 0.99  # a full ring is a few frames less than full whenever the writer has ended a block
@@ -89,5 +89,5 @@ def _ring_is_full(stats: RecordStats) -> bool:
 
 
 def _time(free: int, per_s: float) -> float:
-    """Return when so many free frames or bytes are used up, seconds; never if they do not shrink."""
+    """Return how long ``free`` frames last, seconds; infinite if they do not shrink."""
     return free / per_s if per_s > 0 else math.inf

@@ -28,7 +28,7 @@ class RecordingKeywords(StorageKeywords, total=False):
         End when no frame came for this long; by default 10 s and ten exposures, or ten ``trigger_timeout_s``.
         ``math.inf`` waits without limit for a trigger.
     triggers, frames_per_trigger
-        End after so many triggers, each of which gives a burst of so many frames; in place of ``frames``.
+        End after this many triggers, each of which gives a burst of this many frames; in place of ``frames``.
     trigger_timeout_s
         From the first frame on, each time this long without a frame is a missing trigger: its frames enter the
         ledger at the stage ``"trigger"``, keep their places, and the recording goes on. A little longer than the

@@ -14,13 +14,13 @@ class StopConditions:
     Parameters
     ----------
     frames
-        After so many frames.
+        After this many frames.
     seconds
-        After so many seconds.
+        After this many seconds.
     until
         When this returns true; called often, from the recording's thread.
     frame_timeout_s
-        When no frame came for so long.
+        When no frame came for this many seconds.
     """
 
     frames: int | None = None

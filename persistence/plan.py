@@ -103,7 +103,7 @@ class Plan:
         return len(self.rows)
 
     def shape_for(self, places: int) -> tuple[int, ...]:
-        """Return the shape when so many places were needed, or known to be missing: of an endless plan whole rounds."""
+        """Return the shape for a number of places that were needed or are missing: of an endless plan whole rounds."""
         if self.grows:
             return (max(len(self), places),)
         if not self.repeats:
@@ -111,7 +111,7 @@ class Plan:
         return (-(-places // len(self)), *self.shape[1:])
 
     def rows_for(self, places: int) -> npt.NDArray[Any]:
-        """Return the rows when so many places were needed, with texts decoded."""
+        """Return the rows for a number of places that were needed or are missing, with texts decoded."""
         rounds = self.shape_for(places)[0] if self.repeats else 1
         dtype = [
             (name, f"U{self.rows.dtype[name].itemsize}" if self.rows.dtype[name].kind == "S" else self.rows.dtype[name])
@@ -164,7 +164,7 @@ class Places:
         return came
 
     def empty(self, lost: int) -> int:
-        """Return how many places have no frame, where so many are known to be lost."""
+        """Return how many places have no frame, beyond the ``lost`` ones that are known."""
         return max(0, len(self._filled) - int(self._filled.sum()) - lost)
 
 

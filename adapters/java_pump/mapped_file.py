@@ -91,7 +91,7 @@ class Layout:
 
     @classmethod
     def for_frames(cls, frame_bytes: int) -> "Layout":
-        """Return the layout for frames of so many bytes; ``ValueError`` where Java cannot map three of them."""
+        """Return the layout for frames of ``frame_bytes``; ``ValueError`` where Java cannot map three of them."""
         pixel_bytes = max(_PAGE, -(-frame_bytes // _PAGE) * _PAGE)
         slots = min(_MAX_SLOTS, max(_MIN_SLOTS, _TARGET_BYTES // pixel_bytes))
         layout = cls(slots=slots, pixel_bytes=pixel_bytes)

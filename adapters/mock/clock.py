@@ -11,7 +11,7 @@ class Clock(Protocol):
         """Return the time, s."""
 
     def advance(self, seconds: float) -> None:
-        """Let so much time pass."""
+        """Let this much time pass."""
 
     def tick(self) -> None:
         """Note that the core is asked how its sequence stands."""

@@ -73,7 +73,7 @@ class PlannedFrames:
             Which pymmcore-plus took for that of the frame.
         lost
             Frames of the same burst that were lost before: pymmcore-plus gives the events of a burst to frames as they
-            come, so this one's is so many further.
+            come, so this one's event is ``lost`` further.
         """
         if self.plan is None:
             return {} if lost else event_values(event)  # rather nothing than what another frame had

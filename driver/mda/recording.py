@@ -149,7 +149,7 @@ class MDARecording:
             self._tracks[camera].lose(1, stage)
 
     def lose_each(self, count: int, stage: LossStage) -> None:
-        """Enter so many frames into the ledger of each camera."""
+        """Enter ``count`` frames into the ledger of each camera."""
         for track in self._tracks:
             track.lose(count, stage)
 

@@ -105,7 +105,7 @@ class StallBuffer:
     Attributes
     ----------
     stall_s
-        For so long nothing is taken from it, seconds.
+        How long nothing is taken from it, seconds.
     buffer_bytes
         Its size, for all frames of that time.
     fits
@@ -210,7 +210,7 @@ def _producer_s(figures: Measurements) -> float:
 
 
 def _time_to_fill(frames: int, comes_fps: float, goes_fps: float) -> float:
-    """Return when a buffer of so many frames is full, seconds; infinite if they go as fast as they come."""
+    """Return how long a buffer of ``frames`` takes to fill, seconds; infinite if frames go as fast as they come."""
     return frames / (comes_fps - goes_fps) if comes_fps > goes_fps else math.inf
 
 

@@ -147,7 +147,7 @@ def _scratch_file(folder: Path) -> Iterator[DirectFile]:
 
 
 def _write(file: DirectFile, seconds: float, limit: int, progress: Progress) -> list[Sample]:
-    """Write for so many seconds and up to ``limit`` bytes; return how each stretch went."""
+    """Write for ``seconds`` and up to ``limit`` bytes; return how each stretch went."""
     samples: list[Sample] = []
     spent, size, blocks = 0.0, 0, 1
     with _random_blocks() as data:

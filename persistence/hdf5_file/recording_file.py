@@ -151,7 +151,7 @@ class RecordingFile:
         return frame > self.capacity - ahead
 
     def grow(self, frames: int) -> None:
-        """Add increments for so many frames, at least one: room on the disk first, so that no reader sees a cut file.
+        """Add increments for ``frames``, at least one: room on the disk first, so that no reader sees a cut file.
 
         Where there is no room for all of that, fewer frames are added, at least a block, and up to the expected number
         of frames no more than these.

@@ -221,7 +221,7 @@ class Recording(FrameArray):
         poll_s
             How often to look for new frames, seconds.
         timeout_s
-            Ends as well when no frame has come for so long, seconds.
+            Ends as well when no frame has come for this long, seconds.
         """
         behind = self._file.is_writer_behind
         return follow(self, self._absolute, behind, start=start, poll_s=poll_s, timeout_s=timeout_s)

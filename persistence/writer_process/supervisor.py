@@ -31,7 +31,7 @@ class WriterSupervisor:
     notices
         Messages for the log, which a caller writes that holds no lock.
     stalled
-        Whether the process made no progress for so long that it was left to go on by itself.
+        Whether the process was left to go on alone, because it made no progress in time.
 
     Raises
     ------
