@@ -1,11 +1,11 @@
 """How the simulated core looks from Python through each of pycromanager's backends (docs/micromanager.md)."""
 
-# ruff: noqa: D102 - the Backend protocol documents the methods
+# ruff: noqa: D102 - `PythonBackend` documents the methods of both
 
 from collections import Counter
 from datetime import datetime, timedelta
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any
 
 from ..core_adapter import Image
 from .sequence import Entry
@@ -16,54 +16,36 @@ TOO_SMALL = "Failed to initialize circular buffer - memory requirements not adeq
 _EPOCH = datetime(2026, 1, 1)
 
 
-class Backend(Protocol):
-    """The look of one backend."""
-
-    def failure(self, message: str) -> Exception:
-        """Return the exception of a refused or failed call."""
-
-    def wrong_arguments(self, signature: str, args: tuple[object, ...]) -> Exception:
-        """Return the exception of a call with arguments of the wrong number or type."""
-
-    def number(self, value: float) -> float:
-        """Return a floating-point result."""
-
-    def strings(self, values: tuple[str, ...]) -> Any:
-        """Return a string vector."""
-
-    def roi(self, x: int, y: int, width: int, height: int) -> Any:
-        """Return a region."""
-
-    def pixels(self, image: Image) -> Image:
-        """Return an image's pixels."""
-
-    def tagged(self, image: Image, tags: dict[str, Any]) -> Any:
-        """Return an image with its tags."""
-
-
 class PythonBackend:
     """pymmcore with mmpycorex's names: NumPy in 2-D, tuples, RuntimeError, tags all text."""
 
     def failure(self, message: str) -> Exception:
+        """Return the exception of a refused or failed call."""
         # The types that SWIG makes of MMCore's exceptions.
         return {EMPTY: IndexError, TOO_SMALL: MemoryError}.get(message, RuntimeError)(message)
 
     def wrong_arguments(self, signature: str, args: tuple[object, ...]) -> Exception:
+        """Return the exception of a call with arguments of the wrong number or type."""
         return TypeError(f"Wrong number or type of arguments for {signature}: {_types_of(args)}")
 
     def number(self, value: float) -> float:
+        """Return a floating-point result."""
         return float(value)
 
     def strings(self, values: tuple[str, ...]) -> tuple[str, ...]:
+        """Return a string vector."""
         return values
 
     def roi(self, x: int, y: int, width: int, height: int) -> list[int]:
+        """Return a region."""
         return [x, y, width, height]
 
     def pixels(self, image: Image) -> Image:
+        """Return an image's pixels."""
         return image
 
     def tagged(self, image: Image, tags: dict[str, Any]) -> SimpleNamespace:
+        """Return an image with its tags."""
         return SimpleNamespace(pix=image, tags=tags)
 
 
@@ -100,6 +82,10 @@ class JavaBackend:
 
     def tagged(self, image: Image, tags: dict[str, Any]) -> "JavaTaggedImage":
         return JavaTaggedImage(image, tags, self._transfers)
+
+
+Backend = PythonBackend | JavaBackend
+"""The look of one backend."""
 
 
 class JavaStrings:

@@ -6,7 +6,7 @@ import importlib
 import mmap
 import os
 import sys
-from typing import Any, Protocol
+from typing import Any
 
 from ...errors import StorageError
 from ..block_layout import PAGE
@@ -17,43 +17,6 @@ _ZEROS = bytes(1 << 20)
 
 Handle = int | str
 """By which a new process attaches: a descriptor that it inherits, or a name."""
-
-
-class SharedBlock(Protocol):
-    """A block of shared memory, mapped into this process."""
-
-    view: memoryview
-    handle: Handle
-
-    def reserve(self) -> None:
-        """Back every page with memory and map it: a page that is unavailable later would be a SIGBUS."""
-
-    def close(self) -> None:
-        """Unmap the block once nothing made from `view` is left; idempotent."""
-
-
-def allocate(size: int) -> SharedBlock:
-    """Create a block of ``size`` bytes.
-
-    Raises
-    ------
-    OSError
-        The system refuses it.
-    """
-    descriptor = _unnamed_file()
-    if descriptor is None:
-        return NamedBlock(f"mmspool-{os.getpid()}-{os.urandom(8).hex()}-{size}")
-    try:
-        os.ftruncate(descriptor, size)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return UnnamedBlock(descriptor)
-
-
-def attach(handle: Handle) -> SharedBlock:
-    """Map the block that another process has created."""
-    return UnnamedBlock(handle) if isinstance(handle, int) else NamedBlock(handle)
 
 
 class UnnamedBlock:
@@ -81,7 +44,15 @@ class UnnamedBlock:
             raise
 
     def reserve(self) -> None:
-        """Back every page with memory, in huge pages where the system gives them, and map it."""
+        """Back every page with memory, in huge pages where the system gives them, and map it.
+
+        A page that is unavailable later would be a SIGBUS.
+
+        Raises
+        ------
+        StorageError
+            The system has too little memory.
+        """
         if self._descriptor is None:
             return
         if self._map is not None:
@@ -137,6 +108,34 @@ class NamedBlock:
         """Unmap it once nothing made from `view` is left; idempotent."""
         with contextlib.suppress(BufferError):  # an array of it, in a traceback perhaps, is still there
             self.view.release()
+
+
+SharedBlock = UnnamedBlock | NamedBlock
+"""A block of shared memory, mapped into this process."""
+
+
+def allocate(size: int) -> SharedBlock:
+    """Create a block of ``size`` bytes.
+
+    Raises
+    ------
+    OSError
+        The system refuses it.
+    """
+    descriptor = _unnamed_file()
+    if descriptor is None:
+        return NamedBlock(f"mmspool-{os.getpid()}-{os.urandom(8).hex()}-{size}")
+    try:
+        os.ftruncate(descriptor, size)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return UnnamedBlock(descriptor)
+
+
+def attach(handle: Handle) -> SharedBlock:
+    """Map the block that another process has created."""
+    return UnnamedBlock(handle) if isinstance(handle, int) else NamedBlock(handle)
 
 
 def _allocate(descriptor: int, size: int) -> None:
