@@ -1,7 +1,8 @@
 """Pictures of a recording in the tools that open it, made anew for each build of the site.
 
 ``python docs/screenshots.py FOLDER`` writes the pictures and ``gallery.md``, which shows those that could be made: silx
-needs ``silx[full]``, h5web needs ``jupyterlab-h5web[full]`` and Chromium.
+needs ``silx[full]``, h5web needs ``jupyterlab-h5web[full]`` and Chromium, the live window needs ``mmspool[demo,view]``,
+Xvfb and libxcb-cursor0.
 """
 
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from ctypes.util import find_library
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -40,6 +42,24 @@ os._exit(0)
 """
 
 
+_LIVE = """
+import sys, time
+from qtpy.QtWidgets import QApplication
+from mmspool import Camera
+from mmspool.live_window import LiveWindow
+with Camera.demo(width=512, height=512) as camera:
+    window = LiveWindow(camera, "run.h5")
+    window.show()
+    window.record.click()
+    limit = time.monotonic() + 5
+    while time.monotonic() < limit:
+        QApplication.processEvents()
+        time.sleep(0.005)
+    window.window.grab().save(sys.argv[1])
+    window.close()
+"""
+
+
 def recording(path: Path) -> Path:
     """Record cells that drift and bleach, with the noise of an sCMOS camera and two losses."""
     generator = np.random.default_rng(1)
@@ -65,6 +85,14 @@ def in_silx(path: Path, picture: Path) -> None:
     """Show it in silx view."""
     environment = os.environ | {"QT_QPA_PLATFORM": "offscreen"}
     subprocess.run([sys.executable, "-c", _SILX, path, picture], check=True, env=environment, timeout=120)
+
+
+def live(path: Path, picture: Path) -> None:
+    """Record Micro-Manager's demo camera in the live window, on a screen in memory: the picture needs OpenGL."""
+    environment = os.environ | {"QT_QPA_PLATFORM": "xcb"}
+    command = ["xvfb-run", "-a", "-s", "-screen 0 1280x1024x24", sys.executable, "-c", _LIVE, picture.absolute()]
+    subprocess.run(command, check=True, cwd=path.parent, env=environment, timeout=120)
+    (path.parent / "run.h5").unlink()
 
 
 def in_h5web(path: Path, picture: Path) -> None:
@@ -98,7 +126,9 @@ def main(folder: Path) -> None:
     """Write the pictures and the page that shows them."""
     folder.mkdir(parents=True, exist_ok=True)
     path = recording(folder / "cells.h5")
+    screen = bool(shutil.which("xvfb-run") and find_library("xcb-cursor"))
     pictures: dict[str, tuple[bool, Callable[[Path, Path], object]]] = {
+        "mmspool live": (bool(screen and find_spec("ndv") and find_spec("mm_test_adapters")), live),
         "mmspool report": (True, lambda path, picture: report(path, picture, overwrite=True)),
         "silx view": (find_spec("silx") is not None, in_silx),
         "jupyterlab-h5web": (bool(find_spec("jupyterlab_h5web") and shutil.which("chromium")), in_h5web),

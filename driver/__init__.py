@@ -2,7 +2,7 @@
 
 from .camera import Camera
 from .cameras import CamerasResult, record_cameras
-from .interrupts import end_recordings_on_signals
+from .interrupts import StopOnInterrupt, end_recordings_on_signals
 from .live import LiveFrame
 from .mda import MDASink, MDASpooling, spool_mda
 from .options import RecordingKeywords
@@ -30,6 +30,7 @@ __all__ = [
     "RecordingKeywords",
     "RunningRecording",
     "SettingsReport",
+    "StopOnInterrupt",
     "TimeLapseResult",
     "end_recordings_on_signals",
     "load_settings",

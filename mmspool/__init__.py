@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         spool_mda,
     )
     from .exporting import export
+    from .live_window import live
     from .persistence import (
         CameraSet,
         Column,
@@ -83,6 +84,7 @@ __all__ = [
     "frame_metadata",
     "frames_by_place",
     "join",
+    "live",
     "open",
     "record_cameras",
     "repair",
@@ -109,6 +111,7 @@ _LAYERS = {
         "spool_mda",
     ),
     "exporting": ("export",),
+    "live_window": ("live",),
     "reporting": ("report",),
     "spool": ("Spool",),
     "viewing": ("view",),

@@ -20,7 +20,7 @@ ExportError Faults FrameError Loss MDASink MDASpooling MissingPackageError Mmspo
 PropertyNotFoundError RecordResult RecordStats Recording RecordingError RepairReport RingFullError Roi RunningRecording
 SelectionError SettingError Spool SpoolClosedError SpoolError SpoolResult SpoolStats SteppedClock StorageError
 VerifyReport WriterError __version__ compress expected_places export frame_index frame_metadata frames_by_place join
-open record_cameras repair report spool_mda verify view watch
+live open record_cameras repair report spool_mda verify view watch
 """
 
 

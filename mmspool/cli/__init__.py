@@ -6,12 +6,12 @@ from typing import Any
 import click
 
 from .._version import __version__
-from . import compress, defaults, doctor, export, files, join, preflight, record, report, view, watch
+from . import compress, defaults, doctor, export, files, join, live, preflight, record, report, view, watch
 from .log_file import log_to
 from .output import accept_any_text, output_works
 
 _SECTIONS = {
-    "Record": (preflight.preflight, record.record, doctor.doctor),
+    "Record": (preflight.preflight, record.record, live.live, doctor.doctor),
     "Look": (files.info, view.view, watch.watch, report.report),
     "Check and restore": (files.verify, files.repair),
     "Share and keep": (export.export, compress.compress, join.join),
@@ -53,6 +53,7 @@ def main(context: click.Context, log: Path | None) -> None:
     \b
     Without a microscope:
       mmspool record run.h5 --demo --frames 1000
+      mmspool live --demo
     With a microscope (close Micro-Manager first); the camera runs at its full rate:
       mmspool preflight D:/data --headless "C:/Program Files/Micro-Manager-2.0" my.cfg
       mmspool record D:/data/run.h5 --headless "C:/Program Files/Micro-Manager-2.0" my.cfg --seconds 60

@@ -163,13 +163,23 @@ class CameraRequest:
         return [way for way in ways if way is not None]
 
     @property
+    def way(self) -> Callable[[], Camera]:
+        """How to open the camera; wrong usage unless exactly one was chosen."""
+        if len(self.ways) != 1:
+            raise click.UsageError(f"say which camera: one of {WAYS}")
+        return self.ways[0]
+
+    @property
     def has_settings(self) -> bool:
         """Whether anything is to be set, which needs a camera."""
         settings = (self.settings, self.exposure, self.roi, self.binning, self.pixel_type, self.core_buffer_mb)
         return bool(self.properties) or any(setting is not None for setting in settings)
 
-    def configure(self, camera: Camera) -> None:
-        """Set what was asked for, in the order in which settings change each other."""
+    def configure(self, camera: Camera, *, repeat_image: bool = True) -> None:
+        """Set what was asked for, in the order in which settings change each other.
+
+        With ``repeat_image``, the demo camera draws one image and repeats it, and so reaches 100 full frames a second.
+        """
         if self.stop_running:
             camera.stop_sequence()
         if self.settings is not None:
@@ -186,7 +196,7 @@ class CameraRequest:
             camera.pixel_type = self.pixel_type
         if self.exposure is not None:
             camera.exposure_ms = self.exposure
-        if self.demo and _REPEATS not in dict(self.properties):
+        if self.demo and repeat_image and _REPEATS not in dict(self.properties):
             _repeat_one_image(camera)
 
 

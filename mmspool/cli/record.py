@@ -16,7 +16,7 @@ from rich.text import Text
 from ..driver import Camera, EndReason, RecordResult, end_recordings_on_signals
 from ..persistence import Compression, Plan, PlanLike, SpoolOptions, SpoolStats, check_output_path
 from ..viewing import start_viewer
-from .camera_options import CAMERA_SECTIONS, COUNT, POSITIVE, WAYS, CameraRequest, camera_options
+from .camera_options import CAMERA_SECTIONS, COUNT, POSITIVE, CameraRequest, camera_options
 from .frame_options import Columns, read_columns, read_plan
 from .output import (
     EXIT_CTRL_C,
@@ -150,9 +150,7 @@ def record(
     if triggers is not None and frames is not None:
         raise click.UsageError("give --triggers or --frames, not both")
     request = CameraRequest(**camera_asked)
-    if len(request.ways) != 1:
-        raise click.UsageError(f"say which camera: one of {WAYS}")
-    (open_camera,) = request.ways
+    open_camera = request.way
     with errors_as_messages():
         end_recordings_on_signals()
         SpoolOptions(compression=compression)  # a missing package, and FILE, before the camera is touched

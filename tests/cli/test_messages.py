@@ -1,5 +1,6 @@
 """What a person reads when something is wrong, which ends with what to do."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from click.testing import Result
 
 import mmspool
+from mmspool import Camera
 
 
 @pytest.mark.usefixtures("processes")
@@ -41,3 +43,21 @@ def test_ends_with_advice(
     (line,) = result.stderr.splitlines()
     assert line.startswith("Error: ")
     assert line.endswith(advice)
+
+
+def test_a_window_without_its_package(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without ndv, `live` names the command that installs it, before it touches the camera."""
+    monkeypatch.setitem(sys.modules, "ndv", None)
+    monkeypatch.setattr(Camera, "mock", lambda: pytest.fail("the camera was opened"))
+    result = run("live", "--mock")
+    assert result.exit_code == 1
+    assert "Error: a live view needs the package ndv" in result.stderr
+    assert "ndv[pyqt,vispy]" in result.stderr
+
+
+def test_a_window_without_a_camera(run: Callable[..., Result]) -> None:
+    """`live` without a camera, or with two, is wrong usage, and says which there are."""
+    for cameras in ((), ("--mock", "--demo")):
+        result = run("live", *cameras)
+        assert result.exit_code == 2
+        assert "--demo, --mock, --connect [PORT], --headless DIR CONFIG" in result.stderr

@@ -1,7 +1,9 @@
 """Recordings to look at, and what the tests of looking share."""
 
+import os
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -25,6 +27,13 @@ def camera_file(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Pa
     with Camera.mock(width=WIDTH, height=HEIGHT, seed=1, clock=SteppedClock(tick_s=0.01)) as camera:
         camera.record(path, frames=FRAMES, buffer_bytes=16_000_000, metadata={"sample": "HeLa"})
     return path
+
+
+@pytest.fixture
+def screenless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Qt draw into memory, and ndv draw without the icons that it fetches from a server."""
+    monkeypatch.setenv("QT_QPA_PLATFORM", os.environ.get("QT_QPA_PLATFORM", "offscreen"))
+    monkeypatch.setattr("superqt.iconify.svg_path", Mock(side_effect=OSError("no server in the tests")))
 
 
 def record(

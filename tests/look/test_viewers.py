@@ -1,6 +1,5 @@
 """napari and ndv show recordings, without a screen."""
 
-import os
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
@@ -22,12 +21,6 @@ from .conftest import FRAMES, HEIGHT, PIXEL_UM, WIDTH, record
 pytestmark = pytest.mark.filterwarnings("ignore:::(?!mmspool)")
 
 WaitUntil = Callable[[Callable[[], bool]], None]
-
-
-@pytest.fixture
-def screenless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let Qt draw into memory."""
-    monkeypatch.setenv("QT_QPA_PLATFORM", os.environ.get("QT_QPA_PLATFORM", "offscreen"))
 
 
 class TestNapari:
