@@ -15,7 +15,7 @@ from .work_ahead import map_ahead
 
 Pixels = npt.NDArray[Any]
 
-_BATCH_BYTES = 32 << 20  # of whole rows that are read for a window in them
+_BATCH_BYTES = 4 << 20  # of whole rows that are read for a window in them; the processor's cache holds these
 
 
 class FrameSource(Protocol):
@@ -73,9 +73,11 @@ class PlainFrames:
         band = slice(rows.start, rows[-1] + 1)
         band_bytes = (band.stop - band.start) * width * math.prod(channels) * dtype.itemsize
         run = max(1, _BATCH_BYTES // band_bytes) if frames.step == 1 else 1
+        whole_rows = np.empty((min(run, len(frames)), band.stop - band.start, width, *channels), dtype)
         for first in range(0, len(frames), run):
             part = frames[first : first + run]
-            read = data[part.start : part[-1] + 1, band]
+            read = whole_rows[: len(part)]
+            data.read_direct(read, np.s_[part.start : part[-1] + 1, band])
             cut[first : first + run] = read[:, :: rows.step, keys[2]]
         return cut
 
