@@ -1,6 +1,5 @@
 """Lossless compression of sCMOS frames, at three kinds of light: how fast, how small, at what cost."""
 
-import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 import numpy.typing as npt
-from peers import Job, NotAvailableError, Peer, Put, Reader, load, sync
+from peers import Job, Peer, Put, Reader, load, sync
 
 import mmspool
 
@@ -40,8 +39,6 @@ _FILE = "run.h5"
 
 @contextmanager
 def _spool(folder: Path, job: Job, *, kind: str, raw: bool = True) -> Iterator[Put]:
-    if "compression" not in inspect.signature(mmspool.Spool).parameters:
-        raise NotAvailableError("this mmspool has no Spool(compression=...)")
     options: dict[str, Any] = {"compression": kind, "raw_if_slow": raw}
     spool = mmspool.Spool(folder / _FILE, shape=job.shape, dtype=job.dtype, **options)
     try:

@@ -19,12 +19,13 @@ sys.path.append(str(Path(__file__).parents[2] / "tests"))
 from support.java_server import JSON_JAR, JavaServer, MissingJavaError, compile_stubs, shells, system_java
 
 BRIDGE, PUMP = "bridge", "shared memory"
-FRAMES = {2048: 300, 512: 3000, 64: 10_000}
+FRAMES = {2048: 1500, 512: 10_000, 64: 10_000}  # Java compiles during the first hundreds: a recording is longer
 QUICK_FRAMES = 30
 WARM_UP_FRAMES = 5000  # of 64x64: Java's compilers are busy with both ways for about half of them
 HEAP = "-Xmx2000m"  # as Micro-Manager has on Windows
 SCMOS_SIDE, SCMOS_EXPOSURE_MS = 2048, 10.0  # 100 frames/s, the full rate of a 4-megapixel sCMOS camera
 SCMOS_BUFFER_MB = 1024
+DRAINED_BUFFER_MB = 20_000  # for the whole sequence; the stub core's holds the numbers of the frames only
 MINUTE_FRAMES, RECORDED_FRAMES, QUICK_SCMOS_FRAMES = 6000, 1000, 50
 
 
@@ -49,7 +50,7 @@ def _core(setting: Setting, side: int, *, frame_pump: bool, buffer_mb: int) -> I
 def drain(setting: Setting, *, side: int, frame_pump: bool) -> Record:
     """Take frames that are ready in the core, and copy each once, as `Spool.put` does."""
     count = QUICK_FRAMES if setting.quick else FRAMES[side]
-    with _core(setting, side, frame_pump=frame_pump, buffer_mb=4000) as adapter:
+    with _core(setting, side, frame_pump=frame_pump, buffer_mb=DRAINED_BUFFER_MB) as adapter:
         adapter.set_exposure_ms(0.0)
         if not setting.quick:
             adapter._core.set_sensor(64, 64)
