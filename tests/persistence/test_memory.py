@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import gc
 import os
 from pathlib import Path
 
@@ -11,6 +12,12 @@ import pytest
 
 from mmspool import StorageError
 from mmspool.persistence.shared_ring import buffer_size, hugepages, shared_memory
+
+
+@pytest.fixture(autouse=True)
+def no_other_ring():
+    """Free the rings that errors of earlier tests hold, by the arrays in their tracebacks."""
+    gc.collect()
 
 
 def ring_sizes():
