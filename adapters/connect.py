@@ -75,7 +75,7 @@ def headless(
         )
     if backend == "python":
         advice = "the adapters' device interface has to be that of the installed pymmcore, and the hardware switched on"
-        return start_python(str(folder), str(file), buffer_mb, _nothing_to_load, advice)
+        return start_python(str(folder), str(file), buffer_mb, advice)
     if backend == "java":
         return _start_java(str(folder), str(file), buffer_mb, port, timeout_s, frame_pump=frame_pump)
     raise ConnectError(f"backend is {backend!r}; expected 'python' or 'java'")
@@ -165,10 +165,6 @@ def wrap(core: Any) -> CoreAdapter:
         f"{type(core).__module__}.{type(core).__qualname__} is not a Micro-Manager core; expected what "
         "pycromanager.Core() returns, a pymmcore_plus.CMMCorePlus, a pymmcore.CMMCore, or a MockCore"
     )
-
-
-def _nothing_to_load(_core: Any) -> None:
-    """Everything is in the configuration file."""
 
 
 def _start_java(

@@ -58,7 +58,7 @@ def demo(*, width: int = 2048, height: int = 2048, pixel_type: str = "16bit", bu
             core.set_property(_CAMERA, name, str(value))
         core.set_camera_device(_CAMERA)
 
-    return start_python(_test_adapters(), None, buffer_mb, load, _DEMO_SETUP_ADVICE)
+    return start_python(_test_adapters(), None, buffer_mb, _DEMO_SETUP_ADVICE, load)
 
 
 def sequence_tester(*, width: int = 64, height: int = 64, buffer_mb: int = 64) -> CoreAdapter:
@@ -93,11 +93,11 @@ def sequence_tester(*, width: int = 64, height: int = 64, buffer_mb: int = 64) -
         core.initialize_device(_CAMERA)
         core.set_camera_device(_CAMERA)
 
-    return start_python(_test_adapters(), None, buffer_mb, load, _DEMO_SETUP_ADVICE)
+    return start_python(_test_adapters(), None, buffer_mb, _DEMO_SETUP_ADVICE, load)
 
 
 def start_python(
-    folder: str, config: str | None, buffer_mb: int, load: Callable[[Any], None], advice: str
+    folder: str, config: str | None, buffer_mb: int, advice: str, load: Callable[[Any], None] = lambda _core: None
 ) -> CoreAdapter:
     """Start a core with the devices of a folder.
 
@@ -109,10 +109,10 @@ def start_python(
         Hardware configuration file; None for none.
     buffer_mb
         Size of the core's circular buffer, MB of 2**20 bytes.
-    load
-        Loads further devices into the core.
     advice
         What to do when it fails, for the message.
+    load
+        Loads devices into the core, where there is no configuration file.
 
     Raises
     ------
