@@ -14,7 +14,7 @@ from mmspool import Spool, frame_metadata  # added
 FRAMES = 300
 
 if "--demo" in sys.argv:
-    import mm_test_adapters  # pip install "mmspool[demo]"
+    import mm_test_adapters  # pip install ".[demo]", in a clone of mmspool
 
     pycromanager.start_headless(str(mm_test_adapters.device_adapter_path()), "MMConfig_demo.cfg", python_backend=True)
 core = pycromanager.Core()

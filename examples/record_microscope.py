@@ -63,7 +63,7 @@ def get_core(choice: argparse.Namespace) -> object:
     if choice.mock:
         return MockMicroscope(width=512, height=512)
     if choice.demo:
-        import mm_test_adapters  # pip install "mmspool[demo]"
+        import mm_test_adapters  # pip install ".[demo]", in a clone of mmspool
 
         choice.headless = str(mm_test_adapters.device_adapter_path()), "MMConfig_demo.cfg"
     if choice.headless:

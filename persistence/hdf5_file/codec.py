@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import MissingPackageError, StorageError
+from ...errors import StorageError
 
 Compression = Literal["fast", "small", "universal"]
 
@@ -75,13 +75,7 @@ def require(name: str) -> None:
     if name not in get_args(Compression):
         raise ValueError(f"compression is None or one of {get_args(Compression)}, not {name!r}")
     for package in _PACKAGES[name]:
-        try:
-            importlib.import_module(package)
-        except ImportError as exc:
-            raise MissingPackageError(
-                f"compression={name!r} needs the package {package.partition('.')[0]} ({exc}): "
-                "pip install 'mmspool[compression]'"
-            ) from exc
+        _load(package, f"compression={name!r}")
 
 
 def find(name: str, item_bytes: int, chunk_bytes: int) -> Codec:
@@ -118,13 +112,7 @@ def load_filters(data: h5py.h5d.DatasetID) -> None:
     filters = data.get_create_plist()
     needed = [filters.get_filter(index)[0] for index in range(filters.get_nfilters())]
     if _BLOSC in needed and not h5py.h5z.filter_avail(_BLOSC):
-        try:
-            importlib.import_module("hdf5plugin")
-        except ImportError as exc:
-            raise MissingPackageError(
-                f"the frames are compressed with Blosc, for which HDF5 needs the package hdf5plugin ({exc}): "
-                "pip install 'mmspool[compression]'"
-            ) from exc
+        _load("hdf5plugin", "reading frames that are compressed with Blosc")
 
 
 def decoder(data: h5py.h5d.DatasetID) -> Decode | None:
@@ -142,6 +130,12 @@ def decoder(data: h5py.h5d.DatasetID) -> Decode | None:
         except ImportError:
             return None
     return None
+
+
+def _load(package: str, purpose: str) -> None:
+    from ...packages import require as require_package  # not in every writer process
+
+    require_package(package, purpose, install="hdf5plugin imagecodecs isal")
 
 
 def _blosc_decoder(imagecodecs: Any) -> Decode:

@@ -1,12 +1,10 @@
 """A recording as a dask array or an xarray.DataArray: nothing is read before it is computed."""
 
-import importlib
 import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import MissingPackageError
 from ..hdf5_file.nexus_schema import CHANNELS
 
 if TYPE_CHECKING:
@@ -19,7 +17,7 @@ _PLOT = "/entry/data"
 
 def to_dask(recording: "FrameArray", chunks: Any = None) -> Any:
     """Return a dask array over a recording; see `FrameArray.to_dask`."""
-    array, base = _package("dask.array", "to_dask"), _package("dask.base", "to_dask")
+    array, base = (_load(name, "to_dask", "dask[array]") for name in ("dask.array", "dask.base"))
     if chunks is None:
         step, *frame = recording.chunks
         piece_bytes = math.prod(recording.chunks) * recording.itemsize
@@ -35,7 +33,7 @@ def to_dask(recording: "FrameArray", chunks: Any = None) -> Any:
 
 def to_xarray(recording: "Recording", chunks: Any = None) -> Any:
     """Return an `xarray.DataArray` over a recording; see `Recording.to_xarray`."""
-    xarray = _package("xarray", "to_xarray")
+    xarray = _load("xarray", "to_xarray", "dask[array] xarray")
     coordinates = {}
     for name in ("time", "y", "x"):
         values = recording.frame_table()["time"] if name == "time" else recording.file[f"{_PLOT}/{name}"][:]
@@ -58,14 +56,10 @@ def to_xarray(recording: "Recording", chunks: Any = None) -> Any:
     )
 
 
-def _package(name: str, purpose: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as exc:
-        package = name.partition(".")[0]
-        raise MissingPackageError(
-            f"{purpose} needs the package {package} ({exc}): pip install 'mmspool[arrays]'"
-        ) from exc
+def _load(module: str, purpose: str, install: str) -> Any:
+    from ...packages import require  # not in every writer process
+
+    return require(module, purpose, install=install)
 
 
 def _text(value: Any) -> str:
