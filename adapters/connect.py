@@ -29,6 +29,10 @@ class HeadlessKeywords(TypedDict, total=False):
 
 
 _WRAP_TIMEOUT_S = 5.0
+_DEVICE_ADVICE = (
+    "switch the device on, and close what else uses it, such as Micro-Manager's window. Where interface versions "
+    "differ, install the pymmcore whose fourth number the adapters have"
+)
 
 
 def headless(
@@ -71,11 +75,11 @@ def headless(
     if file is None:
         looked_at = " and ".join(dict.fromkeys(map(str, candidates)))
         raise ConnectError(
-            f"no configuration file {looked_at}; save one with Micro-Manager's Hardware Configuration Wizard"
+            f"no configuration file {looked_at}; check its name, or save one with Micro-Manager's Hardware "
+            "Configuration Wizard"
         )
     if backend == "python":
-        advice = "the adapters' device interface has to be that of the installed pymmcore, and the hardware switched on"
-        return start_python(str(folder), str(file), buffer_mb, advice)
+        return start_python(str(folder), str(file), buffer_mb, _DEVICE_ADVICE)
     if backend == "java":
         return _start_java(str(folder), str(file), buffer_mb, port, timeout_s, frame_pump=frame_pump)
     raise ConnectError(f"backend is {backend!r}; expected 'python' or 'java'")

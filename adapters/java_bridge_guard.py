@@ -202,7 +202,7 @@ class BridgeGuard:
         """Do what the bridge's own method does, within a limit."""
         with bridge._communication_lock:
             if self._gone or bridge._closed:
-                raise ConnectionError(self._gone or "the bridge to Micro-Manager was closed before")
+                raise ConnectionError(self._gone or "the bridge to Micro-Manager was closed: connect again")
             with suppress(Empty):  # what an answer that nobody waited for has left
                 while True:
                     bridge._response_queue.get_nowait()

@@ -98,14 +98,17 @@ class JavaProcess:
         while not self._started.wait(_SLICE_S):
             if self._ended.is_set() or time.monotonic() > limit:
                 what = "ended while it started" if self._ended.is_set() else f"did not start in {_START_LIMIT_S:g} s"
-                raise ConnectError(f"Micro-Manager's Java process {what}; it said: {self._words()}")
+                raise ConnectError(
+                    f"Micro-Manager's Java process {what}: load the configuration in Micro-Manager's window to see "
+                    f"which device fails. It said: {self._words()}"
+                )
         # The launcher says that it has started before its server has bound the port.
         limit = time.monotonic() + timeout_s
         while not self._listens():
             if self._ended.wait(_SLICE_S) or time.monotonic() > limit:
                 raise ConnectError(
                     f"Micro-Manager's Java process does not listen on port {self._port} {timeout_s:g} s after it has "
-                    f"started; it said: {self._words()}"
+                    f"started: give a larger timeout_s, or another port. It said: {self._words()}"
                 )
 
     def close(self) -> None:

@@ -142,7 +142,8 @@ class _SharedSequence:
         if label not in self._queues:
             raise CoreError(
                 f"a frame has {label!r} in its tag Camera, but {self.core.camera_label()} combines "
-                f"{', '.join(self._queues)}: it cannot be said whose frame it is, and it is lost"
+                f"{', '.join(self._queues)}: it cannot be said whose frame it is, and it is lost. Give each camera a "
+                "core of its own"
             )
         if label in self._over:  # made after its camera was stopped
             return

@@ -273,7 +273,8 @@ def _image(pixels: Image, height: int, width: int, dtype: np.dtype[Any], channel
     if pixels.nbytes != frame_bytes or (pixels.ndim == 2 and pixels.shape != (height, width)):
         raise CoreError(
             f"a frame arrived as {pixels.dtype} of shape {pixels.shape}, where the core says {height} x {width} of "
-            f"{dtype}: the camera's settings were changed between exposing and reading it, and the frame is lost"
+            f"{dtype}: the camera's settings were changed between exposing and reading it, and the frame is lost: "
+            "change them between recordings"
         )
     if channels > 1:
         return view_channels(pixels, height, width, dtype)

@@ -23,7 +23,7 @@ class DemoKeywords(TypedDict, total=False):
 _CAMERA = "Camera"
 _HUB = "THub"
 _DEMO_ADVICE = (
-    "install a matching pair with: pip install 'mm-test-adapters>=75.20261014,<76' 'pymmcore>=12.5.1.75.0,<12.5.1.76'"
+    'install a matching pair with: pip install "mm-test-adapters>=75.20261014,<76" "pymmcore>=12.5.1.75.0,<12.5.1.76"'
 )
 _DEMO_SETUP_ADVICE = f"check the arguments; if the device itself does not load, {_DEMO_ADVICE}"
 

@@ -157,7 +157,8 @@ class Acquisition:
             elif time.monotonic() - last_progress > _ENDING_S:
                 raise CoreError(
                     f"the core does not come to an end: for {_ENDING_S:g} s it gave no frame, says that "
-                    f"{self._waiting} wait, and that its sequence {'runs' if running else 'has ended'}"
+                    f"{self._waiting} wait, and that its sequence {'runs' if running else 'has ended'}: restart the "
+                    "core before the next recording"
                 )
             if not got:
                 time.sleep(self._pause_s())

@@ -125,10 +125,10 @@ def _split(camera: Camera) -> dict[str, Camera]:
 
 def _start_order(cameras: Mapping[str, Camera], leader: str | None) -> list[str]:
     if not cameras:
-        raise SettingError("record_cameras takes at least one camera")
+        raise SettingError("record_cameras was given no camera: give one or more, by name")
     leader = next(iter(cameras)) if leader is None else leader
     if leader not in cameras:
-        raise SettingError(f"the leader {leader!r} is none of the cameras: {', '.join(cameras)}")
+        raise SettingError(f"leader is {leader!r}; expected one of the cameras, {', '.join(cameras)}")
     if len({id(camera.core) for camera in cameras.values()}) < len(cameras):
         raise SettingError("two cameras share a core, which runs one sequence at a time: give each a core of its own")
     return [*(name for name in cameras if name != leader), leader]

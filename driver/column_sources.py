@@ -62,7 +62,7 @@ class ColumnSources:
                 )
             self.columns[name] = dtype if isinstance(dtype, Column) else Column(dtype)
             if name in self._tags and np.dtype(self.columns[name].dtype).kind == "b":
-                raise ValueError(f"column {name!r} comes from a tag, which is text or a number: not {dtype}")
+                raise ValueError(f"column {name!r} comes from a tag: its dtype is str, float or int, not {dtype}")
 
     def values(self, frame: Frame) -> dict[str, Any]:
         """Return the values of a frame, by column; what there is none for is left out."""

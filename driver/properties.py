@@ -77,7 +77,10 @@ class Properties(Mapping[str, str]):
             raise SettingError(f"{self._device} refused {name} = {text!r} and has {now!r}: {exc}") from exc
         got = self._core.get_property(self._device, name)
         if not _same(text, got):
-            raise SettingError(f"{self._device}.{name} was set to {text!r}, but the camera set it to {got!r}")
+            raise SettingError(
+                f"{self._device}.{name} was set to {text!r}, but the camera set it to {got!r}: other properties may "
+                "decide what it takes, so set those first"
+            )
 
     def __contains__(self, name: object) -> bool:
         return name in self._names or name in self._read_names()

@@ -39,7 +39,10 @@ def set_region(core: CoreAdapter, label: str, roi: Roi, shape: tuple[int, int]) 
     height, width = shape
     inside = roi.x >= 0 and roi.y >= 0 and roi.x + roi.width <= width and roi.y + roi.height <= height
     if roi.width < 1 or roi.height < 1 or not inside:
-        raise SettingError(f"{roi} does not lie in the {width} x {height} pixels that {label} reads out")
+        raise SettingError(
+            f"{roi} does not lie in the {width} x {height} pixels that {label} reads out: choose x and y from 0 on, "
+            f"x + width up to {width}, y + height up to {height}"
+        )
     core.clear_roi()  # some cameras take a region relative to the present one
     whole = Roi(0, 0, width, height)
     if roi != whole:
@@ -50,7 +53,10 @@ def set_region(core: CoreAdapter, label: str, roi: Roi, shape: tuple[int, int]) 
             raise
     got = core.get_roi()
     if got == whole and roi.width * roi.height < _WHOLE_SENSOR * width * height:
-        raise SettingError(f"{roi} was not taken: {label} still reads out its {width} x {height} pixels")
+        raise SettingError(
+            f"{roi} was not taken: {label} still reads out its {width} x {height} pixels. Many cameras take "
+            "multiples of 8 or 16 only, some no region at all"
+        )
     return got
 
 
@@ -58,7 +64,9 @@ def binning_number(text: str) -> int:
     """Return the number of a camera's text such as ``2x2``."""
     match: re.Match[str] | None = re.match(r"(\d+)", text)
     if match is None:
-        raise SettingError(f"the camera's binning {text!r} does not begin with a number")
+        raise SettingError(
+            f"the camera's binning {text!r} does not begin with a number: use camera.properties['Binning']"
+        )
     return int(match[1])
 
 

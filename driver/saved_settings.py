@@ -65,7 +65,10 @@ def checked_settings(settings: Any) -> dict[str, Any]:
     """Return settings if they are what ``camera.settings()`` returns; SettingError otherwise."""
     known = {"library", "device", "exposure_ms", "binning", "roi", "properties"}
     if not isinstance(settings, dict) or not isinstance(settings.get("properties", {}), dict):
-        raise SettingError(f"settings are a dict with a dict of properties, not {type(settings).__name__}")
+        raise SettingError(
+            f"settings are a dict with a dict of properties, not {type(settings).__name__}: give what "
+            "camera.settings() returned"
+        )
     unknown = settings.keys() - known
     if unknown:
         raise SettingError(f"settings have {', '.join(sorted(unknown))}: expected {', '.join(sorted(known))}")
@@ -134,5 +137,7 @@ def _from_recording(path: Path) -> dict[str, Any]:
         raise SettingError(f"{path} has no settings: {exc}") from exc
     settings = detector.get("camera", {}).get("settings")
     if settings is None:
-        raise SettingError(f"{path} has no settings of a camera: its frames came from elsewhere")
+        raise SettingError(
+            f"{path} has no settings of a camera: its frames came from elsewhere; name a recording of a camera"
+        )
     return checked_settings(settings)

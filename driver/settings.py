@@ -73,7 +73,10 @@ class CameraSettings:
         self.core.set_exposure_ms(asked)
         got = self.core.get_exposure_ms()
         if not math.isclose(asked, got, rel_tol=_EXPOSURE_TOLERANCE, abs_tol=_LINE_TIME_MS):
-            raise SettingError(f"exposure_ms was set to {asked:g}, but {self.label} made it {got:g} ms")
+            raise SettingError(
+                f"exposure_ms was set to {asked:g}, but {self.label} made it {got:g} ms: ask for that, or change what "
+                "limits it, such as the region or the readout rate"
+            )
         note_rounding("exposure_ms", asked, got)
 
     @property
@@ -125,7 +128,10 @@ class CameraSettings:
         self._choices("BitDepth")
         self.properties["BitDepth"] = str(value)
         if self.bit_depth != value:
-            raise SettingError(f"bit_depth was set to {value}, but {self.label} delivers {self.bit_depth} bits")
+            raise SettingError(
+                f"bit_depth was set to {value}, but {self.label} delivers {self.bit_depth} bits: set pixel_type first, "
+                "which may decide that"
+            )
 
     @property
     def family(self) -> str:

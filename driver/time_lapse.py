@@ -45,7 +45,9 @@ def check_plan(frames: int, interval_s: float, burst_frames: int) -> None:
         if not (hasattr(value, "__index__") and value >= 1):
             raise ValueError(f"{name} is a whole number, 1 or more, not {value!r}")
     if frames % burst_frames:
-        raise ValueError(f"{frames} frames are no whole number of bursts of {burst_frames} frames")
+        raise ValueError(
+            f"{frames} frames are no whole number of bursts of {burst_frames} frames: give a multiple of {burst_frames}"
+        )
     if not (interval_s > 0 and math.isfinite(interval_s)):
         raise ValueError(f"interval_s is a positive number of seconds, not {interval_s}")
 
@@ -110,7 +112,10 @@ def _expose(core: CoreAdapter, frames: int) -> Iterator[Image]:
             return
         elif time.monotonic() - last > limit_s:
             core.stop_sequence()
-            raise CoreError(f"a burst has stopped after {got} of {frames} frames: none came for {limit_s:.0f} s")
+            raise CoreError(
+                f"a burst has stopped after {got} of {frames} frames: none came for {limit_s:.0f} s. Look "
+                "whether the camera waits for an external trigger"
+            )
         else:
             time.sleep(_IDLE_S)
     if core.is_sequence_running():  # some cameras run on until they are stopped

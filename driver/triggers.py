@@ -45,7 +45,10 @@ class TriggerPlan:
                 raise ValueError(f"give triggers or frames, not both: {self.triggers} triggers and {asked} frames")
             return self.triggers * self.frames_per_trigger
         if asked is not None and asked % self.frames_per_trigger:
-            raise ValueError(f"{asked} frames are no whole number of triggers of {self.frames_per_trigger} frames")
+            raise ValueError(
+                f"{asked} frames are no whole number of triggers of {self.frames_per_trigger} frames: give a "
+                f"multiple of {self.frames_per_trigger}"
+            )
         return asked
 
     def facts(self) -> dict[str, Any]:

@@ -123,7 +123,9 @@ class Vocabulary:
         self._select(name)
         feature, found = self._number(name)
         if feature is None or found is None:
-            raise SettingError(f"{self._label} ({self.family.name}) has no {name} that can be set")
+            raise SettingError(
+                f"{self._label} ({self.family.name}) has no {name} that can be set: camera.properties lists what it has"
+            )
         if found in self.family.readings and not feature.write_only:
             raise SettingError(f"{name} cannot be set: {found} of {self._label} only shows what the camera does")
         if feature.inverse and not value > 0:
@@ -160,7 +162,7 @@ class Vocabulary:
         if matters and burst is not None and burst != asked:
             raise SettingError(
                 f"frames_per_trigger is {asked}, but {self._label} gives {burst:g} for each trigger: "
-                f"set camera.trigger.burst_frames = {asked}"
+                f"give that number, or set camera.trigger.burst_frames = {asked}"
             )
 
     def clock_step_ns(self) -> Callable[[int], int] | None:

@@ -166,7 +166,7 @@ def declared(columns: "Mapping[str, Column | npt.DTypeLike]") -> dict[str, Colum
         A name or what it stands for cannot be stored; the message has the name.
     """
     if len(columns) > MAX_COLUMNS:
-        raise ValueError(f"there are {len(columns)} columns; a recording has at most {MAX_COLUMNS} of your own")
+        raise ValueError(f"there are {len(columns)} columns; a recording has at most {MAX_COLUMNS}: leave some out")
     made = {}
     for name, column in columns.items():
         check_name(name)

@@ -98,7 +98,7 @@ def compress(
         try:
             _write(recording, partial, compression, lambda done: report(done, 3 * frames))
         except OSError as exc:
-            raise StorageError(f"{final}: the copy cannot be written: {exc}") from exc
+            raise StorageError(f"{final}: the copy cannot be written ({exc}): give a target on another disk") from exc
         _compare(recording, partial, lambda done: report(frames + done, 3 * frames))
         sizes = source.stat().st_size, partial.stat().st_size
         shutil.copymode(source, partial)
@@ -106,7 +106,8 @@ def compress(
         try:
             replace_file(partial, final)
         except OSError as exc:
-            raise StorageError(exc.errno, f"the copy cannot replace it ({exc.strerror})", str(final)) from exc
+            message = f"the copy cannot replace it ({exc.strerror}): close what has the file open, and try again"
+            raise StorageError(exc.errno, message, str(final)) from exc
     sync_folder(final.absolute().parent)
     return CompressReport(
         path=final, frames=frames, bytes_before=sizes[0], bytes_after=sizes[1], replaced=target is None
@@ -163,7 +164,9 @@ def _compare(recording: Recording, partial: Path, progress: Callable[[int], None
     frames = len(recording)
     before = verify(recording.path, progress=lambda done, _total: progress(done))
     if before.damage:
-        raise RecordingError(f"{recording.path} is damaged and stays as it is: {before.damage[0]}")
+        raise RecordingError(
+            f"{recording.path} is damaged and stays as it is: {before.damage[0]}; 'mmspool verify' lists all of it"
+        )
     after = verify(partial, progress=lambda done, _total: progress(frames + done))
     same_findings = (before.damage, before.missing, before.notes) == (after.damage, after.missing, after.notes)
     checksums_right = before.frames_checked == after.frames_checked == frames  # and the frame tables hold them

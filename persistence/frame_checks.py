@@ -48,7 +48,7 @@ def as_frame(image: object) -> npt.NDArray[Any]:
             "backend as pixels.reshape(height, width), and of one with alpha image[..., :3]"
         )
     if frame.size == 0:
-        raise FrameError(f"the frame has shape {frame.shape}: it holds no pixels")
+        raise FrameError(f"the frame has shape {frame.shape}: it holds no pixels, and has to have one at least")
     return frame
 
 
@@ -82,10 +82,16 @@ def metadata_values(metadata: Mapping[str, Any] | None, host_ns: int) -> tuple[i
     try:
         number, counter, stamp, host = map(operator.index, map(metadata.get, METADATA_KEYS, (-1, -1, -1, host_ns)))
     except TypeError as exc:
-        raise FrameError(f"metadata {dict(metadata)} has a value that is not a whole number ({exc})") from exc
+        raise FrameError(
+            f"metadata {dict(metadata)} has a value that is not a whole number ({exc}): give these as int, and "
+            "declare a column for any other value; this frame was not stored"
+        ) from exc
     values = number, counter, stamp, host
     if min(values) < -(2**63) or max(values) >= 2**63:
-        raise FrameError(f"metadata {dict(metadata)} has a value that does not fit in 64 bits")
+        raise FrameError(
+            f"metadata {dict(metadata)} has a value that does not fit in 64 bits: give a smaller one; this frame was "
+            "not stored"
+        )
     return values
 
 

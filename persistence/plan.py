@@ -177,5 +177,5 @@ def _column(name: str, values: Sequence[Any]) -> StoredColumn:
     if kinds == {"i", "f"}:
         kinds = {"f"}
     if len(kinds) > 1:
-        raise TypeError(f"{name!r} of the plan has values of several types: {values[:5]!r}")
+        raise TypeError(f"{name!r} of the plan has values of several types, {values[:5]!r}: give all of one")
     return stored(name, Column({"f": float, "i": int, "b": bool}[kinds.pop()]))

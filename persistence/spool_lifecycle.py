@@ -87,7 +87,10 @@ class SpoolLifecycle:
             threading.Thread(target=watch, args=watching, name="mmspool-watch", daemon=True).start()
         except RuntimeError as exc:
             self._release(SpoolState.CLOSED, kill=True, remove=True)
-            raise StorageError(f"the thread that watches the writer process could not be started: {exc}") from exc
+            raise StorageError(
+                f"the thread that watches the writer process could not be started: {exc}; end other programs, or raise "
+                "the limit on threads"
+            ) from exc
 
     @property
     def stats(self) -> SpoolStats:

@@ -141,7 +141,8 @@ class FramePump:
         if pixel_bytes > self._file.layout.pixel_bytes:
             raise CoreError(
                 f"a frame of {pixel_bytes:,} bytes arrived where there is room for {self._file.layout.pixel_bytes:,}: "
-                "the camera's settings were changed during the sequence, and the frame is lost"
+                "the camera's settings were changed during the sequence, and the frame is lost: change them between "
+                "recordings"
             )
         text = self._file.text(text_bytes, offset + TAGS_OFFSET)
         tags = {name if device == "_" else f"{device}-{name}": value for name, device, value in _TAG.findall(text)}
@@ -181,7 +182,7 @@ class FramePump:
         elif now - self._last_beat[1] > _SERVER_LIMIT_S:
             return (
                 f"the frame pump in Micro-Manager gave no sign of life for {_SERVER_LIMIT_S:g} s: Micro-Manager hangs "
-                "or is suspended, or the pump died; see what Micro-Manager says on its console"
+                "or is suspended, or the pump died; restart it, and see what it says on its console"
             )
         return ""
 
@@ -190,9 +191,12 @@ class FramePump:
             reason = self._file.text(HEADER_BYTES - MESSAGE_OFFSET, MESSAGE_OFFSET).rstrip("\0")
             return f"Micro-Manager could not hand over a frame, and stopped the camera: {reason}"
         if state == State.ORPHANED:
-            return f"this process gave no sign of life for {_CLIENT_LIMIT_S:g} s, so Micro-Manager stopped the camera"
+            return (
+                f"this process gave no sign of life for {_CLIENT_LIMIT_S:g} s, so Micro-Manager stopped the camera: "
+                "record again"
+            )
         if state == State.STOPPED:
-            return "another client of this Micro-Manager has taken over the camera"
+            return "another client of this Micro-Manager has taken over the camera: close that first"
         return ""
 
     def _run(self, code: str) -> None:

@@ -130,7 +130,8 @@ class MDARecording:
         camera = camera_index(event)
         if self._closed or not self._tracks:
             raise SpoolClosedError(
-                f"the recording to {self.path} takes frames only from the start to the end of its run"
+                f"the recording to {self.path} takes frames only from the start to the end of its run: begin it before "
+                "the run, and a new one for the next"
             )
         if camera >= len(self._tracks):
             raise FrameError(

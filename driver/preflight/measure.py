@@ -148,7 +148,10 @@ def measure_camera(core: CoreAdapter, progress: Callable[[float], None], *, seco
         The core failed.
     """
     if core.is_sequence_running():
-        raise CameraBusyError("a sequence is running, which a preflight would end; stop it first")
+        raise CameraBusyError(
+            "a sequence is running, which a preflight would end: stop it first, with stop_sequence() or on the command "
+            "line with --stop-running"
+        )
     core_frames = core.buffer_capacity()
     core.start_sequence(_FRAMES)
     try:

@@ -34,7 +34,10 @@ _OPTIONS = {
     "give port=": "give --connect PORT",
     "(pixel_type, --pixel-type)": "(--pixel-type)",
     "choose the format=": "choose it by --format",
+    "compression='": "--compression '",
     "exposure_ms =": "--exposure",
+    "exposure_ms was": "--exposure was",
+    "frames_per_trigger is": "--frames-per-trigger is",
     "binning =": "--binning",
 }
 # A file may be called [old]: no names are read as rich's markup.

@@ -84,7 +84,7 @@ def measure_disk(
     except StorageError:
         raise
     except OSError as exc:
-        raise StorageError(exc.errno, f"the disk failed in the test ({exc.strerror})", str(folder)) from exc
+        raise StorageError(exc.errno, f"the disk failed in the test ({exc.strerror}): check it", str(folder)) from exc
 
 
 def measure_copy(shape: tuple[int, ...], dtype: np.dtype[Any]) -> float:

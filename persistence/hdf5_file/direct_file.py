@@ -94,11 +94,8 @@ class DirectFile:
             if exc.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
             free = shutil.disk_usage(self._path.parent).free
-            raise StorageError(
-                exc.errno,
-                f"no room for {length:,} more bytes, where {free:,} are free ({exc.strerror})",
-                str(self._path),
-            ) from exc
+            message = f"no room for {length:,} more bytes, where {free:,} are free ({exc.strerror})"
+            raise StorageError(exc.errno, f"{message}: make room, or use another disk", str(self._path)) from exc
 
     def truncate(self, size: int) -> None:
         """Move the file's end."""

@@ -38,7 +38,8 @@ class OutputPath:
         except StorageError:
             raise
         except OSError as exc:
-            raise StorageError(exc.errno, f"no file can have this path ({exc.strerror})", str(path)) from exc
+            message = f"no file can have this path ({exc.strerror}): choose another one"
+            raise StorageError(exc.errno, message, str(path)) from exc
 
     def create(self) -> None:
         """Replace the file that was there by an empty one; nothing to do where the name was free."""
@@ -109,7 +110,8 @@ class OutputPath:
                 str(self.path),
             )
         elif not os.access(folder, os.W_OK):
-            raise StorageError(errno.EACCES, f"no permission to replace files in {folder}", str(self.path))
+            message = f"no permission to replace files in {folder}: choose another folder"
+            raise StorageError(errno.EACCES, message, str(self.path))
         else:
             self._refuse_if_used()
 
@@ -121,7 +123,9 @@ class OutputPath:
         try:
             self._lock = open_file(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         except OSError as exc:
-            raise StorageError(exc.errno, f"the file cannot be created ({exc.strerror})", str(self.path)) from exc
+            raise StorageError(
+                exc.errno, f"the file cannot be created ({exc.strerror}): choose another folder", str(self.path)
+            ) from exc
         if not lock_for_writing(self._lock, self.path):
             _log.warning(
                 "%s: locks on this file system keep the writer from writing, so the file is not locked: do not repair, "

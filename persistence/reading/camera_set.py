@@ -66,7 +66,8 @@ def write_master(master: Path, members: Mapping[str, Path], *, leader: str, over
             sync_file(partial)
             replace_file(partial, master)
     except OSError as exc:
-        raise StorageError(exc.errno, f"the master file cannot be written ({exc.strerror})", str(master)) from exc
+        message = f"the master file cannot be written ({exc.strerror}): choose another folder"
+        raise StorageError(exc.errno, message, str(master)) from exc
 
 
 class CameraSet(Mapping[str, Recording]):
@@ -96,7 +97,10 @@ class CameraSet(Mapping[str, Recording]):
                 links = {name: file.get(name, getlink=True) for name in names}
                 self.leader = str(file.attrs.get("default", ""))
         except OSError as exc:
-            raise RecordingError(f"{self.path} cannot be opened as a master file of several cameras: {exc}") from exc
+            raise RecordingError(
+                f"{self.path} cannot be opened as a master file of several cameras ({exc}): name the file that "
+                "record_cameras was given"
+            ) from exc
         if not names or not all(isinstance(link, h5py.ExternalLink) for link in links.values()):
             raise RecordingError(f"{self.path} is no master file of several cameras: open it with mmspool.open")
         self._recordings: dict[str, Recording] = {}

@@ -96,5 +96,5 @@ class FrameArray(abc.ABC):
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Pixels:
         """Read everything; ``copy=False`` is unavailable from a file."""
         if copy is False:
-            raise ValueError("reading a recording always makes a copy")
+            raise ValueError("reading a recording always makes a copy: call numpy.asarray without copy=False")
         return np.asarray(self[:], dtype)

@@ -128,7 +128,8 @@ def join(
                 _write(partial, parts, names, interleave=interleave)
             replace_file(partial, path)
     except OSError as exc:
-        raise StorageError(exc.errno, f"the file cannot be written ({exc.strerror or exc})", str(path)) from exc
+        message = f"the file cannot be written ({exc.strerror or exc}): choose another folder"
+        raise StorageError(exc.errno, message, str(path)) from exc
     return path
 
 

@@ -190,7 +190,9 @@ class RefreshingFile:
                 opened.callback(recordings[-1].close)
             parts = Parts(recordings, interleaved=bool(data.attrs["interleaved"]))
             if len(parts) != data.shape[0]:
-                raise RecordingError(f"{self._path} joins {data.shape[0]:,} frames, but its files have {len(parts):,}")
+                raise RecordingError(
+                    f"{self._path} joins {data.shape[0]:,} frames, but its files have {len(parts):,}: join them again"
+                )
             opened.pop_all()
         return parts
 

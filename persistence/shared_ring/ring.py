@@ -125,7 +125,9 @@ class Ring:
         try:
             return cls(allocate(size))
         except OSError as exc:
-            raise StorageError(f"cannot make a ring of {size:,} bytes in shared memory: {exc}") from exc
+            raise StorageError(
+                f"cannot make a ring of {size:,} bytes in shared memory ({exc}): give a smaller buffer_bytes"
+            ) from exc
 
     @classmethod
     def attach(cls, handle: Handle) -> "Ring":

@@ -139,7 +139,10 @@ class WriterClient:
             self.writer.ensure()
             self._checked_ns = now_ns
         if index >= self._limit and not self._wait_for_slot(index):
-            raise RingFullError("the ring is full, and has no slot to be filled; the frame is counted as lost")
+            raise RingFullError(
+                "the ring is full, and has no slot to be filled; the frame is counted as lost. Record less, to a "
+                "faster disk, or with a larger buffer_bytes"
+            )
         return self._ring.slot(index)
 
     def put(self, frame: npt.NDArray[Any] | None, values: tuple[Value, ...], now_ns: int) -> bool:

@@ -132,7 +132,9 @@ def _open(ring: Ring, start: StartWriting) -> FrameWriter:
     except OSError as exc:
         if start.resume:
             raise
-        raise StorageError(exc.errno, f"the file cannot be created ({exc.strerror or exc})", str(start.path)) from exc
+        raise StorageError(
+            exc.errno, f"the file cannot be created ({exc.strerror or exc}): choose another folder", str(start.path)
+        ) from exc
 
 
 def read_outcome(path: Path, counters: memoryview) -> FileClosed | None:

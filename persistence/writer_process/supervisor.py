@@ -103,7 +103,7 @@ class WriterSupervisor:
                 self._restart(exc)
                 return None
             except Exception as exc:
-                raise WriterError(f"the writer process failed: {exc}") from exc
+                raise WriterError(f"the writer process failed: {exc}; 'mmspool info' says what the file has") from exc
 
     def ensure(self) -> None:
         """Restart a process that died, and raise what one that failed has said.
@@ -121,7 +121,7 @@ class WriterSupervisor:
                     self.stalled = True
                     raise WriterError(
                         f"the writer process (pid {self.pid}) failed, and for {ANSWER_TIMEOUT_S:g} s it "
-                        "has not said why: the disk does not answer"
+                        "has not said why: the disk does not answer. Check it, then run 'mmspool repair'"
                     )
 
     def wait_for_end(self, timeout_s: float) -> FileClosed:
@@ -185,7 +185,10 @@ class WriterSupervisor:
         deadline = time.monotonic() + ANSWER_TIMEOUT_S
         while self.receive() is None:
             if time.monotonic() > deadline:
-                raise WriterError(f"the writer process (pid {self.pid}) did not start")
+                raise WriterError(
+                    f"the writer process (pid {self.pid}) did not start in {ANSWER_TIMEOUT_S:g} s: record again when "
+                    "the computer and its disk are less busy"
+                )
 
     def _restart(self, death: ProcessDiedError) -> None:
         """Start a new process, which takes over the ring and the file from one that was killed."""

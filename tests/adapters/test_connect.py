@@ -133,7 +133,7 @@ class TestDemoPackages:
     def test_a_missing_package_is_named(self, versions):
         """What to install is in the message."""
         del versions["mm-test-adapters"]
-        with pytest.raises(ConnectError, match=r"mm-test-adapters is not installed.*pip install 'mm-test-adapters"):
+        with pytest.raises(ConnectError, match=r'mm-test-adapters is not installed.*pip install "mm-test-adapters'):
             demo()
 
     def test_packages_that_do_not_fit_are_named(self, versions):

@@ -250,6 +250,16 @@ class TestErrors:
         assert "Traceback" not in result.output
         assert list(tmp_path.iterdir()) == []
 
+    def test_a_missing_codec(self, run, monkeypatch, tmp_path):
+        """A compression whose package is missing is refused in the option's own words, with what to install."""
+        monkeypatch.setitem(sys.modules, "hdf5plugin", None)
+        monkeypatch.setitem(sys.modules, "imagecodecs", None)
+        result = run("record", tmp_path / "run.h5", "--mock", "--compression", "fast")
+        assert result.exit_code == 1
+        assert "--compression 'fast' needs the package " in result.stderr
+        assert "-m pip install hdf5plugin imagecodecs isal" in result.stderr
+        assert not list(tmp_path.iterdir())
+
     def test_existing_file(self, record, tmp_path):
         """An existing file is left alone, and the error names the option that replaces it."""
         (tmp_path / "run.h5").write_text("precious")

@@ -97,8 +97,8 @@ class TestRecord:
     @pytest.mark.parametrize(
         ("names", "options", "error", "message"),
         [
-            ([], {}, SettingError, "at least one"),
-            (["a", "b"], {"leader": "c"}, SettingError, "none of the cameras: a, b"),
+            ([], {}, SettingError, "was given no camera"),
+            (["a", "b"], {"leader": "c"}, SettingError, "expected one of the cameras, a, b"),
             (["a/b"], {}, StorageError, "no name for a camera"),
         ],
     )

@@ -148,11 +148,13 @@ class TestPlan:
     def test_burst_that_the_camera_does_not_give(self, mock, record, tmp_path):
         """A camera that is set to another number of frames for a trigger is refused, with what to set."""
         camera = mock(family="tucam")
-        with pytest.raises(SettingError, match=r"gives 1 for each trigger: set camera.trigger.burst_frames = 5"):
+        with pytest.raises(
+            SettingError, match=r"gives 1 for each trigger: give that number, or set camera.trigger.burst_frames = 5"
+        ):
             record(camera, triggers=2, frames_per_trigger=5)
         assert list(tmp_path.iterdir()) == []
         camera.trigger.burst_frames = 5
-        with pytest.raises(SettingError, match="gives 5 for each trigger: set camera"):
+        with pytest.raises(SettingError, match="gives 5 for each trigger: give that number, or set camera"):
             record(camera, triggers=2)
         assert record(camera, triggers=2, frames_per_trigger=5).frames_written == 10
 
