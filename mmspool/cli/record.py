@@ -57,7 +57,8 @@ _SECTIONS = {
 @click.option(
     "--compression",
     type=click.Choice(get_args(Compression)),
-    help="Compress without loss (needs the packages hdf5plugin, imagecodecs and isal).",
+    help="Compress without loss: fast, small (readers need the Blosc filter for both) or universal (gzip, which every "
+    "HDF5 program reads). Needs the packages hdf5plugin, imagecodecs and isal.",
 )
 @click.option("--buffer-mb", type=COUNT, metavar="MB", help="Size of the ring in shared memory, MB of 10^6 bytes.")
 @click.option(

@@ -32,7 +32,7 @@ def parse_frames(text: str) -> slice:
 _OPTIONS = (
     click.option("--frames", type=parse_frames, metavar="FROM:TO:STEP", help="Which frames, such as 100:200 or ::10."),
     click.option("--crop", type=parse_roi, metavar="X,Y,WIDTH,HEIGHT", help="Region of each frame, pixels."),
-    click.option("--bin", "bin_pixels", type=COUNT, default=1, help="Combine NxN pixels."),
+    click.option("--bin", "bin_pixels", type=COUNT, default=1, metavar="N", help="Combine NxN pixels."),
     click.option(
         "--bin-method",
         type=click.Choice(get_args(BinMethod)),
