@@ -19,8 +19,9 @@ class FrameTable:
     """One row a frame, one column a fact; behaves as a read-only structured array of length T.
 
     ``table["start_time"]`` is an array, ``table[5]`` a row, ``table[5:10]`` a structured array, ``table[["index",
-    "start_time"]]`` a table of two columns, and ``numpy.asarray(table)`` a structured array of all of it. A column is
-    read at its first use, and kept by the recording.
+    "start_time"]]`` a table of two columns, and ``numpy.asarray(table)`` a structured array of all of it. For pandas
+    write ``pandas.DataFrame(dict(table))``: from the table itself it makes one column of tuples. A column is read at
+    its first use, and kept by the recording.
 
     Parameters
     ----------

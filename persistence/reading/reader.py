@@ -135,7 +135,7 @@ class Recording(FrameArray):
         frame, by the camera's clock where it gives time stamps; ``start_time``, the arrival in seconds since the
         recording's start; ``image_number`` of the core, ``camera_frame_number``, ``camera_timestamp`` and
         ``host_timestamp`` in ns, -1 where unknown; then the columns of the user's own. A column is read when it is
-        first used, and kept.
+        first used, and kept. ``pandas.DataFrame(dict(run.frame_table()))`` is a data frame of it.
 
         Parameters
         ----------

@@ -267,6 +267,24 @@ class TestXarray:
             assert np.array_equal(data["data"][7], expected[7])
 
 
+@pytest.mark.usefixtures("processes")
+def test_pandas(tmp_path: Path) -> None:
+    """A data frame of the frame table has a column for each of its own, with numbers, texts and truth values."""
+    import pandas
+
+    columns = {"z_um": float, "dose": int, "open": bool, "channel": "U16"}
+    with mmspool.Spool(tmp_path / "run.h5", buffer_bytes=16_000_000, columns=columns) as spool:
+        for index in range(3):
+            values = {"z_um": index / 2, "dose": index, "open": index == 1, "channel": "DÄPI"}
+            spool.put(np.full((8, 8), index, np.uint16), values)
+    with mmspool.open(tmp_path / "run.h5") as recording:
+        table = recording.frame_table()
+        whole, rows = pandas.DataFrame(dict(table)), pandas.DataFrame(table[1:])
+    assert tuple(whole) == tuple(rows) == table.keys()
+    assert whole["z_um"].tolist() == [0, 0.5, 1]
+    assert rows[["dose", "open", "channel"]].values.tolist() == [[1, True, "DÄPI"], [2, False, "DÄPI"]]
+
+
 @pytest.mark.parametrize("lost_before", [(), (10,)])
 def test_hyperspy(tmp_path: Path, expected: np.ndarray[Any, Any], lost_before: tuple[int, ...]) -> None:
     """HyperSpy's NeXus reader finds the stack, of a recording with losses and of one without."""
