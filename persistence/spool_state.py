@@ -22,7 +22,9 @@ class SpoolState(Enum):
 def not_open(state: SpoolState, path: Path) -> SpoolError:
     """Return the error of a call that the spool to ``path`` cannot take in this state."""
     if state is SpoolState.FORKED:
-        return SpoolClosedError(f"the spool to {path} belongs to the process that this one was forked from")
+        return SpoolClosedError(
+            f"the spool to {path} belongs to the process that this one was forked from: open one of this process's own"
+        )
     if state in (SpoolState.STARTING, SpoolState.CLOSING):
         return interrupted_call(path)
     if state is SpoolState.SLOT:

@@ -32,6 +32,11 @@ from .output import (
 from .sections import SectionedCommand
 
 _HDF5_NAMES = (".h5", ".hdf5", ".hdf", ".he5", ".nxs", ".nx5")
+_ADVICE = {
+    EndReason.OVERFLOW: "a larger --core-buffer-mb, or fewer frames/s: 'mmspool preflight' says what limits them",
+    EndReason.CAMERA_STOPPED: "see whether another program stopped it, such as live mode: the driver gives no reason",
+    EndReason.TIMEOUT: "check the camera's trigger, or wait longer with --frame-timeout",
+}
 _SECTIONS = {
     **CAMERA_SECTIONS,
     "What to record (without an end, until Ctrl-C)": (
@@ -224,6 +229,7 @@ def _summarise(result: RecordResult, file: Path, compression: Compression | None
     verdict = Text("complete", "green") if result.complete else Text(f"{result.state}: {result.end_reason}", "red")
     rows: list[tuple[str, str | Text]] = [
         ("recording", verdict),
+        *((("what to do", text),) if (text := _ADVICE.get(result.end_reason)) else ()),
         ("frames", f"{result.frames_written:,}{wanted}"),
         ("lost frames", f"{result.frames_lost:,}"),
         *((("", result.losses_before_core),) if result.losses_before_core else ()),

@@ -205,16 +205,16 @@ class TestMissing:
     @pytest.mark.parametrize(
         ("faults", "options", "said"),
         [
-            (Faults(end_after=5), (), "interrupted: the camera stopped by itself"),
-            (Faults(stall_after=5), ("--frame-timeout", 0.05), "interrupted: no frame came in time"),
+            (Faults(end_after=5), (), "the camera stopped by itself\nwhat to do   see whether another program"),
+            (Faults(stall_after=5), ("--frame-timeout", 0.05), "no frame came in time\nwhat to do   check the"),
         ],
     )
     def test_it_ended_early(self, record, mocked, faults, options, said):
-        """The summary of a recording that ended early gives the reason."""
+        """The summary of a recording that ended early gives the reason, and what to do about it."""
         mocked(faults=faults)
         result = record("-n", 30, *options)
         assert result.exit_code == 3
-        assert said in result.stdout
+        assert f"interrupted: {said}" in result.stdout
         assert "25 before frame 5 (camera)" in result.stdout
 
     def test_overflow(self, record, mocked):
