@@ -40,7 +40,11 @@ superqt.iconify.svg_path = Mock(side_effect=OSError("no server in the tests"))
 
 def press():
     buttons = [button for window in app.topLevelWidgets() for button in window.findChildren(QPushButton)]
-    next(button for button in buttons if button.text() == "Record").click()
+    record = [button for button in buttons if button.isVisible() and button.text() == "Record"]
+    if record:
+        record[0].click()
+    else:
+        QTimer.singleShot(1, press)
 
 app = QApplication([])
 QTimer.singleShot(0, press)
@@ -371,7 +375,12 @@ class TestClosing:
     def test_by_ctrl_c(self, tmp_path: Path) -> None:
         """Ctrl-C in the terminal closes the window: the recording is complete, the camera idle, the script goes on."""
         with Python("-c", SCRIPT, cwd=tmp_path) as script:
-            wait_until(lambda: recorded(tmp_path / "run.h5") >= 5, "frames are recorded")
+
+            def records() -> bool:
+                assert script.process.poll() is None, script.end()
+                return recorded(tmp_path / "run.h5") >= 5
+
+            wait_until(records, "frames are recorded")
             script.interrupt()
             ended = script.end()
         state, frames, running = ended.out.split()
