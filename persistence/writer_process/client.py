@@ -83,7 +83,6 @@ class WriterClient:
             The ring cannot hold two frames.
         """
         frame_bytes = int(np.prod(shape)) * dtype.itemsize
-        compressed = self._options.compresses(frame_bytes)
         if self._options.buffer_bytes is None and (size := default_buffer_bytes(frame_bytes)) > 2 * self._ring.size:
             losses = self.losses()
             self.writer.end()
@@ -97,7 +96,7 @@ class WriterClient:
                 dtype,
                 self._ring.usable_bytes,
                 self._options.grow_frames,
-                compressed=compressed,
+                compressed=self._options.compresses(frame_bytes),
                 expected_frames=self._options.expected_frames,
                 columns=columns,
             )
