@@ -1,11 +1,11 @@
 """Loaded by every Python of the run on Windows: the largest file that a test allows a process, as setrlimit does it.
 
-`support.processes.limit_files` writes the limit; the calls of the product look at it before each write.
+`support.processes.limit_files` writes the limit; the calls of the product look at it before each write. It imports
+little, as each module costs a start about four milliseconds under Wine; `importlib.abc` would bring ten of them.
 """
 
 import ctypes
 import errno
-import importlib.abc
 import importlib.machinery
 import os
 import sys
@@ -55,7 +55,7 @@ def _limited_allocate(allocate):
     return limited
 
 
-class _Loader(importlib.abc.Loader):
+class _Loader:
     def __init__(self, loader):
         self._loader = loader
 
@@ -69,7 +69,7 @@ class _Loader(importlib.abc.Loader):
         module.allocate = _limited_allocate(module.allocate)
 
 
-class _Finder(importlib.abc.MetaPathFinder):
+class _Finder:
     def find_spec(self, name, path, target=None):
         if name != _PATCHED:
             return None
