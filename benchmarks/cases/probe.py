@@ -12,7 +12,7 @@ _ENDS_S = 60.0
 
 def writer_process() -> psutil.Process:
     """Return the writer process of the spool that this process has opened."""
-    return next(child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline()))
+    return next(child for child in psutil.Process().children() if "mmspool" in " ".join(child.cmdline()))
 
 
 def memory(process: psutil.Process | None = None) -> dict[str, float]:

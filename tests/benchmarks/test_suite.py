@@ -96,3 +96,21 @@ def test_unknown_case_is_refused(tmp_path):
     told = run("--cases", "nonsense", "--dir", tmp_path)
     assert told.returncode == 2
     assert "nonsense: expected some of" in " ".join(told.stderr.replace("│", " ").split())
+
+
+def test_cases_of_mmspool_alone_measure(tmp_path):
+    """The cases that look into the writer process, and the compressed recordings, give figures and no problems."""
+    ways = ("short", "long", "mmspool", "spool", "mmspool, fast, spots")
+    cases = "memory,growth,chunks,compression"
+    chosen = [word for way in ways for word in ("--way", way)]
+    told = run("--quick", "--rounds", "1", "--no-plots", "--cases", cases, *chosen, "--json", tmp_path / "run.json")
+    assert told.returncode == 0, told.stdout + told.stderr
+    results = json.loads((tmp_path / "run.json").read_text())["cases"]
+    measured = {case: set(result["rounds"][0]) for case, result in results.items()}
+    assert measured == {
+        "memory": {"short", "long"},
+        "growth": {"mmspool"},
+        "chunks": {"spool"},
+        "compression": {"mmspool, fast, spots"},
+    }
+    assert not any(result["problems"] for result in results.values())
