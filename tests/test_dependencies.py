@@ -13,7 +13,7 @@ LAYERS = ("mmspool", "driver", "adapters", "persistence")
 TOOLS = {"test", "lint", "dev"}
 """Extras for whoever works on mmspool: no module of the package imports them."""
 
-IMPORTERS = {"import_module", "require", "_package"}
+IMPORTERS = {"import_module", "require", "_load"}
 """Functions whose first argument is a module's name."""
 
 HOSTS = {"IPython"}

@@ -17,7 +17,8 @@ _PLOT = "/entry/data"
 
 def to_dask(recording: "FrameArray", chunks: Any = None) -> Any:
     """Return a dask array over a recording; see `FrameArray.to_dask`."""
-    array, base = (_load(name, "to_dask", "dask[array]") for name in ("dask.array", "dask.base"))
+    array = _load("dask.array", "to_dask", "dask[array]")
+    base = _load("dask.base", "to_dask", "dask[array]")
     if chunks is None:
         step, *frame = recording.chunks
         piece_bytes = math.prod(recording.chunks) * recording.itemsize
