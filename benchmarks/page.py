@@ -86,8 +86,10 @@ def _in_short(summary: Summary) -> Iterator[str]:
         best = max(others, key=lambda way: others[way], default=None)
         ours = told["ways"][SPOOL.name]
         frames = number(ours["frames/s"]["median"]) if "frames/s" in ours else ""
-        peer = f"{best} | {rates[SPOOL.name] / rates[best]:.2f}" if best else " | "
-        share = rates[SPOOL.name] / rates[LIMIT]
+        share, ahead = (  # made within the rounds
+            told["figures"].get(f"{SPOOL.name} / {other}", {}).get("median") for other in (LIMIT, "fastest peer")
+        )
+        peer = f"{best} | {ahead:.2f}" if best and ahead else " | "
         yield f"| {case} | {number(rates[SPOOL.name])} | {frames} | {share:.0%} | {peer} |"
     yield ""
     yield (
