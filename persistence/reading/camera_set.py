@@ -13,8 +13,7 @@ import numpy.typing as npt
 from ...errors import RecordingError, StorageError
 from ..hdf5_file.nexus_schema import CAMERAS
 from ..hdf5_file.output_path import check_output_path
-from ..system.new_file import beside, sync_file
-from ..system.os_file import replace_file
+from ..system.new_file import beside, publish, sync_file
 from ..system.paths import readable
 from .joined import JoinedRecording
 from .places import expected_places
@@ -64,7 +63,7 @@ def write_master(master: Path, members: Mapping[str, Path], *, leader: str, over
                 for camera, path in members.items():
                     file[camera] = h5py.ExternalLink(path.name, "/entry")
             sync_file(partial)
-            replace_file(partial, master)
+            publish(partial, master)
     except OSError as exc:
         message = f"the master file cannot be written ({exc.strerror}): choose another folder"
         raise StorageError(exc.errno, message, str(master)) from exc

@@ -38,8 +38,7 @@ from ..hdf5_file.user_columns import user_column_paths
 from ..hdf5_file.validate import read_small
 from ..losses import STAGES
 from ..plan import Plan
-from ..system.new_file import beside
-from ..system.os_file import replace_file
+from ..system.new_file import beside, publish
 from ..system.paths import absolute, recording_path
 from .parts import Parts
 from .reader import Recording
@@ -126,7 +125,7 @@ def join(
         with beside(path) as partial:
             with _opened(paths) as parts:
                 _write(partial, parts, names, interleave=interleave)
-            replace_file(partial, path)
+            publish(partial, path)
     except OSError as exc:
         message = f"the file cannot be written ({exc.strerror or exc}): choose another folder"
         raise StorageError(exc.errno, message, str(path)) from exc

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import StorageError
-from .os_file import open_file, sync
+from .os_file import open_file, replace_file, sync
 
 
 @contextlib.contextmanager
 def beside(final: Path) -> Iterator[Path]:
     """Yield an empty file in the final one's folder, to be written and given its name; what is left there is removed.
+
+    Nobody else can read it: `publish` makes it readable.
 
     Raises
     ------
@@ -25,11 +27,16 @@ def beside(final: Path) -> Iterator[Path]:
     descriptor, name = tempfile.mkstemp(prefix=f".{final.name}-", suffix=".part", dir=folder)
     os.close(descriptor)
     try:
-        with contextlib.suppress(OSError):  # FAT has no such modes
-            Path(name).chmod(0o644)
         yield Path(name)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def publish(partial: Path, final: Path) -> None:
+    """Give a new file its name, in place of another if there is one, and let everybody read it."""
+    with contextlib.suppress(OSError):  # FAT has no such modes
+        partial.chmod(0o644)
+    replace_file(partial, final)
 
 
 def sync_file(path: Path) -> None:

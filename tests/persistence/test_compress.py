@@ -1,5 +1,6 @@
 """A compressed copy holds what the original holds, or does not come to be."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,6 +63,22 @@ def test_in_place(original: Path, tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["run.h5"]
     with pytest.raises(RecordingError, match="compressed already"):
         compress(path)
+
+
+def test_a_private_recording_stays_private(original: Path, tmp_path: Path) -> None:
+    """While a recording that only its owner may read is compressed, nobody else may read the copy either."""
+    path = tmp_path / "run.h5"
+    path.write_bytes(original.read_bytes())
+    path.chmod(0o600)
+    with tempfile.NamedTemporaryFile(dir=tmp_path) as private:
+        private_mode = Path(private.name).stat().st_mode
+    modes = set[int]()
+
+    def look(_done: int, _total: int) -> None:
+        modes.update(part.stat().st_mode for part in tmp_path.glob(".*.part"))
+
+    compress(path, progress=look)
+    assert modes == {private_mode}
 
 
 def test_noise_is_stored_as_it_is(tmp_path: Path, processes: None) -> None:
