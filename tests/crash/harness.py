@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import termios
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
@@ -117,8 +116,9 @@ class Producer:
         try:
             wait_until(lambda: self.process.poll() is not None or condition(), what)
         except AssertionError as exc:
-            self.process.send_signal(signal.SIGUSR1)
-            time.sleep(0.5)  # it writes where its threads are
+            self.process.send_signal(signal.SIGUSR1)  # it writes where its threads are
+            with contextlib.suppress(AssertionError):
+                wait_until(lambda: "most recent call first" in self.errors, "its traceback")
             raise AssertionError(f"{exc}\n{self.errors}") from None
         assert condition(), f"the producer ended before: {what}\n{self.errors}"
 

@@ -8,6 +8,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
+import mmspool
 from mmspool import Camera, DetectorInfo, Spool, SteppedClock
 
 FRAMES, HEIGHT, WIDTH = 60, 48, 64
@@ -89,3 +90,12 @@ def source(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def expected() -> np.ndarray[Any, Any]:
     """Return its pixels."""
     return np.stack([frame(index) for index in range(20)])
+
+
+def recorded(path: Path) -> int:
+    """Return how many frames a file has that may not be there yet."""
+    try:
+        with mmspool.open(path) as run:
+            return len(run)
+    except mmspool.RecordingError:
+        return 0

@@ -17,7 +17,7 @@ from mmspool import Camera, Faults
 from mmspool.cli import main
 from mmspool.live_window import LiveWindow, live
 
-from .conftest import HEIGHT, WIDTH
+from .conftest import HEIGHT, WIDTH, recorded
 
 QtCore = pytest.importorskip("qtpy.QtCore", reason="the environment look has it")
 QtTest = pytest.importorskip("qtpy.QtTest", reason="the environment look has it")
@@ -412,12 +412,3 @@ class TestClosing:
         result = CliRunner().invoke(main, ["live", str(tmp_path / "run.h5"), "--demo", "--roi", "0,0,64,64"])
         assert result.exit_code == 0, result.output
         assert not np.array_equal(snapped[0], snapped[1])
-
-
-def recorded(path: Path) -> int:
-    """Return how many frames a file has that may not be there yet."""
-    try:
-        with mmspool.open(path) as run:
-            return len(run)
-    except mmspool.RecordingError:
-        return 0

@@ -16,7 +16,7 @@ from mmspool.cli import main
 from mmspool.napari_reader import get_reader, read
 from mmspool.viewing import RecordingViewer
 
-from .conftest import FRAMES, HEIGHT, PIXEL_UM, WIDTH, record
+from .conftest import FRAMES, HEIGHT, PIXEL_UM, WIDTH, record, recorded
 
 pytestmark = pytest.mark.filterwarnings("ignore:::(?!mmspool)")
 
@@ -165,7 +165,7 @@ class TestNdv:
         """Following, it shows the newest frame of a recording that another process writes, until it ends."""
         with Spool(tmp_path / "run.h5", buffer_bytes=16_000_000) as spool:
             spool.put(np.full((32, 32), 5, np.uint16))
-            wait_until(lambda: _frames(tmp_path / "run.h5") == 1)
+            wait_until(lambda: recorded(tmp_path / "run.h5") == 1)
             with mmspool.open(tmp_path / "run.h5") as run:
                 viewer = RecordingViewer(run, follow=True)
                 assert shown(viewer).max() == 5
@@ -190,11 +190,3 @@ def test_record_and_view(screenless: None, tmp_path: Path, wait_until: WaitUntil
     finally:
         viewer.kill()
         viewer.wait()
-
-
-def _frames(path: Path) -> int:
-    try:
-        with mmspool.open(path) as run:
-            return len(run)
-    except mmspool.RecordingError:
-        return 0
