@@ -7,7 +7,7 @@ from typing import Any
 
 import pymmcore
 import pytest
-from support.cores import unload_latest, with_demo_camera
+from support.cores import unload_cores, with_demo_camera
 
 from mmspool.adapters import CoreAdapter, Frame, MockCore, SteppedClock, demo, sequence_tester, wrap
 
@@ -87,4 +87,4 @@ def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     rig = _MAKERS[request.param]()
     yield rig
     rig.adapter.close()
-    unload_latest()
+    unload_cores()

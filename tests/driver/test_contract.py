@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pymmcore
 import pytest
-from support.cores import unload_latest, with_demo_camera
+from support.cores import unload_cores, with_demo_camera
 
 import mmspool
 from mmspool import Camera, CameraBusyError, EndReason, MockCore, SettingError, SteppedClock
@@ -44,7 +44,7 @@ def camera(request, processes):
     with CAMERAS[request.param]() as camera:
         camera.exposure_ms = 1
         yield camera
-    unload_latest()
+    unload_cores()
 
 
 @pytest.fixture

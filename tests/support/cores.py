@@ -4,8 +4,7 @@ from typing import Any
 
 import mm_test_adapters
 
-_KEPT: list[Any] = []
-"""pymmcore crashes when a core is destroyed soon after its sequence has ended: these live as long as the tests."""
+_loaded: list[Any] = []
 
 
 def with_demo_camera(core: Any, side: int) -> Any:
@@ -17,12 +16,11 @@ def with_demo_camera(core: Any, side: int) -> Any:
     for name, value in (("PixelType", "16bit"), ("OnCameraCCDXSize", side), ("OnCameraCCDYSize", side)):
         core.setProperty("Camera", name, str(value))
     core.setCameraDevice("Camera")
-    _KEPT.append(core)
+    _loaded.append(core)
     return core
 
 
-def unload_latest() -> None:
-    """Unload the devices of the core that was made last, and give back its buffer."""
-    for core in _KEPT[-1:]:
-        core.unloadAllDevices()
-        core.setCircularBufferMemoryFootprint(1)
+def unload_cores() -> None:
+    """Unload the devices of all these cores: one destroyed with a camera whose sequence just ended crashes pymmcore."""
+    while _loaded:
+        _loaded.pop().unloadAllDevices()
