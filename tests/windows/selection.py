@@ -1,11 +1,9 @@
 """A plugin of pytest for Windows: leaves out what ``not_run.toml`` lists, and lets nothing else be skipped.
 
-``--part`` runs what a run of all environments has time for: every test that starts no process and does not wait, and of
-the others those of `PART`, whose subject is what Windows does otherwise.
-
 It is loaded by name (``-p selection``, with this folder on ``PYTHONPATH``), under Wine and on real Windows alike.
 """
 
+import subprocess
 import sys
 import tomllib
 from collections.abc import Generator
@@ -19,32 +17,6 @@ import pytest
 LIST = Path(__file__).with_name("not_run.toml")
 LARGEST_SHARE = 0.05
 """The part of the tests that may be left out."""
-
-PART = [
-    "windows",
-    "adapters/test_connect.py",
-    "adapters/test_contract.py",
-    "cli/test_doctor.py",
-    "cli/test_info.py",
-    "cli/test_verify.py",
-    "driver/test_real_core.py",
-    "persistence/test_direct_file.py",
-    "persistence/test_file_holders.py",
-    "persistence/test_journal.py",
-    "persistence/test_keep_awake.py",
-    "persistence/test_memory.py",
-    "persistence/test_os_file.py",
-    "persistence/test_output_path.py",
-    "persistence/test_paths.py",
-    "persistence/test_probes.py",
-    "persistence/test_producer_dies.py",
-    "persistence/test_reading_meanwhile.py",
-    "persistence/test_writer_fails.py",
-    "persistence/test_writer_killed.py",
-    "test_public.py",
-    "test_readme.py",
-]
-"""Folders and files of which ``--part`` runs the slow tests too: files, locks, memory, processes, kills, real cores."""
 
 _ACCESS_VIOLATION = 0xC0000005
 _EXIT_S = 10.0  # for a process whose connection is closed to end
@@ -60,24 +32,14 @@ def reasons() -> dict[str, str]:
     return {name: reason for reason, names in listed.items() for name in names}
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option."""
-    parser.addoption(
-        "--part", action="store_true", help="run the quick tests, and those of what Windows does otherwise"
-    )
-
-
-@pytest.hookimpl(trylast=True)  # once the tests have their markers
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is listed, and with ``--part`` what is not of it."""
+    """Leave out what is listed."""
     listed = reasons()
     left_out = [item for item in items if any(is_of(item.nodeid, name) for name in listed)]
     if len(items) >= _WHOLE_SUITE and len(left_out) > LARGEST_SHARE * len(items):
         complaint = f"{len(left_out)} of {len(items)} tests are left out, more than {LARGEST_SHARE:.0%}"
         sys.stderr.write(f"{complaint}\n")  # a process of pytest-xdist could only say that it crashed
         raise pytest.UsageError(complaint)
-    if config.getoption("part"):
-        left_out += [item for item in items if _is_slow(item) and not any(is_of(item.nodeid, name) for name in PART)]
     config.hook.pytest_deselected(items=left_out)
     left_out_ids = {item.nodeid for item in left_out}
     items[:] = [item for item in items if item.nodeid not in left_out_ids]
@@ -113,7 +75,13 @@ def pytest_handlecrashitem(crashitem: str, report: pytest.TestReport, sched: Any
 
     Wine 8 does that now and then on a busy machine. A test that fails, or takes too long, is not run again.
     """
-    code = report.node.gateway._io.popen.wait(_EXIT_S)
+    process = report.node.gateway._io.popen
+    try:
+        code = process.wait(_EXIT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        report.longrepr = f"{report.longrepr}: it did not end within {_EXIT_S:g} s"
+        return
     report.longrepr = f"{report.longrepr}: exit code {code:#x}"
     if code == _ACCESS_VIOLATION and crashitem not in _run_again:
         _run_again.append(crashitem)
@@ -125,10 +93,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Name the tests that were run again."""
     for test in _run_again:
         terminalreporter.write_line(f"RUN AGAIN, since Wine crashed: {test}")
-
-
-def _is_slow(item: pytest.Item) -> bool:
-    return any(item.get_closest_marker(name) for name in ("process", "slow"))
 
 
 def is_of(node_id: str, name: str) -> bool:

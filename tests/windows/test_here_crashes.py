@@ -1,7 +1,9 @@
-"""A test in whose midst Wine crashes is run once again; one that fails or takes too long is not."""
+"""What Wine fails in is done once again: a test in whose midst it crashes, a process that it does not start."""
 
 from pathlib import Path
 
+import pytest
+from sitecustomize import start_again
 from support.paths import environment
 from support.processes import run_python
 
@@ -43,3 +45,24 @@ def test_run_again(tmp_path: Path) -> None:
     assert "FAILED test_it.py::test_crashes[once]" not in run.out
     times = {name: len((tmp_path / name).read_text(encoding="utf-8")) for name in ("once", "twice", "another code")}
     assert times == {"once": 2, "twice": 2, "another code": 1}
+
+
+def test_start_again(tmp_path: Path) -> None:
+    """A process that Wine does not start is started once more, and noted; any other failure is raised."""
+    note, failures = tmp_path / "note.txt", list[int]()
+
+    def create(program: str, command: str) -> str:
+        if failures:
+            raise OSError(None, "refused", program, failures.pop(0))
+        return command
+
+    start = start_again(create, note)
+    assert start("python.exe", "good") == "good"
+    assert not note.exists()
+    failures[:] = [1359]
+    assert start("python.exe", "once") == "once"
+    assert note.read_text(encoding="utf-8") == "STARTED AGAIN, since Wine failed: once\n"
+    for failures[:], winerror in (([1359, 1359], 1359), ([5], 5)):
+        with pytest.raises(OSError, match="refused") as caught:
+            start("python.exe", "twice")
+        assert caught.value.winerror == winerror

@@ -1,9 +1,9 @@
-"""The lists are exact: what Windows cannot run are tests that there are, each with a reason."""
+"""The list is exact: what Windows cannot run are tests that there are, each with a reason."""
 
 import ast
 
 import pytest
-from selection import PART, reasons
+from selection import reasons
 from support.paths import TESTS
 
 
@@ -17,9 +17,3 @@ def test_a_name_on_the_list_is_a_test(name: str) -> None:
         assert found, f"{file} has no {part}"
         scope = found[0].body
     assert reasons()[name]
-
-
-@pytest.mark.parametrize("name", PART)
-def test_a_name_of_the_part_is_there(name: str) -> None:
-    """Each file and folder that a run of all environments has under Windows is there."""
-    assert (TESTS / name).exists()
