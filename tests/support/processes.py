@@ -50,15 +50,19 @@ class Python:
         stdin: IO[Any] | int = subprocess.PIPE,
         env: dict[str, str] | None = None,
     ) -> None:
+        program, variables = sys.executable, environment() if env is None else dict(env)
+        if sys.platform == "win32" and program != getattr(sys, "_base_executable", program):
+            # In a virtual environment it is a launcher, a process of its own, as `Launch.from_here` knows.
+            program, variables["__PYVENV_LAUNCHER__"] = sys._base_executable, program
         self.process = subprocess.Popen(
-            [sys.executable, "-W", _COVERAGE, *map(str, arguments)],
+            [program, "-W", _COVERAGE, *map(str, arguments)],
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
             cwd=cwd,
-            env=environment() if env is None else env,
+            env=variables,
             start_new_session=True,
         )
         self.pid = self.process.pid

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import shutil
+import string
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,10 +68,17 @@ def test_longer_than_260(tmp_path: Path, prefix: str) -> None:
     assert mmspool.verify(path).intact
 
 
-def test_relative_to_another_drive_s_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def other_drive(tmp_path: Path) -> str:
+    """Return a folder on another drive than the temporary ones; where there is no other drive, the temporary one."""
+    drives = (f"{letter}:\\" for letter in string.ascii_uppercase[2:] if letter != tmp_path.drive[0].upper())
+    return next((drive for drive in drives if Path(drive).is_dir()), str(tmp_path))
+
+
+def test_relative_to_another_drive_s_folder(tmp_path: Path, other_drive: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A path like ``Z:run.h5`` means that drive's current folder, and stays there when the script goes elsewhere."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.chdir("C:\\")
+    monkeypatch.chdir(other_drive)
     spool = Spool(f"{tmp_path.drive}run.h5", buffer_bytes=4 << 20)
     monkeypatch.chdir(tmp_path.drive + "\\")
     spool.put(np.zeros((8, 8), np.uint16))
@@ -80,12 +88,12 @@ def test_relative_to_another_drive_s_folder(tmp_path: Path, monkeypatch: pytest.
     assert (tmp_path / "run.h5").exists()
 
 
-def test_relative_to_the_drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_to_the_drive(tmp_path: Path, other_drive: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A path without a drive is on the current one, and stays there when the script goes elsewhere."""
     monkeypatch.chdir(tmp_path)
     rooted = str(tmp_path)[2:]
     spool = Spool(f"{rooted}\\run.h5", buffer_bytes=4 << 20)
-    monkeypatch.chdir("C:\\")
+    monkeypatch.chdir(other_drive)
     spool.put(np.zeros((8, 8), np.uint16))
     spool.close()
     assert (tmp_path / "run.h5").exists()
