@@ -1,19 +1,27 @@
-"""Loaded by every Python of the run on Windows, before all else: what Wine needs, and limits of files' sizes.
+"""Loaded by every Python of the run on Windows, before all else: what Wine needs, limits of files' sizes, and kills.
 
 Under Wine files are slow: `bundle.py` puts the code of all modules into one file beside this one. And one of some
 thousand processes that it starts ends before it has begun: that one is started again, and noted for `run.py` to report.
 
 A test may limit the size of the files that a process writes, as setrlimit does: `support.processes.limit_files` writes
-the limit down, and the calls of the product look at it before each write.
+the limit down, and the calls of the product look at it before each write. It may have the writer process, the script
+or both end at a call: `KILL_AT` in the environment says at which.
 """
 
 import _frozen_importlib_external as files
+import itertools
 import marshal
 import mmap
+import os
 import sys
+import time
 
 _INTERNAL_ERROR = 1359  # what Wine calls it when a new process ends before it has begun
 _PATCHED = "mmspool.persistence.system.windows_file"
+_WRITER = "mmspool.persistence.writer_process.main"
+
+KILL_AT = "MMSPOOL_TEST_KILL_AT"
+"""The call's name, its number among the writer's, "before" or "after" it, whom to kill, and a file to rename then."""
 
 
 class _Bundled:
@@ -58,24 +66,26 @@ class _Bundle:
         return files.spec_from_file_location(name, place, loader=loader, submodule_search_locations=places)
 
 
-def start_again(create, note):
+def start_again(create, note, pauses_s=(0.2, 1.0, 3.0)):
     """Return ``create`` made to create a process once more where Wine fails, with a line in the file ``note``."""
 
     def start(*arguments):
-        try:
-            return create(*arguments)
-        except OSError as error:
-            if error.winerror != _INTERNAL_ERROR:
-                raise
-        with open(note, "a", encoding="utf-8") as file:  # noqa: PTH123
-            file.write(f"STARTED AGAIN, since Wine failed: {arguments[1]}\n")
+        for pause_s in pauses_s:
+            try:
+                return create(*arguments)
+            except OSError as error:
+                if error.winerror != _INTERNAL_ERROR:
+                    raise
+            with open(note, "a", encoding="utf-8") as file:  # noqa: PTH123
+                file.write(f"STARTED AGAIN, since Wine failed: {arguments[1]}\n")
+            time.sleep(pause_s)
         return create(*arguments)
 
     return start
 
 
-class _Limits:
-    """Finds the product's module of calls, and lets the calls that write look at the limit."""
+class _Calls:
+    """Finds the product's module of calls, lets those that write look at the limit, and one of them kill."""
 
     def find_spec(self, name, path=None, target=None):
         """Return that module's spec, None for others."""
@@ -91,6 +101,9 @@ class _Limits:
             module.write_once = _limited_write(module.write_once, limit)
             module.write_direct_once = _limited_write(module.write_direct_once, limit)
             module.allocate = _limited_allocate(module.allocate, limit)
+            if KILL_AT in os.environ:
+                name, *step = os.environ[KILL_AT].split(" ", 4)
+                setattr(module, name, _killing(getattr(module, name), *step))
 
         spec.loader.exec_module = exec_module
         return spec
@@ -99,7 +112,6 @@ class _Limits:
 def _limit_file():
     """Return the file with this process's limit; psutil names it by the same id and start, seconds since 1970."""
     import ctypes
-    import os
     import tempfile
     from pathlib import Path
 
@@ -121,7 +133,6 @@ def _read(limit):
 
 def _too_large():
     import errno
-    import os
 
     return OSError(errno.EFBIG, os.strerror(errno.EFBIG))
 
@@ -145,6 +156,33 @@ def _limited_allocate(allocate, limit):
     return limited
 
 
+def _killing(call, number, when, whom, claim):
+    """Return ``call`` as one that kills when the writer process makes it for the ``number``-th time."""
+    numbers = itertools.count(1)
+
+    def killing(*arguments):
+        due = _WRITER in sys.modules and next(numbers) == int(number)
+        if due and when == "before":
+            _kill(whom, claim)
+        result = call(*arguments)
+        if due and when == "after":
+            _kill(whom, claim)
+        return result
+
+    return killing
+
+
+def _kill(whom, claim):
+    """End the writer, which this is, its script or both at once, the first time that a writer gets here."""
+    try:
+        os.rename(claim, f"{claim}.done")  # noqa: PTH104
+    except FileNotFoundError:
+        return  # a writer that has taken over
+    for process, names in ((os.getppid(), ("script", "both")), (os.getpid(), ("writer", "both"))):
+        if whom in names:
+            os.kill(process, 15)  # which is TerminateProcess here
+
+
 def _help_wine(folder):
     import _winapi
 
@@ -157,4 +195,4 @@ if sys.platform == "win32":
         _help_wine(__file__.removesuffix("sitecustomize.py"))
     except FileNotFoundError:
         pass  # on Windows itself nothing is bundled
-    sys.meta_path.insert(0, _Limits())
+    sys.meta_path.insert(0, _Calls())

@@ -56,7 +56,7 @@ def test_start_again(tmp_path: Path) -> None:
             raise OSError(None, "refused", program, failures.pop(0))
         return command
 
-    start = start_again(create, note)
+    start = start_again(create, note, pauses_s=(0.0,))
     assert start("python.exe", "good") == "good"
     assert not note.exists()
     failures[:] = [1359]

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 import pytest
+from sitecustomize import KILL_AT
+from support.paths import environment
 from support.processes import Python
 from support.waiting import wait_until
 
@@ -25,20 +27,32 @@ pytestmark = pytest.mark.process
 
 SHAPE = (64, 64)
 RECORDINGS, WRITER_KILLS = 10, 10
-SCRIPT_KILLS, BOTH_KILLS = 20, 40
-KILLS = RECORDINGS * WRITER_KILLS + SCRIPT_KILLS + 2 * BOTH_KILLS
+SCRIPT_KILLS, BOTH_KILLS = 10, 15
 LIMIT_S = 120.0
+
+FRAMES = 400
+CALLS = [
+    *(("allocate", number) for number in range(1, 4)),
+    *(("sync", number) for number in range(1, 8)),
+    *(("truncate", number) for number in range(1, 7)),
+    *(("write_direct_once", number) for number in (1, 4, 8)),
+    *(("write_once", number) for number in (1, 11, 40, 80, 120, 160, 200)),
+]
+"""Calls that change the file, as a writer makes them at least so often in a recording of `FRAMES`."""
+
+KILLS = RECORDINGS * WRITER_KILLS + SCRIPT_KILLS + 2 * BOTH_KILLS + 4 * len(CALLS)  # at a call: each alone, and both
 
 SCRIPT = """
 import sys, time, numpy as np
 from mmspool import Spool
-path, pause_s = sys.argv[1], float(sys.argv[2])
+path, pause_s, frames = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
 spool = Spool(path, shape=(64, 64), dtype="u2", buffer_bytes=4 << 20, grow_frames=50)
 print(spool._client.writer.pid, flush=True)
-for index in range(1_000_000):
+for index in range(frames):
     spool.put(np.full((64, 64), index & 0xFFFF, "u2"))
     print(index + 1, flush=True)
     time.sleep(pause_s)
+spool.close()
 """
 
 
@@ -62,8 +76,8 @@ def start(tmp_path: Path) -> Iterator[Callable[[float], Python]]:
     """Return a function that starts a recording script, which prints its writer's id and then each frame's number."""
     scripts: list[Python] = []
 
-    def run(pause_s: float) -> Python:
-        scripts.append(Python("-c", SCRIPT, tmp_path / "run.h5", pause_s))
+    def run(pause_s: float, frames: int = 1_000_000, **variables: str) -> Python:
+        scripts.append(Python("-c", SCRIPT, tmp_path / "run.h5", pause_s, frames, env=environment(**variables)))
         return scripts[-1]
 
     yield run
@@ -132,6 +146,30 @@ def test_both_are_killed(start: Callable[[float], Python], tmp_path: Path, seed:
     mmspool.repair(tmp_path / "run.h5")
     assert check_pixels(tmp_path / "run.h5", counted) >= counted
     assert mmspool.verify(tmp_path / "run.h5").intact
+
+
+@pytest.mark.parametrize(("call", "number"), CALLS)
+@pytest.mark.parametrize("whom", ["writer", "script", "both"])
+def test_killed_at_a_call(start: Callable[..., Python], tmp_path: Path, whom: str, call: str, number: int) -> None:
+    """Before or after whatever call of the writer it is, the same holds as at any other instant."""
+    path, claim = tmp_path / "run.h5", tmp_path / "claim"
+    claim.touch()
+    when = ("before", "after")[number % 2]
+    script = start(0.0, FRAMES, **{KILL_AT: f"{call} {number} {when} {whom} {claim}"})
+    said = max(0, len(script.end().out.split()) - 1)  # after the writer's id
+    wait_until(lambda: not script.rings(), "the writer ends")
+    assert Path(f"{claim}.done").exists(), f"the writer makes {call} fewer than {number} times"
+    if whom == "writer":
+        assert said == FRAMES
+        assert check_pixels(path, FRAMES) == FRAMES
+    elif whom == "script":
+        assert check_pixels(path, said) >= said
+    elif said or h5py.is_hdf5(path):  # else it was killed before there was a file
+        counted = check_pixels(path, 0)
+        mmspool.repair(path)
+        assert check_pixels(path, counted) >= counted
+    if said:
+        assert mmspool.verify(path).intact
 
 
 def read_frames(script: Any, chance: random.Random) -> int:
