@@ -32,6 +32,9 @@ TORTURE = {"crash", "fuzz", "powercut", "stateful"}
 PROCESS = {"acquisitions", "benchmarks", "examples", "field", "java", "look", "mda", "notebook", "roads", "windows"}
 """Folders whose tests start processes, all of them."""
 
+collect_ignore = [] if sys.platform == "linux" else sorted((TORTURE | PROCESS) - {"examples", "windows"})
+"""Folders that trace, limit, mount or signal as Linux does: their modules cannot even be imported everywhere."""
+
 
 settings.register_profile(
     "ci",

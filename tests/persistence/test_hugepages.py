@@ -4,6 +4,7 @@ import errno
 import gc
 import os
 import platform
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ import pytest
 from mmspool.persistence.shared_ring import hugepages
 from mmspool.persistence.shared_ring.hugepages import HUGE_PAGE, AlignedMap
 from mmspool.persistence.shared_ring.ring import Ring
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="huge pages are asked for on Linux alone")
 
 SIZE = 5 * HUGE_PAGE + 12_288
 

@@ -140,6 +140,8 @@ def ended(pid: int) -> bool:
     """
     if os.name == "nt":
         return not psutil.pid_exists(pid)
+    if sys.platform != "linux":
+        return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     process = _PROC / str(pid)
     try:
         dead = (process / "stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] in "ZX"

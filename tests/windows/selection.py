@@ -1,4 +1,4 @@
-"""A plugin of pytest for Windows: leaves out what ``not_run.toml`` lists, and lets nothing else be skipped.
+"""A plugin of pytest for Windows and macOS: leaves out what the system's list has, and lets nothing else be skipped.
 
 It is loaded by name (``-p selection``, with this folder on ``PYTHONPATH``), under Wine and on real Windows alike.
 """
@@ -14,7 +14,8 @@ from typing import Any
 import numpy.testing  # noqa: F401 - NumPy 1 starts a process when it is imported, which no quick test may
 import pytest
 
-LIST = Path(__file__).with_name("not_run.toml")
+LISTS = {"win32": Path(__file__).with_name("not_run.toml"), "darwin": Path(__file__).with_name("not_run_macos.toml")}
+LIST = LISTS.get(sys.platform, LISTS["win32"])
 LARGEST_SHARE = 0.05
 """The part of the tests that may be left out."""
 
@@ -26,9 +27,9 @@ _WHOLE_SUITE = 1000  # a run of fewer tests was asked for by name, and may be of
 _run_again: list[str] = []
 
 
-def reasons() -> dict[str, str]:
-    """Return why each file, class or test of the list is left out."""
-    listed = tomllib.loads(LIST.read_text(encoding="utf-8"))
+def reasons(path: Path = LIST) -> dict[str, str]:
+    """Return why each file, class or test of a list is left out."""
+    listed = tomllib.loads(path.read_text(encoding="utf-8"))
     return {name: reason for reason, names in listed.items() for name in names}
 
 

@@ -1,14 +1,16 @@
-"""The list is exact: what Windows cannot run are tests that there are, each with a reason."""
+"""The lists are exact: what Windows and macOS cannot run are tests that there are, each with a reason."""
 
 import ast
 
 import pytest
-from selection import reasons
+from selection import LISTS, reasons
 from support.paths import TESTS
 
 
-@pytest.mark.parametrize("name", [name for name in reasons() if "*" not in name])
-def test_a_name_on_the_list_is_a_test(name: str) -> None:
+@pytest.mark.parametrize(
+    ("system", "name"), [(system, name) for system in LISTS for name in reasons(LISTS[system]) if "*" not in name]
+)
+def test_a_name_on_a_list_is_a_test(system: str, name: str) -> None:
     """Each file, class and function on the list is there, so that nothing is left out by a name that was reused."""
     file, *names = name.split("::")
     scope = ast.parse((TESTS / file).read_text(encoding="utf-8")).body
@@ -16,4 +18,4 @@ def test_a_name_on_the_list_is_a_test(name: str) -> None:
         found = [node for node in scope if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == part]
         assert found, f"{file} has no {part}"
         scope = found[0].body
-    assert reasons()[name]
+    assert reasons(LISTS[system])[name]
