@@ -29,8 +29,10 @@ from .windows_calls import (  # noqa: E402
     INVALID_PARAMETER,
     LOCK_VIOLATION,
     NO_MEMORY,
+    NOT_LOCKED,
     REFUSED,
     SHARING_VIOLATION,
+    USER_MAPPED_FILE,
     Overlapped,
     check,
     kernel,
@@ -39,9 +41,11 @@ from .windows_calls import (  # noqa: E402
 SECTOR = 4096
 """What unbuffered writes are multiples of: no disk that Windows supports has larger sectors."""
 
+_LARGEST_READ = 1 << 30  # Windows takes 32 bits
 _LARGEST_WRITE = 32 << 20  # its pages are locked in memory meanwhile, of which a process may have few
 _LOCK_OFFSET, _WRITERS = 1 << 62, 16  # no file reaches so far: locks bind, and nobody may be kept from reading
 _READERS_OFFSET = _LOCK_OFFSET + _WRITERS
+_HELD = (SHARING_VIOLATION, ACCESS_DENIED)  # the latter of a file that is mapped, or replaced while it is open
 _HELD_RETRY_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # a virus scanner or an indexer looks at a new file so long
 
 _GENERIC_READ, _GENERIC_WRITE, _SHARE_READ_WRITE = 0x80000000, 0x40000000, 0x3
@@ -82,9 +86,10 @@ def open_direct(path: str | os.PathLike[str]) -> int | None:
 
 def pread(descriptor: int, length: int, offset: int) -> bytes:
     """Read up to ``length`` bytes at an offset."""
-    buffer = bytearray(length)
     if not length:
         return b""
+    length = min(length, _LARGEST_READ)
+    buffer = bytearray(length)
     address = (ctypes.c_char * length).from_buffer(buffer)
     try:
         done = _transfer(kernel.ReadFile, descriptor, ctypes.addressof(address), length, offset)
@@ -115,8 +120,14 @@ def write_direct_once(descriptor: int, data: memoryview, offset: int) -> int:
 
 
 def truncate(descriptor: int, size: int) -> None:
-    """Move the file's end; the C runtime would write zeros up to it."""
-    _set_information(descriptor, _END_OF_FILE_INFO, size)
+    """Move the file's end; a program that maps what is cut off for a moment is waited for.
+
+    Raises
+    ------
+    OSError
+        With EBUSY where another program maps it for longer.
+    """
+    _set_information(descriptor, _END_OF_FILE_INFO, size)  # the C runtime's call would write zeros up to the end
 
 
 def allocate(descriptor: int, start: int, length: int) -> bool:
@@ -155,17 +166,21 @@ def sync_folder(path: Path) -> None:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file, if it is there; one that a program holds for a moment is waited for.
+    """Remove a file, if it is there, and free its name; one that a program holds for a moment is waited for.
 
     Raises
     ------
     OSError
-        With EBUSY where another program holds it for longer.
+        With EBUSY where another program holds it for longer, with EACCES where it maps it.
     """
     try:
-        _once_free(lambda: check(kernel.DeleteFileW(os.fspath(path)), path), path)
+        _once_free(lambda: check(kernel.DeleteFileW(os.fspath(path)), path), path, refused=_HELD)
     except FileNotFoundError:
         return
+    for pause in _HELD_RETRY_S:  # FAT and shares keep the name until a program that shares its removal has closed it
+        if not path.exists():
+            return
+        time.sleep(pause)
 
 
 def replace_file(path: Path, target: Path) -> None:
@@ -178,7 +193,7 @@ def replace_file(path: Path, target: Path) -> None:
     """
     flags = _REPLACE_EXISTING | _WRITE_THROUGH
     move = lambda: check(kernel.MoveFileExW(os.fspath(path), os.fspath(target), flags), target)  # noqa: E731
-    _once_free(move, path, target, refused=(SHARING_VIOLATION, ACCESS_DENIED))  # the latter of a target that is open
+    _once_free(move, path, target, refused=_HELD)
 
 
 def lock(descriptor: int, *, reading: bool) -> bool:
@@ -206,7 +221,11 @@ def is_held(descriptor: int) -> bool:
     if not _lock(descriptor, _LOCK_OFFSET, _WRITERS + 1):
         return True
     where = _overlapped(_LOCK_OFFSET)
-    check(kernel.UnlockFileEx(msvcrt.get_osfhandle(descriptor), 0, _WRITERS + 1, 0, ctypes.byref(where)))
+    try:
+        check(kernel.UnlockFileEx(msvcrt.get_osfhandle(descriptor), 0, _WRITERS + 1, 0, ctypes.byref(where)))
+    except OSError as exc:
+        if exc.winerror not in (*REFUSED, NOT_LOCKED):  # the volume has no locks
+            raise
     return False
 
 
@@ -239,7 +258,7 @@ def _once_free(
 def _name_holders(exc: OSError, paths: tuple[str | os.PathLike[str], ...]) -> None:
     """Let an error say which programs are in the way, as far as Windows does."""
     programs = dict.fromkeys(name for path in paths for name in holders(path))
-    if programs or exc.winerror == SHARING_VIOLATION:
+    if programs or exc.winerror in (SHARING_VIOLATION, USER_MAPPED_FILE):
         who = ", ".join(programs) or "another program"
         exc.strerror = f"{who} has it open and does not share it: close it there"
 
@@ -276,4 +295,5 @@ def _overlapped(offset: int) -> Overlapped:
 def _set_information(descriptor: int, kind: int, value: int) -> None:
     size = ctypes.c_int64(value)
     handle = msvcrt.get_osfhandle(descriptor)
-    check(kernel.SetFileInformationByHandle(handle, kind, ctypes.byref(size), ctypes.sizeof(size)))
+    set_size = lambda: check(kernel.SetFileInformationByHandle(handle, kind, ctypes.byref(size), 8))  # noqa: E731
+    _once_free(set_size, refused=(USER_MAPPED_FILE,))

@@ -1,7 +1,10 @@
 """Files that another program holds and does not share, as virus scanners and indexers do with a new one."""
 
 import errno
+import mmap
+import msvcrt
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +15,7 @@ from support.processes import Python
 
 import mmspool
 from mmspool import Spool, StorageError
-from mmspool.persistence.system import os_file, windows_file
+from mmspool.persistence.system import os_file, windows_calls, windows_file
 
 pytestmark = pytest.mark.process
 
@@ -130,3 +133,50 @@ def test_a_recording_that_stays_held_is_not_replaced(path: Path, scan: Callable[
     type_line(scanner)
     assert scanner.line() == "let go\n"
     assert path.read_bytes() == before
+
+
+def open_sharing_all(path: Path) -> int:
+    """Open a file as considerate scanners do, which let others remove it meanwhile; return the descriptor."""
+    handle = windows_calls.kernel.CreateFileW(os.fspath(path), 0x80000000, 0x7, None, 3, 0x80, None)
+    windows_calls.check(handle != windows_file._INVALID_HANDLE, path)
+    return msvcrt.open_osfhandle(handle, os.O_RDONLY)
+
+
+def test_a_name_that_is_not_free_at_once(path: Path) -> None:
+    """A removed file keeps its name while a program that allowed that has it open: a recording waits for the name."""
+    descriptor = open_sharing_all(path)
+    threading.Timer(FOR_A_MOMENT_S, os.close, (descriptor,)).start()
+    replace(path)
+    with mmspool.open(path) as recording:
+        assert recording[0, 0, 0] == 2
+
+
+def map_to_read(path: Path) -> mmap.mmap:
+    """Map the whole file, as `np.memmap` does."""
+    with path.open("r+b") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+@pytest.mark.parametrize("action", ["shorten", "remove", "replace"])
+def test_a_file_that_is_mapped_for_a_moment(path: Path, action: str) -> None:
+    """A file that a program has mapped into its memory is shortened, removed or replaced once it no longer is."""
+    path.with_suffix(".part").touch()
+    descriptor = os_file.open_file(path, os.O_RDWR)
+    mapped = map_to_read(path)
+    threading.Timer(FOR_A_MOMENT_S, mapped.close).start()
+    if action == "shorten":
+        os_file.truncate(descriptor, 100)
+        assert os.fstat(descriptor).st_size == 100
+    os.close(descriptor)
+    if action != "shorten":
+        ACTIONS[action](path)
+    assert mapped.closed
+
+
+def test_a_file_that_stays_mapped(path: Path) -> None:
+    """A file that stays mapped cannot be shortened, and the error says what to do."""
+    descriptor = os_file.open_file(path, os.O_RDWR)
+    with map_to_read(path), pytest.raises(OSError, match="has it open and does not share it: close it") as caught:
+        os_file.truncate(descriptor, 100)
+    os.close(descriptor)
+    assert caught.value.errno == errno.EBUSY
