@@ -41,7 +41,7 @@ def in_use(path: Path) -> str:
 def holders(path: str | os.PathLike[str]) -> list[str]:
     """Return the names and process ids of the programs that have a file open, five at most."""
     if sys.platform == "win32":
-        found = _registered(os.fspath(path), ctypes.WinDLL("rstrtmgr"))
+        found = _registered(os.path.abspath(path), ctypes.WinDLL("rstrtmgr"))  # noqa: PTH100 - knows D:run.h5
     else:
         found = _listed(os.path.realpath(path))
     return ["this process" if pid == os.getpid() else f"{name} (process {pid})" for pid, name in found[:_MOST]]

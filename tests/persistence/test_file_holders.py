@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,17 @@ class TestThisSystem:
         assert any(each.endswith(f"(process {other.pid})") for each in found)
         other.process.communicate("\n", timeout=60)
         assert holders(path) == []
+
+    def test_a_relative_path(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """The system is asked for the whole path of a file that is named relative to the current folder."""
+        (tmp_path / "run.h5").touch()
+        monkeypatch.chdir(tmp_path)
+        asked: list[str] = []
+        ask = "_registered" if sys.platform == "win32" else "_listed"
+        monkeypatch.setattr(file_holders, ask, lambda path, *_: asked.append(path) or [])
+        holders("run.h5")
+        assert Path(asked[0]).is_absolute()
+        assert Path(asked[0]).samefile(tmp_path / "run.h5")
 
     def test_nobody_is_known(self, tmp_path: Path) -> None:
         """Where the system does not say who it is, the sentence says what kind of program it may be."""
