@@ -52,7 +52,7 @@ def measure_disk(
     """Write to a scratch file as the writer process writes frames, and return what the disk sustains.
 
     The bytes are random, so that a disk that compresses does not look fast. The scratch file is gone afterwards,
-    whatever happens.
+    whatever happens; on Windows a test that is killed leaves it, and the next one in that folder removes it.
 
     Parameters
     ----------
@@ -71,6 +71,8 @@ def measure_disk(
         The folder is missing, cannot be written to or has too little room, or the disk failed.
     """
     check_folder(folder)
+    if os.name == "nt":
+        _remove_leftovers(folder)
     free = shutil.disk_usage(folder).free
     limit = min(free // _FREE_SHARE, free if max_bytes is None else max_bytes) // _BLOCK_BYTES * _BLOCK_BYTES
     if not limit:
@@ -132,18 +134,28 @@ def _copy(frames: np.ndarray[Any, Any], ring: Ring, count: int) -> None:
 
 @contextlib.contextmanager
 def _scratch_file(folder: Path) -> Iterator[DirectFile]:
-    """Yield an empty file, which loses its name at once: nothing stays of it even if this process is killed."""
+    """Yield an empty file, which loses its name at once: nothing stays of it even if this process is killed.
+
+    Windows keeps the names of open files: there a killed test leaves its file to the next one's `_remove_leftovers`.
+    """
     target = OutputPath(folder / f"{SCRATCH_PREFIX}{os.getpid()}-{secrets.token_hex(4)}", overwrite=False)
     try:
         file = DirectFile(target.path)
         try:
-            with contextlib.suppress(PermissionError):  # Windows keeps the name of an open file
+            with contextlib.suppress(PermissionError):  # on Windows
                 target.path.unlink()
             yield file
         finally:
             file.close()
     finally:
         target.release(remove=True)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the scratch files of tests that were killed; Windows refuses that of one that runs."""
+    for path in folder.glob(f"{SCRATCH_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _write(file: DirectFile, seconds: float, limit: int, progress: Progress) -> list[Sample]:

@@ -15,6 +15,7 @@ from support.processes import Python
 
 import mmspool
 from mmspool import Spool, StorageError
+from mmspool.persistence.capacity import probes
 from mmspool.persistence.system import os_file, windows_calls, windows_file
 
 pytestmark = pytest.mark.process
@@ -180,3 +181,13 @@ def test_a_file_that_stays_mapped(path: Path) -> None:
         os_file.truncate(descriptor, 100)
     os.close(descriptor)
     assert caught.value.errno == errno.EBUSY
+
+
+def test_what_a_killed_disk_test_has_left(tmp_path: Path) -> None:
+    """The scratch file of a disk test that was killed is removed by the next one, and that of one that runs is not."""
+    left, running = (tmp_path / f"{probes.SCRATCH_PREFIX}{name}" for name in ("1-dead", "2-running"))
+    left.touch()
+    descriptor = os_file.open_file(running, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    probes.measure_disk(tmp_path, seconds=60.0, max_bytes=32 << 20)
+    os.close(descriptor)
+    assert list(tmp_path.iterdir()) == [running]
