@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .reading.places import expected_places, frames_by_place
     from .shared_ring.buffer_size import buffer_bytes_for
     from .spool import Spool
+    from .system.os_file import remove_file
 
 __all__ = [
     "MAX_COLUMNS",
@@ -57,6 +58,7 @@ __all__ = [
     "member_paths",
     "open",
     "refuse_unknown_options",
+    "remove_file",
     "repair",
     "verify",
     "write_master",
@@ -70,6 +72,7 @@ _WHEN_USED = {
     ".reading.places": ("expected_places", "frames_by_place"),
     ".shared_ring.buffer_size": ("buffer_bytes_for",),
     ".spool": ("Spool",),
+    ".system.os_file": ("remove_file",),
 }
 
 

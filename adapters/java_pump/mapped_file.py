@@ -195,7 +195,8 @@ def _create_at(path: Path, size: int) -> mmap.mmap:
         finally:
             os.close(descriptor)
     except BaseException:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a virus scanner holds it: `remove_leftovers` comes later
+            path.unlink()
         raise
 
 

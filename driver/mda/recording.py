@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -25,6 +25,7 @@ from ...persistence import (
 )
 from ..event_columns import FittingValues
 from ..frame_counters import SequenceGaps
+from ..launch import discard_file
 from .planned_frames import PlannedFrames
 from .useq_events import RunFormat, camera_index, run_format, stored_metadata
 from .view import RunView, regular_axes
@@ -95,17 +96,24 @@ class MDARecording:
         planned = PlannedFrames(sequence, self._own_columns)
         paths = self._paths(frames.cameras)
         tracks: list[_Track] = []
-        with ExitStack() as undo:
+        created: list[Path] = []
+        try:
             if len(paths) > 1:
                 overwrite = bool(self._options.get("overwrite"))
                 members = {camera_name(label): path for label, path in paths.items()}
                 write_master(self.path, members, leader=next(iter(members)), overwrite=overwrite)
-                undo.callback(self.path.unlink, missing_ok=True)
+                created.append(self.path)
             for label, path in paths.items():
                 tracks.append(_Track(label, self._open(path, label, frames, sequence, planned), planned))
-                undo.callback(tracks[-1].remove)
+                created.append(tracks[-1].spool.path)
             self.view = RunView(sequence, frames.shape, frames.dtype, paths)
-            undo.pop_all()
+        except BaseException as exc:
+            for track in tracks:
+                with suppress(SpoolError):
+                    track.spool.close(interrupted=True, end_reason="the run did not begin")
+            for path in created:
+                discard_file(path, exc)
+            raise
         self._tracks = tuple(tracks)
 
     def put(self, image: npt.NDArray[Any], event: Any, meta: Mapping[str, Any] | None) -> None:
@@ -270,12 +278,6 @@ class _Track:
         if place is not None and self.spool.plan is self._planned.plan:  # else the user has another plan
             fitting["expected"] = place
         return fitting
-
-    def remove(self) -> None:
-        """Take the file away, in which nothing was stored."""
-        with suppress(SpoolError):
-            self.spool.close(interrupted=True, end_reason="the run did not begin")
-        self.spool.path.unlink(missing_ok=True)
 
     def end_event(self, planned: int, stage: LossStage) -> None:
         if (missing := planned - self.accounted) > 0:

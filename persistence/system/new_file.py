@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import StorageError
-from .os_file import open_file, replace_file, sync
+from .os_file import open_file, remove_file, replace_file, sync
 
 
 @contextlib.contextmanager
@@ -29,7 +29,7 @@ def beside(final: Path) -> Iterator[Path]:
     try:
         yield Path(name)
     finally:
-        Path(name).unlink(missing_ok=True)
+        remove_file(Path(name))
 
 
 def publish(partial: Path, final: Path) -> None:

@@ -1,5 +1,6 @@
 """Recordings from a simulated camera to a file, proven by reading the file back."""
 
+import errno
 import itertools
 import json
 import math
@@ -507,6 +508,16 @@ class TestFailures:
             record(camera, frames=3)
         assert caught.value.__notes__ == ["closing the file failed too: disk gone"]
         assert list(tmp_path.iterdir()) == []
+
+    def test_start_fails_and_another_program_holds_the_file(self, mock, record, tmp_path, mocker):
+        """Why it did not start is what is raised; that the file could not be removed is a note."""
+        camera = mock(faults=Faults(errors={"start_sequence_acquisition": {1: "no light"}}))
+        held = OSError(errno.EBUSY, "Scanner (process 4711) has it open")
+        mocker.patch.object(launch, "remove_file", side_effect=held)
+        with pytest.raises(CoreError, match="no light") as caught:
+            record(camera, frames=3)
+        note = f"{tmp_path / 'run.h5'} could not be removed: Scanner (process 4711) has it open"
+        assert caught.value.__notes__ == [note]
 
     def test_file_exists(self, mock, raw, record, tmp_path):
         """An existing file is left alone, and the camera is not started."""

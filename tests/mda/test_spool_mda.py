@@ -1,5 +1,6 @@
 """`spool_mda`: runs of pymmcore-plus, real core and DemoCamera, with each frame in a file or in its ledger."""
 
+import errno
 import threading
 
 import numpy as np
@@ -9,6 +10,7 @@ from pymmcore_plus.mda import MDAEngine, SkipEvent
 
 import mmspool
 from mmspool import CoreError, FrameError, RingFullError, StorageError, spool_mda
+from mmspool.driver import launch
 
 RING = {"buffer_bytes": 16 * 10**6}
 
@@ -243,6 +245,22 @@ class TestSeveralCameras:
         with pytest.raises(StorageError, match="exists"), spool_mda(core, path, **RING):
             core.run_mda(timelapse(20))
         assert [file.name for file in path.parent.iterdir()] == ["run_Camera-B.h5"]
+
+    def test_files_that_another_program_holds_are_noted(self, make_core, path, quiet_threads, monkeypatch):
+        """Why the run does not begin is what is raised; which files could not be removed is in its notes."""
+
+        def held(path):
+            raise OSError(errno.EBUSY, "Scanner (process 4711) has it open")
+
+        core = make_core(cameras=2)
+        (path.parent / "run_Camera-B.h5").write_bytes(b"mine")
+        monkeypatch.setattr(launch, "remove_file", held)
+        with pytest.raises(StorageError, match="exists") as caught, spool_mda(core, path, **RING):
+            core.run_mda(timelapse(20))
+        assert caught.value.__notes__ == [
+            f"{each} could not be removed: Scanner (process 4711) has it open"
+            for each in (path, path.parent / "run_Camera-A.h5")
+        ]
 
 
 class TestMissingFrames:

@@ -13,6 +13,7 @@ import pytest
 
 import mmspool
 from mmspool import Spool, StorageError
+from mmspool.persistence.hdf5_file import output_path
 from mmspool.persistence.hdf5_file.output_path import OutputPath
 from mmspool.persistence.system.os_file import is_locked, lock_shared, open_file
 
@@ -188,6 +189,14 @@ class TestTarget:
         (tmp_path / "a").write_text("another's")
         target.release(remove=True)
         assert (tmp_path / "a").read_text() == "another's"
+
+    def test_an_empty_file_that_cannot_be_removed(self, tmp_path, mocker, caplog):
+        """The name is let go all the same, and a warning says that the file is still there."""
+        held = OSError(errno.EBUSY, "Scanner (process 4711) has it open")
+        mocker.patch.object(output_path, "remove_file", side_effect=held)
+        OutputPath(tmp_path / "a", overwrite=False).release(remove=True)
+        assert "a: the empty file is left, it could not be removed: Scanner (process 4711) has it open" in caplog.text
+        assert not is_locked(tmp_path / "a")
 
     def test_it_holds_a_shared_lock(self, tmp_path):
         """Others may hold the file too, and it is in use until it is let go of."""
