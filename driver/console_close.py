@@ -1,18 +1,22 @@
 """Closing the console window, logging off and shutting down on Windows, which end a script without any exception."""
 
+import functools
 import sys
-import threading
+import time
 from collections.abc import Callable
-from typing import Any
 
-_EVENTS = {2: "console closed", 5: "user logged off", 6: "computer shut down"}  # Ctrl-C and Ctrl-Break are signals
-_PATIENCE_S = 4.5  # Windows ends the process 5 s after it has closed its window
+_CLOSE = 2  # Ctrl-C and Ctrl-Break are signals
+_PATIENCE_S = 4.5  # Windows ends the process 5 s after it has said so
+_FIRST = 0x300  # shut down before other programs: Micro-Manager, and the launcher of a virtual environment
+
+_stops: list[Callable[[str], None]] = []
 
 
 class StopOnClose:
-    """Calls ``stop(name)`` when the console closes, and keeps Windows waiting until `done`, or as long as it waits.
+    """Calls ``stop(name)`` when the console closes, the user logs off or Windows shuts down, until `done`.
 
-    It does nothing on other systems, where SIGHUP ends the script, and the writer process empties the ring.
+    Windows then waits, until the script has ended or for as long as it waits at all. Nothing happens on other systems,
+    where SIGHUP ends the script, and the writer process empties the ring.
 
     Parameters
     ----------
@@ -22,28 +26,41 @@ class StopOnClose:
 
     def __init__(self, stop: Callable[[str], None]) -> None:
         self._stop = stop
-        self._done = threading.Event()
-        self._handler: Any = None
-        if sys.platform == "win32":
-            import ctypes
-            from ctypes import wintypes
-
-            self._handler = ctypes.WINFUNCTYPE(wintypes.BOOL, wintypes.DWORD)(self.handle)
-            ctypes.windll.kernel32.SetConsoleCtrlHandler(self._handler, True)
-
-    def handle(self, event: int) -> bool:
-        """Take an event of the console; return whether it was one of these."""
-        if event not in _EVENTS:
-            return False
-        self._stop(_EVENTS[event])
-        self._done.wait(_PATIENCE_S)
-        return True
+        _stops.append(stop)
+        _listen()
 
     def done(self) -> None:
-        """Take no more events, and let Windows end the process."""
-        self._done.set()
-        if sys.platform == "win32" and self._handler is not None:
-            import ctypes
+        """Call it no more; idempotent."""
+        if self._stop in _stops:
+            _stops.remove(self._stop)
 
-            ctypes.windll.kernel32.SetConsoleCtrlHandler(self._handler, False)
-            self._handler = None
+
+def handle(event: int) -> bool:
+    """Take an event of the console; return whether it was its end, and stopped something."""
+    return event == _CLOSE and stop_all("console closed")
+
+
+def stop_all(name: str) -> bool:
+    """Stop what records and wait, as Windows ends the process afterwards; return whether anything did."""
+    stops = tuple(_stops)
+    for stop in stops:
+        stop(name)
+    if stops:
+        time.sleep(_PATIENCE_S)  # the script closes its file and says how it ended, and ends, meanwhile
+    return bool(stops)
+
+
+@functools.cache
+def _listen() -> object:
+    """Hear of these on Windows from now on; return what it calls, which has to stay."""
+    handler: object = None
+    if sys.platform == "win32":
+        import ctypes
+        from ctypes import wintypes
+
+        from ..session_end import watch_session_end
+
+        watch_session_end(stop_all, level=_FIRST)
+        handler = ctypes.WINFUNCTYPE(wintypes.BOOL, wintypes.DWORD)(handle)
+        ctypes.windll.kernel32.SetConsoleCtrlHandler(handler, True)
+    return handler

@@ -32,8 +32,8 @@ class StopOnInterrupt:
 
     Other signals are taken too where they raise the same exception, and Ctrl-C where asyncio waits for it, which would
     cancel a task that cannot run before the recording ends. A script's own signal handlers are left alone, and so is
-    every thread but the main one, which alone gets signals. The end of a console on Windows, which is no signal, is
-    taken too (`StopOnClose`).
+    every thread but the main one, which alone gets signals. The end of a console or a session on Windows, which is no
+    signal, is taken too (`StopOnClose`).
 
     Attributes
     ----------

@@ -1,13 +1,12 @@
 """Starting the writer process on Windows so that it outlives what ends the script.
 
-A closed console window, logging off and shutting down end every process that is attached to the console, after a few
-seconds; an editor that runs scripts in a job object may end all that is in it. The writer process is attached to no
-console, leaves the job if the job allows that, and is among the last to be ended at a shutdown: it notices that the
-script is gone, empties the ring and closes the file.
+A closed console window ends every process that is attached to the console, after a few seconds; an editor that runs
+scripts in a job object may end all that is in it; logging off and shutting down end everything. The writer process is
+attached to no console, leaves the job if the job allows that, and is among the last to be ended with a session, which
+waits for it: it notices that the script is gone, empties the ring and closes the file.
 """
 
 import _winapi
-import ctypes
 import os
 import subprocess
 import sys
@@ -20,7 +19,8 @@ assert sys.platform == "win32"  # noqa: S101 - for mypy, which otherwise knows n
 _DETACHED, _BREAKAWAY = 0x00000008, 0x01000000  # creation flags
 _INTERNAL_ERROR = 1359  # what Wine says, on a busy machine, of a process that ended before it had begun
 _RETRY_S = (0.2, 1.0, 3.0)
-_LAST = 0x100  # the lowest level at which a program may ask to be shut down; others are at 0x280
+_LAST = 0x100  # the lowest level at which a program may ask to be shut down
+_DRAIN_S = 60.0  # for a full ring; the process ends as soon as the file is closed
 
 
 def start(command: tuple[str, ...], environment: dict[str, str], inherited: list[int]) -> "subprocess.Popen[bytes]":
@@ -71,5 +71,7 @@ def connection(handle: int, *, readable: bool = True, writable: bool = True) -> 
 
 
 def shut_down_last() -> None:
-    """Ask Windows to end this process after others when it shuts down."""
-    ctypes.windll.kernel32.SetProcessShutdownParameters(_LAST, 0)
+    """Let Windows end this process after others when the session ends, and not before the file is closed."""
+    from ...session_end import watch_session_end
+
+    watch_session_end(lambda _: time.sleep(_DRAIN_S), level=_LAST, reason_to_wait="mmspool is closing a recording")
