@@ -130,7 +130,7 @@ class WriterProcess:
     ring
         Where it takes frames from.
     first
-        The message that comes before all others, on its way before the process starts.
+        The message that comes before all others, in the pipe before the process starts if it is short.
 
     Raises
     ------
@@ -146,6 +146,7 @@ class WriterProcess:
             if first is not None:
                 self.send(first)
             self._answers, answers = multiprocessing.Pipe(duplex=False)
+                self._messages.reader.poll(_LOCKED_S)  # a thread sends it, which ends with this process
             undo.callback(self._answers.close)
             with contextlib.closing(answers), _signals_withheld():
                 self._process = _start(launch, ring, self._messages.reader, answers)

@@ -203,12 +203,14 @@ class WriterSupervisor:
             ) from death
         self._process.disown()
         counters[RingField.RESTARTS] += 1
-        resumed = self._start and replace(self._start, resume=bool(counters[RingField.STARTED]))
+        start = self._start
+        if start is not None and counters[RingField.STARTED]:  # the file has what might be too long for the pipe
+            start = replace(start, resume=True, options=replace(start.options, metadata=None, info=None, plan=None))
         try:
-            self._process = WriterProcess(self._launch, self._ring, resumed)
+            self._process = WriterProcess(self._launch, self._ring, start)
             self.notices.append(f"{death}; a new one takes over")
         except (OSError, RuntimeError, MemoryError) as exc:  # no descriptors, processes, threads or memory
-            raise self._finish_here(exc, resumed) from exc
+            raise self._finish_here(exc, start) from exc
 
     def _finish_here(self, cause: Exception, start: StartWriting | None) -> WriterError:
         """Close the file in this process; return the error that ends the recording."""

@@ -51,6 +51,60 @@ while True:
         assert (recording.frame_table()["sequence_number"] == np.arange(len(recording))).all()
 
 
+WRITERS_WAIT = """
+import dataclasses
+
+def waiting(launch):
+    *command, code = launch.command
+    wait = "import os, time\\nwhile not os.path.exists('go'): time.sleep(0.01)\\n"
+    return dataclasses.replace(launch, command=(*command, wait + code))
+"""
+"""What starts writer processes that do nothing until there is a file ``go``."""
+
+
+def test_killed_while_the_first_writer_starts(start_script, tmp_path, wait_until):
+    """A script that is killed before its writer process has attached to the ring leaves no writer behind."""
+    script = start_script(f"""{WRITERS_WAIT}
+from mmspool.persistence.writer_process import client
+client.Launch = type("Launch", (), {{"from_here": lambda launch=client.Launch.from_here(): waiting(launch)}})
+spool = Spool("run.h5", buffer_bytes=1 << 20)
+print(spool._client.writer.pid, flush=True)
+input()
+""")
+    writer_pid = int(script.line())
+    script.kill()
+    script.process.wait(60)
+    (tmp_path / "go").touch()
+    wait_until(lambda: gone(writer_pid))
+
+
+def test_killed_while_a_new_writer_starts(start_script, frames, tmp_path, wait_until, state_of):
+    """A process that takes over from a killed writer saves every frame of a script that was killed meanwhile."""
+    script = start_script(f"""{WRITERS_WAIT}
+import time
+spool = Spool("run.h5", buffer_bytes=8 << 20, shape={frames.shape}, dtype="<u2", metadata={{"notes": "long" * 50_000}})
+writer = spool._client.writer
+writer._launch = waiting(writer._launch)
+for index in range(20):
+    spool.put(frame(index))
+killed = writer.pid
+writer.kill()
+while writer.pid == killed:
+    time.sleep(0.001)
+for index in range(20, 40):
+    spool.put(frame(index))
+print(writer.pid, flush=True)
+input()
+""")
+    writer_pid = int(script.line())
+    script.kill()
+    script.process.wait(60)
+    (tmp_path / "go").touch()
+    wait_until(lambda: gone(writer_pid))
+    assert state_of(tmp_path / "run.h5") == "interrupted"
+    check_interrupted(tmp_path / "run.h5", frames, "the recording process died", 40)
+
+
 def test_killed_before_the_first_frame(start_script, tmp_path, wait_until):
     """A script that is killed before its first frame leaves no writer behind."""
     script = start_script("""
