@@ -6,6 +6,7 @@ import importlib
 import mmap
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from ...errors import StorageError
@@ -134,8 +135,38 @@ def allocate(size: int) -> SharedBlock:
 
 
 def attach(handle: Handle) -> SharedBlock:
-    """Map the block that another process has created."""
-    return UnnamedBlock(handle) if isinstance(handle, int) else NamedBlock(handle)
+    """Map the block that another process has created.
+
+    Raises
+    ------
+    OSError
+        It is gone, or cannot be mapped.
+    """
+    if isinstance(handle, int):
+        return UnnamedBlock(handle)
+    with hold(handle):  # a name that nothing holds would give a new block
+        return NamedBlock(handle)
+
+
+@contextlib.contextmanager
+def hold(name: str) -> Iterator[int]:
+    """Keep a block of Windows, by a handle that a new process may inherit to do the same.
+
+    Raises
+    ------
+    FileNotFoundError
+        No process has the block any more.
+    """
+    if sys.platform == "win32":
+        import _winapi
+
+        handle = _winapi.OpenFileMapping(_winapi.FILE_MAP_READ, True, name)
+        try:
+            yield handle
+        finally:
+            _winapi.CloseHandle(handle)
+    else:
+        raise FileNotFoundError(errno.ENOENT, "only Windows has such shared memory", name)
 
 
 def _allocate(descriptor: int, size: int) -> None:

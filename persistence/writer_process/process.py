@@ -27,6 +27,7 @@ import psutil
 from ...errors import StorageError, WriterError
 from ..hdf5_file.closed_file import FileClosed
 from ..shared_ring.ring import Ring
+from ..shared_ring.shared_memory import hold
 from ..system.os_file import occupy_standard_descriptors
 from .messages import ENVIRONMENT, FileReady, Message
 
@@ -145,8 +146,8 @@ class WriterProcess:
             undo.callback(self._messages.discard)
             if first is not None:
                 self.send(first)
-            self._answers, answers = multiprocessing.Pipe(duplex=False)
                 self._messages.reader.poll(_LOCKED_S)  # a thread sends it, which ends with this process
+            self._answers, answers = multiprocessing.Pipe(duplex=False)
             undo.callback(self._answers.close)
             with contextlib.closing(answers), _signals_withheld():
                 self._process = _start(launch, ring, self._messages.reader, answers)
@@ -238,7 +239,8 @@ def _start(launch: Launch, ring: Ring, messages: Connection, answers: Connection
         producer = given["producer"] = windows_start.own_handle()
         environment = {**launch.environment, ENVIRONMENT: json.dumps(given)}
         try:
-            return windows_start.start(launch.command, environment, [*ends, producer])
+            with hold(str(ring.handle)) as memory:  # then it lasts, should this process end before that one attaches
+                return windows_start.start(launch.command, environment, [*ends, producer, memory])
         finally:
             _winapi.CloseHandle(producer)
     return subprocess.Popen(  # noqa: S603 - this interpreter
