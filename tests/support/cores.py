@@ -5,6 +5,8 @@ from typing import Any
 import mm_test_adapters
 
 _loaded: list[Any] = []
+_kept: list[Any] = []
+"""They live as long as the tests: pymmcore crashes, then or later, when one is destroyed soon after its sequences."""
 
 
 def with_demo_camera(core: Any, side: int) -> Any:
@@ -21,6 +23,9 @@ def with_demo_camera(core: Any, side: int) -> Any:
 
 
 def unload_cores() -> None:
-    """Unload the devices of all these cores: one destroyed with a camera whose sequence just ended crashes pymmcore."""
+    """Unload the devices of all these cores, and give back their buffers."""
     while _loaded:
-        _loaded.pop().unloadAllDevices()
+        core = _loaded.pop()
+        core.unloadAllDevices()
+        core.setCircularBufferMemoryFootprint(1)
+        _kept.append(core)
