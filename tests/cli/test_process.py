@@ -72,7 +72,8 @@ def test_any_name_on_any_console(command, tmp_path, name, encoding):
     assert (tmp_path / os.fsdecode(name)).exists()
     code, out, err = command("info", name, env={"PYTHONIOENCODING": encoding}).end()
     assert (code, err) == (0, "")
-    assert ".h5" in out
+    shown = os.fsdecode(name).encode(encoding, "backslashreplace")
+    assert shown.decode("utf-8", "surrogateescape") in out
     code, _, err = command("record", name, *CAMERA, "-n", "5", env={"PYTHONIOENCODING": encoding}).end()
     assert (code, "Traceback" in err, "the file exists" in err) == (1, False, True)
 
