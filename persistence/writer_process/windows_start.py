@@ -17,8 +17,6 @@ from typing import Any
 assert sys.platform == "win32"  # noqa: S101 - for mypy, which otherwise knows nothing of these modules on Linux
 
 _DETACHED, _BREAKAWAY = 0x00000008, 0x01000000  # creation flags
-_INTERNAL_ERROR = 1359  # what Wine says, on a busy machine, of a process that ended before it had begun
-_RETRY_S = (0.2, 1.0, 3.0)
 _LAST = 0x100  # the lowest level at which a program may ask to be shut down
 _DRAIN_S = 60.0  # for a full ring; the process ends as soon as the file is closed
 
@@ -39,19 +37,10 @@ def start(command: tuple[str, ...], environment: dict[str, str], inherited: list
             creationflags=flags | subprocess.CREATE_NEW_PROCESS_GROUP,
         )
 
-    flags = _DETACHED | _BREAKAWAY
-    for pause in (*_RETRY_S, None):
-        try:
-            return create(flags)
-        except PermissionError:
-            if flags == _DETACHED:
-                raise
-            flags = _DETACHED  # the job lets no process leave
-        except OSError as exc:
-            if pause is None or exc.winerror != _INTERNAL_ERROR:
-                raise
-            time.sleep(pause)
-    raise AssertionError  # the last round returns or raises
+    try:
+        return create(_DETACHED | _BREAKAWAY)
+    except PermissionError:
+        return create(_DETACHED)  # the job lets no process leave
 
 
 def own_handle() -> int:
