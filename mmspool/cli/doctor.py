@@ -1,6 +1,9 @@
 """The command ``doctor``."""
 
+import contextlib
+import os
 import platform
+import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +17,8 @@ from ..persistence.capacity import Finding, examine_folder, examine_memory, exam
 from .output import EXIT_INCOMPLETE, errors_as_messages, out, print_json, print_rows, version_of
 
 _PACKAGES = ("numpy", "h5py", "pycromanager", "mmpycorex", "pyjavaz", "pymmcore", "pymmcore-plus", "mm-test-adapters")
+_LOADED_S = 20.0  # for a library to be loaded, past a virus scanner
+_READ_INTERFACE = "import ctypes, sys; print(ctypes.CDLL(sys.argv[1]).GetDeviceInterfaceVersion())"
 _STYLES = {"ok": "green", "note": "yellow", "problem": "red"}
 
 
@@ -58,6 +63,7 @@ def _versions() -> list[Finding]:
         Finding(name="mmspool", value=f"{__version__}, Python {platform.python_version()}, {system}"),
         Finding(name="packages", value=", ".join([*packages, f"HDF5 {h5py.version.hdf5_version}"])),
         _device_interface(),
+        *map(_micro_manager, _micro_managers()),
     ]
 
 
@@ -67,12 +73,42 @@ def _device_interface() -> Finding:
     if not core:
         value, advice = "pymmcore is not installed", "--headless and --demo need it: pip install pymmcore"
         return Finding(name="device interface", value=value, rating="note", advice=advice)
-    interface = core.split(".")[3] if core.count(".") >= 3 else "unknown"
+    interface = _interface_of(core)
     value = f"{interface} (pymmcore {core}): Micro-Manager's has to be the same, see its Help > About"
     if adapters and adapters.split(".")[0] != interface:
         advice = f"no device of mm-test-adapters {adapters} can be loaded: install the version for {interface}"
         return Finding(name="device interface", value=value, rating="problem", advice=advice)
     return Finding(name="device interface", value=value)
+
+
+def _interface_of(core: str) -> str:
+    return core.split(".")[3] if core.count(".") >= 3 else "unknown"
+
+
+def _micro_managers() -> list[Path]:
+    """Return the folders of Micro-Manager: the one that pymmcore-plus is given, and those where installers put it."""
+    programs = Path(os.environ.get("PROGRAMFILES", "C:/Program Files"))
+    places = {"win32": [programs], "darwin": [Path("/Applications"), Path.home()]}
+    found = [each for place in places.get(sys.platform, []) for each in sorted(place.glob("Micro-Manager*"))]
+    given = os.environ.get("MICROMANAGER_PATH")
+    return list(dict.fromkeys([Path(given), *found] if given else found))
+
+
+def _micro_manager(folder: Path) -> Finding:
+    """Compare an installed Micro-Manager's device interface with that of pymmcore."""
+    core, interface = _interface_of(version_of("pymmcore")), ""
+    if adapter := next(folder.glob("*mmgr_dal_DemoCamera*"), None):  # each has it
+        # A core loads it and calls this too; here in a process of its own, since nobody knows what it is.
+        command = [sys.executable, "-c", _READ_INTERFACE, str(adapter.absolute())]
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            interface = subprocess.run(command, capture_output=True, text=True, timeout=_LOADED_S).stdout.strip()  # noqa: S603
+    value = f"{folder}: device interface {interface or 'unknown'}"
+    if interface == core:
+        return Finding(name="Micro-Manager", value=value)
+    advice = f"--headless cannot load its devices: install the pymmcore whose fourth number is {interface}"
+    if not interface:
+        advice = "it has no DemoCamera that could be asked: see Help > About in Micro-Manager"
+    return Finding(name="Micro-Manager", value=value, rating="note", advice=advice)
 
 
 def _summary(findings: list[Finding]) -> str:

@@ -4,6 +4,7 @@ import json
 import sys
 from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
@@ -127,6 +128,48 @@ class TestElsewhere:
         found = command._device_interface()
         assert found.rating == rating
         assert text in f"{found.value} {found.advice}"
+
+
+@pytest.mark.parametrize(
+    ("core", "rating", "text"),
+    [
+        ("12.5.1.{}.0", "ok", ": device interface {}"),
+        ("11.10.0.7.0", "note", "install the pymmcore whose fourth number is {}"),
+    ],
+)
+def test_an_installed_micro_manager(
+    processes: None, mocker, monkeypatch: pytest.MonkeyPatch, core: str, rating: str, text: str
+) -> None:
+    """The device interface of Micro-Manager's own adapters is compared with that of pymmcore."""
+    import mm_test_adapters
+
+    interface = mm_test_adapters.__version__.split(".")[0]
+    mocker.patch.object(command, "version_of", return_value=core.format(interface))
+    monkeypatch.setenv("MICROMANAGER_PATH", str(mm_test_adapters.device_adapter_path()))
+    found = command._micro_manager(command._micro_managers()[0])
+    assert found.rating == rating
+    assert text.format(interface) in f"{found.value} {found.advice}"
+
+
+@pytest.mark.parametrize("adapter", [None, b"no library"])
+def test_a_micro_manager_that_does_not_say(processes: None, tmp_path: Path, adapter: bytes | None) -> None:
+    """A folder without the adapter, or with a broken one, is noted with where else the version is shown."""
+    if adapter:
+        (tmp_path / "mmgr_dal_DemoCamera.dll").write_bytes(adapter)
+    found = command._micro_manager(tmp_path)
+    assert found.rating == "note"
+    assert "device interface unknown" in found.value
+    assert "Help > About" in found.advice
+
+
+def test_where_installers_put_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """On Windows every Micro-Manager among the programs is found, after the one that is named."""
+    for name in ("Micro-Manager-2.0", "Micro-Manager-2.0.3", "MATLAB"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(command, "sys", SimpleNamespace(platform="win32"))
+    monkeypatch.setenv("PROGRAMFILES", str(tmp_path))
+    monkeypatch.setenv("MICROMANAGER_PATH", str(tmp_path / "own"))
+    assert [folder.name for folder in command._micro_managers()] == ["own", "Micro-Manager-2.0", "Micro-Manager-2.0.3"]
 
 
 def test_windows_is_asked_for_its_virus_scanner(mocker) -> None:
