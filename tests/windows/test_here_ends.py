@@ -115,6 +115,7 @@ user.SendMessageTimeoutW.argtypes = (
 def start(tmp_path: Path) -> Iterator[Callable[..., Python]]:
     """Return a function that starts Python in the test's folder."""
     started: list[Python] = []
+    kernel.SetConsoleCtrlHandler(None, False)  # that Ctrl-C is ignored, as a service may have it, is inherited
 
     def run(*arguments: object) -> Python:
         started.append(Python(*arguments, cwd=tmp_path))
