@@ -207,7 +207,8 @@ def test_a_console_event_ends_the_command(
 ) -> None:
     """`mmspool record` stops the camera and closes the file, and says in it what ended the recording."""
     process = start("-c", PATIENT if event is not None else BREAK, *RECORD)
-    wait_until(lambda: frames_in(tmp_path / "run.h5") >= 20)
+    wait_until(lambda: frames_in(tmp_path / "run.h5") >= 20 or process.process.poll() is not None)
+    assert process.process.poll() is None, process.end()
     if event is not None:
         send_event(process, event)
     else:
@@ -221,7 +222,9 @@ def test_the_end_of_the_session_ends_the_command(
 ) -> None:
     """`mmspool record` lets Windows wait until it has closed the file, said so and ended."""
     process = start("-c", PATIENT, *RECORD)
-    wait_until(lambda: frames_in(tmp_path / "run.h5") >= 20 and window_of(process.pid))
+    wait_until(lambda: frames_in(tmp_path / "run.h5") >= 20 or process.process.poll() is not None)
+    assert process.process.poll() is None, process.end()
+    wait_until(lambda: window_of(process.pid), "the window")
     window = window_of(process.pid)
     assert window
     assert send_message(window, QUERY_END_SESSION, 0, how) == 1
