@@ -30,7 +30,7 @@ class StopOnClose:
         _listen()
 
     def done(self) -> None:
-        """Call it no more; idempotent."""
+        """Stop calling it; idempotent."""
         if self._stop in _stops:
             _stops.remove(self._stop)
 
@@ -52,7 +52,7 @@ def stop_all(name: str) -> bool:
 
 @functools.cache
 def _listen() -> object:
-    """Hear of these on Windows from now on; return what it calls, which has to stay."""
+    """Listen for all three on Windows from now on; return the handler, which must stay referenced."""
     handler: object = None
     if sys.platform == "win32":
         import ctypes

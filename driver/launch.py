@@ -7,7 +7,7 @@ from typing import Any
 
 from ..adapters import STAMP_PIXELS, CoreAdapter, is_multi_camera, read_pco_stamp
 from ..errors import CoreError, SettingError, SpoolError
-from ..persistence import DetectorInfo, Spool, buffer_bytes_for, remove_file
+from ..persistence import DetectorInfo, Spool, buffer_bytes_for, discard_file
 from .acquisition import Acquisition
 from .intake import FrameIntake
 from .options import RecordingOptions
@@ -158,11 +158,3 @@ def _undo(core: CoreAdapter, spool: Spool, exc: BaseException) -> None:
     except SpoolError as closing:
         exc.add_note(f"closing the file failed too: {closing}")
     discard_file(spool.path, exc)
-
-
-def discard_file(path: Path, why: BaseException) -> None:
-    """Remove the file of a recording that did not begin; where that fails, ``why`` gets a note and is not hidden."""
-    try:
-        remove_file(path)
-    except OSError as removing:
-        why.add_note(f"{path} could not be removed: {removing.strerror}")

@@ -1,4 +1,4 @@
-"""Logging off and shutting down on Windows, of which a program hears by a window of its own.
+"""Logging off and shutting down on Windows, which a program learns of through a window of its own.
 
 Windows sends CTRL_LOGOFF_EVENT and CTRL_SHUTDOWN_EVENT to no process that has loaded user32, as `ctypes` does before
 Python 3.15 (https://github.com/python/cpython/issues/85470), and ends such a process without a word if it has no
@@ -15,8 +15,8 @@ from ctypes import wintypes
 assert sys.platform == "win32"  # noqa: S101 - for mypy, which otherwise knows nothing of these modules on Linux
 
 TITLE = "mmspool"
-_QUERY_END_SESSION, _END_SESSION = 0x0011, 0x0016  # messages
-_LOG_OFF = 0x80000000
+_CLOSE, _QUERY_END_SESSION, _END_SESSION = 0x0010, 0x0011, 0x0016  # messages
+_CLOSE_PROGRAM, _LOG_OFF = 0x1, 0x80000000
 _WINDOW_PROCEDURE = -4  # what to set of a window
 _log = logging.getLogger("mmspool")
 
@@ -53,7 +53,8 @@ def watch_session_end(on_end: Callable[[str], object], *, level: int, reason_to_
     Parameters
     ----------
     on_end
-        Called with what happens, in a thread. Windows may end the process once it returns, or after 5 s.
+        Called with what happens, in a thread. Windows may end the process once it returns, or after 5 s without a
+        reason to wait.
     level
         Processes are asked from 0x3FF down to 0x100, each after those above have ended; most are at 0x280.
     reason_to_wait
@@ -66,10 +67,12 @@ def watch_session_end(on_end: Callable[[str], object], *, level: int, reason_to_
 def _watch(on_end: Callable[[str], object], reason_to_wait: str) -> None:
     window = _user.CreateWindowExW(0, "STATIC", TITLE, 0, 0, 0, 0, 0, None, None, None, None)
     if not window:  # in a service
-        _log.info("no window (error %d): a log-off or a shutdown is not heard of", ctypes.get_last_error())
+        _log.info("no window (error %d): this process learns of no log-off and no shutdown", ctypes.get_last_error())
         return
 
     def handle(window: int, message: int, ends: int, how: int) -> int:
+        if message == _CLOSE or (message == _QUERY_END_SESSION and how & _CLOSE_PROGRAM):
+            return 0  # `taskkill`, or an installer that would replace a file in use: both can be refused
         if message == _QUERY_END_SESSION and reason_to_wait:
             _user.ShutdownBlockReasonCreate(window, reason_to_wait)
         elif message == _END_SESSION and ends:
@@ -78,7 +81,7 @@ def _watch(on_end: Callable[[str], object], reason_to_wait: str) -> None:
             _user.ShutdownBlockReasonDestroy(window)
         return int(_user.DefWindowProcW(window, message, ends, how))
 
-    procedure = _Procedure(handle)  # has to stay
+    procedure = _Procedure(handle)  # referenced as long as the window
     _user.SetWindowLongPtrW(window, _WINDOW_PROCEDURE, procedure)
     message = wintypes.MSG()
     while _user.GetMessageW(ctypes.byref(message), None, 0, 0) > 0:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .reading.places import expected_places, frames_by_place
     from .shared_ring.buffer_size import buffer_bytes_for
     from .spool import Spool
-    from .system.os_file import remove_file
+    from .system.new_file import discard_file
 
 __all__ = [
     "MAX_COLUMNS",
@@ -51,6 +51,7 @@ __all__ = [
     "check_output_path",
     "compress",
     "describe_end",
+    "discard_file",
     "expected_places",
     "frames_by_place",
     "is_column_name",
@@ -58,7 +59,6 @@ __all__ = [
     "member_paths",
     "open",
     "refuse_unknown_options",
-    "remove_file",
     "repair",
     "verify",
     "write_master",
@@ -72,7 +72,7 @@ _WHEN_USED = {
     ".reading.places": ("expected_places", "frames_by_place"),
     ".shared_ring.buffer_size": ("buffer_bytes_for",),
     ".spool": ("Spool",),
-    ".system.os_file": ("remove_file",),
+    ".system.new_file": ("discard_file",),
 }
 
 

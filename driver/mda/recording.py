@@ -2,8 +2,8 @@
 
 import math
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -20,12 +20,12 @@ from ...persistence import (
     SpoolResult,
     buffer_bytes_for,
     camera_name,
+    discard_file,
     member_paths,
     write_master,
 )
 from ..event_columns import FittingValues
 from ..frame_counters import SequenceGaps
-from ..launch import discard_file
 from .planned_frames import PlannedFrames
 from .useq_events import RunFormat, camera_index, run_format, stored_metadata
 from .view import RunView, regular_axes
@@ -96,24 +96,18 @@ class MDARecording:
         planned = PlannedFrames(sequence, self._own_columns)
         paths = self._paths(frames.cameras)
         tracks: list[_Track] = []
-        created: list[Path] = []
-        try:
+        with ExitStack() as undo:
             if len(paths) > 1:
                 overwrite = bool(self._options.get("overwrite"))
                 members = {camera_name(label): path for label, path in paths.items()}
                 write_master(self.path, members, leader=next(iter(members)), overwrite=overwrite)
-                created.append(self.path)
+                undo.push(_discarding(self.path))
             for label, path in paths.items():
                 tracks.append(_Track(label, self._open(path, label, frames, sequence, planned), planned))
-                created.append(tracks[-1].spool.path)
+                undo.push(_discarding(tracks[-1].spool.path))
+                undo.callback(tracks[-1].close)
             self.view = RunView(sequence, frames.shape, frames.dtype, paths)
-        except BaseException as exc:
-            for track in tracks:
-                with suppress(SpoolError):
-                    track.spool.close(interrupted=True, end_reason="the run did not begin")
-            for path in created:
-                discard_file(path, exc)
-            raise
+            undo.pop_all()
         self._tracks = tuple(tracks)
 
     def put(self, image: npt.NDArray[Any], event: Any, meta: Mapping[str, Any] | None) -> None:
@@ -241,6 +235,11 @@ class RunRecorder:
         return self._recording.result
 
 
+def _discarding(path: Path) -> Callable[..., None]:
+    """Return what removes a file on the way out of a block that failed."""
+    return lambda _kind, exc, _traceback: discard_file(path, exc)
+
+
 class _Track:
     """One camera's file, and the account of the present event."""
 
@@ -278,6 +277,11 @@ class _Track:
         if place is not None and self.spool.plan is self._planned.plan:  # else the user has another plan
             fitting["expected"] = place
         return fitting
+
+    def close(self) -> None:
+        """Close the file, in which nothing was stored."""
+        with suppress(SpoolError):
+            self.spool.close(interrupted=True, end_reason="the run did not begin")
 
     def end_event(self, planned: int, stage: LossStage) -> None:
         if (missing := planned - self.accounted) > 0:

@@ -18,7 +18,12 @@ from .output import EXIT_INCOMPLETE, errors_as_messages, out, print_json, print_
 
 _PACKAGES = ("numpy", "h5py", "pycromanager", "mmpycorex", "pyjavaz", "pymmcore", "pymmcore-plus", "mm-test-adapters")
 _LOADED_S = 20.0  # for a library to be loaded, past a virus scanner
-_READ_INTERFACE = "import ctypes, sys; print(ctypes.CDLL(sys.argv[1]).GetDeviceInterfaceVersion())"
+_READ_INTERFACE = """
+import ctypes, sys
+if sys.platform == "win32":
+    ctypes.windll.kernel32.SetErrorMode(0x8001)  # no window about what is missing
+print(ctypes.CDLL(sys.argv[1]).GetDeviceInterfaceVersion())
+"""
 _STYLES = {"ok": "green", "note": "yellow", "problem": "red"}
 
 

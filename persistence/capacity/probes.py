@@ -52,7 +52,7 @@ def measure_disk(
     """Write to a scratch file as the writer process writes frames, and return what the disk sustains.
 
     The bytes are random, so that a disk that compresses does not look fast. The scratch file is gone afterwards,
-    whatever happens; on Windows a test that is killed leaves it, and the next one in that folder removes it.
+    whatever happens; on Windows, where a program may hold it and a killed test leaves it, the next one removes it.
 
     Parameters
     ----------

@@ -82,7 +82,7 @@ class OutputPath:
                 try:
                     remove_file(self.path)
                 except OSError as exc:  # callers may have something worse to report
-                    _log.warning("%s: the empty file is left, it could not be removed: %s", self.path, exc.strerror)
+                    _log.warning("%s: the file is left, it could not be removed: %s", self.path, exc.strerror)
 
     def forget(self) -> None:
         """Leave the path to the process that this one was forked from; idempotent."""

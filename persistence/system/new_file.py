@@ -28,8 +28,18 @@ def beside(final: Path) -> Iterator[Path]:
     os.close(descriptor)
     try:
         yield Path(name)
-    finally:
-        remove_file(Path(name))
+    except BaseException as exc:
+        discard_file(Path(name), exc)
+        raise
+    remove_file(Path(name))
+
+
+def discard_file(path: Path, why: BaseException) -> None:
+    """Remove a file that did not come about; where that fails, ``why`` gets a note and is not hidden."""
+    try:
+        remove_file(path)
+    except OSError as removing:
+        why.add_note(f"{path} could not be removed: {removing.strerror}")
 
 
 def publish(partial: Path, final: Path) -> None:

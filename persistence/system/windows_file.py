@@ -178,7 +178,7 @@ def remove_file(path: Path) -> None:
     except FileNotFoundError:
         return
     for pause in _HELD_RETRY_S:  # FAT and shares keep the name until a program that shares its removal has closed it
-        if not path.exists():
+        if not os.path.exists(path):  # noqa: PTH110 - Path.exists may raise of a name that is about to go
             return
         time.sleep(pause)
 

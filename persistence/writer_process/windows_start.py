@@ -10,7 +10,7 @@ import _winapi
 import os
 import subprocess
 import sys
-import time
+import threading
 from multiprocessing import connection as pipes
 from typing import Any
 
@@ -18,7 +18,6 @@ assert sys.platform == "win32"  # noqa: S101 - for mypy, which otherwise knows n
 
 _DETACHED, _BREAKAWAY = 0x00000008, 0x01000000  # creation flags
 _LAST = 0x100  # the lowest level at which a program may ask to be shut down
-_DRAIN_S = 60.0  # for a full ring; the process ends as soon as the file is closed
 
 
 def start(command: tuple[str, ...], environment: dict[str, str], inherited: list[int]) -> "subprocess.Popen[bytes]":
@@ -63,4 +62,4 @@ def shut_down_last() -> None:
     """Let Windows end this process after others when the session ends, and not before the file is closed."""
     from ...session_end import watch_session_end
 
-    watch_session_end(lambda _: time.sleep(_DRAIN_S), level=_LAST, reason_to_wait="mmspool is closing a recording")
+    watch_session_end(lambda _: threading.Event().wait(), level=_LAST, reason_to_wait="mmspool is closing a recording")

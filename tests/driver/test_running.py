@@ -28,6 +28,7 @@ from mmspool import (
 )
 from mmspool.driver import launch
 from mmspool.persistence import Spool
+from mmspool.persistence.system import new_file
 
 
 @pytest.fixture
@@ -513,7 +514,7 @@ class TestFailures:
         """Why it did not start is what is raised; that the file could not be removed is a note."""
         camera = mock(faults=Faults(errors={"start_sequence_acquisition": {1: "no light"}}))
         held = OSError(errno.EBUSY, "Scanner (process 4711) has it open")
-        mocker.patch.object(launch, "remove_file", side_effect=held)
+        mocker.patch.object(new_file, "remove_file", side_effect=held)
         with pytest.raises(CoreError, match="no light") as caught:
             record(camera, frames=3)
         note = f"{tmp_path / 'run.h5'} could not be removed: Scanner (process 4711) has it open"

@@ -10,7 +10,7 @@ from pymmcore_plus.mda import MDAEngine, SkipEvent
 
 import mmspool
 from mmspool import CoreError, FrameError, RingFullError, StorageError, spool_mda
-from mmspool.driver import launch
+from mmspool.persistence.system import new_file
 
 RING = {"buffer_bytes": 16 * 10**6}
 
@@ -250,16 +250,17 @@ class TestSeveralCameras:
         """Why the run does not begin is what is raised; which files could not be removed is in its notes."""
 
         def held(path):
-            raise OSError(errno.EBUSY, "Scanner (process 4711) has it open")
+            if path.exists():
+                raise OSError(errno.EBUSY, "Scanner (process 4711) has it open")
 
         core = make_core(cameras=2)
         (path.parent / "run_Camera-B.h5").write_bytes(b"mine")
-        monkeypatch.setattr(launch, "remove_file", held)
+        monkeypatch.setattr(new_file, "remove_file", held)
         with pytest.raises(StorageError, match="exists") as caught, spool_mda(core, path, **RING):
             core.run_mda(timelapse(20))
         assert caught.value.__notes__ == [
             f"{each} could not be removed: Scanner (process 4711) has it open"
-            for each in (path, path.parent / "run_Camera-A.h5")
+            for each in (path.parent / "run_Camera-A.h5", path)
         ]
 
 

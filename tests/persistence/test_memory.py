@@ -155,9 +155,3 @@ def test_a_failed_start_leaves_the_old_file(make_spool, tmp_path):
     with pytest.raises(StorageError):
         make_spool(buffer_bytes=200_000, overwrite=True, shape=(1000, 1000), dtype="u2")
     assert old.read_text() == "old"
-
-
-def test_a_ring_that_is_gone():
-    """A name that no process holds any more is an error, not a new and empty ring."""
-    with pytest.raises(FileNotFoundError):
-        shared_memory.attach("mmspool-1-0123456789abcdef-1048576")

@@ -23,8 +23,8 @@ import mmspool
 pytestmark = pytest.mark.process
 
 CTRL_C, CTRL_BREAK, CLOSE = 0, 1, 2
-QUERY_END_SESSION, END_SESSION = 0x11, 0x16
-SHUT_DOWN, LOG_OFF = 0, 0x80000000
+CLOSE_WINDOW, QUERY_END_SESSION, END_SESSION = 0x10, 0x11, 0x16
+SHUT_DOWN, CLOSE_PROGRAM, LOG_OFF = 0, 1, 0x80000000
 KILL_ON_CLOSE, BREAKAWAY_OK = 0x2000, 0x800
 LIMIT_S = 120.0
 SYSTEM_LIMIT_S = 5.0  # after which Windows ends a process whose console was closed
@@ -227,6 +227,8 @@ def test_the_end_of_the_session_ends_the_command(
     wait_until(lambda: window_of(process.pid), "the window")
     window = window_of(process.pid)
     assert window
+    assert send_message(window, CLOSE_WINDOW, 0, 0) == 0  # `taskkill`
+    assert send_message(window, QUERY_END_SESSION, 0, CLOSE_PROGRAM) == 0  # an installer's question: no
     assert send_message(window, QUERY_END_SESSION, 0, how) == 1
     assert send_message(window, END_SESSION, 0, how) == 0  # somebody prevented it
     assert process.process.poll() is None

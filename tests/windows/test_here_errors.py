@@ -12,6 +12,7 @@ import pytest
 
 from mmspool.persistence.capacity import checkup
 from mmspool.persistence.hdf5_file.direct_file import DirectFile
+from mmspool.persistence.shared_ring import shared_memory
 from mmspool.persistence.system import os_file, windows_calls, windows_file
 
 PAGE = 4096
@@ -144,3 +145,9 @@ def test_a_read_of_more_than_windows_takes_at_once(path: Path, monkeypatch: pyte
         assert os_file.pread(descriptor, 10, 1) == b"bcde"
     finally:
         os.close(descriptor)
+
+
+def test_a_ring_that_is_gone() -> None:
+    """A name that no process holds any more is an error, not a new and empty ring."""
+    with pytest.raises(FileNotFoundError):
+        shared_memory.attach("mmspool-1-0123456789abcdef-1048576")
