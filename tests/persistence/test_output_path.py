@@ -195,7 +195,7 @@ class TestTarget:
         held = OSError(errno.EBUSY, "Scanner (process 4711) has it open")
         mocker.patch.object(output_path, "remove_file", side_effect=held)
         OutputPath(tmp_path / "a", overwrite=False).release(remove=True)
-        assert "a: the empty file is left, it could not be removed: Scanner (process 4711) has it open" in caplog.text
+        assert "a: the file is left, it could not be removed: Scanner (process 4711) has it open" in caplog.text
         assert not is_locked(tmp_path / "a")
 
     def test_it_holds_a_shared_lock(self, tmp_path):
