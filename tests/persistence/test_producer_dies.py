@@ -62,6 +62,15 @@ def waiting(launch):
 """What starts writer processes that do nothing until there is a file ``go``."""
 
 
+def kill_and_let_the_writer_go(script, folder, wait_until):
+    """Kill a script that has printed the id of its waiting writer process, then let that one run to its end."""
+    writer_pid = int(script.line())
+    script.kill()
+    script.process.wait(60)
+    (folder / "go").touch()
+    wait_until(lambda: gone(writer_pid))
+
+
 def test_killed_while_the_first_writer_starts(start_script, tmp_path, wait_until):
     """A script that is killed before its writer process has attached to the ring leaves no writer behind."""
     script = start_script(f"""{WRITERS_WAIT}
@@ -71,11 +80,7 @@ spool = Spool("run.h5", buffer_bytes=1 << 20)
 print(spool._client.writer.pid, flush=True)
 input()
 """)
-    writer_pid = int(script.line())
-    script.kill()
-    script.process.wait(60)
-    (tmp_path / "go").touch()
-    wait_until(lambda: gone(writer_pid))
+    kill_and_let_the_writer_go(script, tmp_path, wait_until)
 
 
 def test_killed_while_a_new_writer_starts(start_script, frames, tmp_path, wait_until, state_of):
@@ -96,11 +101,7 @@ for index in range(20, 40):
 print(writer.pid, flush=True)
 input()
 """)
-    writer_pid = int(script.line())
-    script.kill()
-    script.process.wait(60)
-    (tmp_path / "go").touch()
-    wait_until(lambda: gone(writer_pid))
+    kill_and_let_the_writer_go(script, tmp_path, wait_until)
     assert state_of(tmp_path / "run.h5") == "interrupted"
     check_interrupted(tmp_path / "run.h5", frames, "the recording process died", 40)
 
